@@ -1,0 +1,118 @@
+//! The contract between the operator and the codegen Job: where the Job finds its input, and how it answers.
+//!
+//! The Job has no access to the API. Its input is the IdlRepo as a file (the downward API's copy of the pod's
+//! annotation [`crate::metadata::RUN`]) and the Secrets as folders; its answer is a [`Report`] in the container's
+//! termination message, and an exit code that the Job's pod failure policy acts on.
+
+use crate::condition::truncate;
+use crate::idl_repo::{FileCounts, IdlRepo, RunError};
+use serde::{Deserialize, Serialize};
+
+/// The container's name.
+pub const CONTAINER: &str = "codegen";
+/// The folder that the IdlRepo is mounted in.
+pub const REQUEST_FOLDER: &str = "/run/heddle/request";
+/// The IdlRepo, as JSON, which is YAML too.
+pub const REQUEST_FILE: &str = "/run/heddle/request/idlrepo.yaml";
+/// The folder of the source's Secret, one file a key; absent when there is none.
+pub const SOURCE_SECRET_FOLDER: &str = "/run/heddle/source";
+/// The folder of the output's Secret, one file a key; absent when there is none.
+pub const OUTPUT_SECRET_FOLDER: &str = "/run/heddle/output";
+/// The one folder that the Job may write to.
+pub const WORK_FOLDER: &str = "/work";
+/// Where the kubelet reads the answer from.
+pub const TERMINATION_MESSAGE_FILE: &str = "/dev/termination-log";
+/// The most bytes the kubelet takes from there.
+pub const TERMINATION_MESSAGE_LIMIT: usize = 4096;
+
+/// Exit code of a run that failed for a reason that another try cannot mend (`EX_DATAERR` of sysexits).
+pub const EXIT_FAILED: i32 = 65;
+/// Exit code of a run that failed for a reason that may pass (`EX_TEMPFAIL` of sysexits).
+pub const EXIT_TEMPORARY: i32 = 75;
+
+/// How a run ended: the answer of the Job to the operator.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The source commit, by its full id.
+    pub source_revision: String,
+    /// The commit in the output repository that holds the code: new, or there already. Absent after a failure, and
+    /// where nothing was generated into an empty repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_revision: Option<String>,
+    /// Whether that commit is new.
+    pub committed: bool,
+    /// What became of the files.
+    pub files: FileCounts,
+    /// Why the run failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RunError>,
+}
+
+impl Report {
+    /// As a termination message, cut to what the kubelet takes.
+    pub fn to_termination_message(&self) -> String {
+        let mut report = self.clone();
+        loop {
+            let text = serde_json::to_string(&report).unwrap_or_default();
+            let excess = text.len().saturating_sub(TERMINATION_MESSAGE_LIMIT);
+            match &mut report.error {
+                Some(error) if excess > 0 && !error.message.is_empty() => {
+                    let shorter = error.message.len().saturating_sub(excess);
+                    truncate(&mut error.message, shorter);
+                }
+                _ => return text,
+            }
+        }
+    }
+
+    /// The answer in a termination message, if it holds one.
+    pub fn from_termination_message(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+/// What of an IdlRepo the Job needs: its identity and its specification.
+pub fn request(idl_repo: &IdlRepo) -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": format!("{}/{}", crate::GROUP, crate::VERSION),
+        "kind": "IdlRepo",
+        "metadata": {
+            "name": idl_repo.metadata.name,
+            "namespace": idl_repo.metadata.namespace,
+        },
+        "spec": idl_repo.spec,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::idl_repo::Reason;
+
+    #[test]
+    fn a_report_always_fits_the_termination_message() {
+        for length in [0, 100, 4000, 5000, 40_000] {
+            for unit in ["a", "\"", "é", "\n"] {
+                let report = Report {
+                    source_revision: "0".repeat(40),
+                    output_revision: None,
+                    committed: false,
+                    files: FileCounts::default(),
+                    error: Some(RunError {
+                        reason: Reason::CompilationFailed,
+                        message: unit.repeat(length),
+                    }),
+                };
+                let text = report.to_termination_message();
+                assert!(
+                    text.len() <= TERMINATION_MESSAGE_LIMIT,
+                    "{length} times {unit:?}: {}",
+                    text.len()
+                );
+                let back = Report::from_termination_message(&text).unwrap();
+                assert_eq!(back.error.unwrap().reason, Reason::CompilationFailed);
+            }
+        }
+    }
+}

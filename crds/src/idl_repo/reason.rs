@@ -1,0 +1,134 @@
+//! The types of an IdlRepo's conditions, and every reason that they can have.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A type of condition of an IdlRepo.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ConditionType {
+    /// The generated code is delivered for the newest source commit and this specification.
+    Ready,
+    /// Work is under way. Present only while true (kstatus).
+    Reconciling,
+    /// Nothing will be tried until the specification or an object it names changes. Present only while true (kstatus).
+    Stalled,
+    /// The source answers and has the commit that is asked for.
+    SourceReady,
+    /// The newest run delivered its code, or found that nothing had changed.
+    Generated,
+}
+
+impl ConditionType {
+    /// As it stands in a condition's `type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::SourceReady => "SourceReady",
+            Self::Generated => "Generated",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident = $retry:ident,)+) => {
+        /// Why a condition of an IdlRepo has its status.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// As it stands in a condition's `reason`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// What it means, for the reference.
+            pub fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+
+            /// When Heddle tries again.
+            pub fn retry(self) -> Retry {
+                match self { $(Self::$name => Retry::$retry,)+ }
+            }
+        }
+    };
+}
+
+/// When Heddle tries again after a condition got its reason.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Retry {
+    /// Not a failure.
+    NotNeeded,
+    /// By itself: with exponential backoff, at most as often as the interval says.
+    Backoff,
+    /// Not before the specification, the source commit, or a Secret it names changes, or `heddle.dev/requestedAt` is set.
+    OnChange,
+}
+
+reasons! {
+    /// The code for the newest source commit is delivered.
+    Succeeded = NotNeeded,
+    /// The source answered and its commit is known.
+    RevisionFound = NotNeeded,
+    /// The code was generated and pushed as a commit.
+    Committed = NotNeeded,
+    /// The code was generated and is what the output repository has already.
+    Unchanged = NotNeeded,
+    /// A run is in progress.
+    Running = NotNeeded,
+    /// Heddle has not looked at this yet.
+    Pending = NotNeeded,
+    /// The specification cannot work as it is.
+    InvalidSpec = OnChange,
+    /// A Secret that the specification names does not exist.
+    SecretNotFound = OnChange,
+    /// A Secret lacks a key, or one of its values cannot be used.
+    SecretInvalid = OnChange,
+    /// The name of the repository's host cannot be resolved.
+    HostUnknown = Backoff,
+    /// The host does not answer.
+    ConnectionFailed = Backoff,
+    /// The host took too long to answer, or the run took longer than `spec.timeout`.
+    TimedOut = Backoff,
+    /// The server's certificate is not signed by a trusted authority.
+    TlsNotTrusted = Backoff,
+    /// The ssh server's key is not in `known_hosts`.
+    HostKeyNotTrusted = OnChange,
+    /// The server refused the credentials, or there are none.
+    AuthenticationFailed = Backoff,
+    /// The server has no such repository, or hides it from these credentials.
+    RepositoryNotFound = Backoff,
+    /// The repository has no such branch, tag, version or commit.
+    RefNotFound = Backoff,
+    /// The address is one that the operator's policy refuses.
+    AddressRefused = OnChange,
+    /// The repository, or what is generated from it, is larger than a limit allows.
+    LimitExceeded = OnChange,
+    /// No `.proto` file matches `source.include` and `source.exclude`.
+    NoProtoFiles = OnChange,
+    /// The IDL does not compile.
+    CompilationFailed = OnChange,
+    /// An imported file is in none of the import roots.
+    ImportNotFound = OnChange,
+    /// The codegen image has no such plugin.
+    PluginNotFound = OnChange,
+    /// A plugin reported an error, broke off, or exceeded a limit.
+    PluginFailed = OnChange,
+    /// A generated file would replace one that Heddle did not write.
+    OutputConflict = OnChange,
+    /// The server refused the push: a protected branch, a hook, or missing rights.
+    PushRejected = Backoff,
+    /// Others kept pushing to the output branch in mid-run, more often than the run tried.
+    OutputMoved = Backoff,
+    /// The Job's pod could not start or was ended from outside: image, quota, memory, node.
+    JobFailed = Backoff,
+    /// Something else went wrong; the message says what.
+    InternalError = Backoff,
+}
