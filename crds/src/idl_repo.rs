@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-pub use reason::{ConditionType, Reason};
+pub use reason::{ConditionType, Reason, Retry};
 pub use status::{FileCounts, IdlRepoStatus, LastRun, RunError};
 
 /// Where the IDL is, what to generate from it, and where the result goes.

@@ -1,2 +1,67 @@
-//! .
-fn main() {}
+//! The project's own commands: `cargo xtask demo | test | codegen | layers | bench`.
+
+mod bench;
+mod binaries;
+mod codegen;
+mod demo;
+mod layers;
+mod process;
+mod system;
+mod test;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Heddle's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings up a cluster, installs Heddle, pushes IDL and shows the generated commit.
+    Demo(demo::Arguments),
+    /// Checks and tests everything.
+    Test(test::Arguments),
+    /// Writes what is generated from the Rust types: CRD manifests, chart CRDs, reference tables.
+    Codegen {
+        /// Writes nothing; fails where a file is not what it should be.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Checks that crates depend only on what the architecture allows.
+    Layers,
+    /// Measures beside peers and writes tables and charts to bench/results.
+    Bench {
+        /// Which benchmark, such as `logs`.
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Codegen { check } => codegen::run(check),
+        Command::Layers => layers::run(),
+        Command::Bench { name } => bench::run(&name),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
+}
