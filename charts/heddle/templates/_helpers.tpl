@@ -1,0 +1,67 @@
+{{- define "heddle.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "heddle.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- else if contains (include "heddle.name" .) .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "heddle.name" .) | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "heddle.selector" -}}
+app.kubernetes.io/name: {{ include "heddle.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "heddle.labels" -}}
+{{ include "heddle.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: heddle
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "heddle.serviceAccount" -}}
+{{- default (ternary (include "heddle.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- /* An image reference: of a map with registry, repository and tag, and the tag to take when that is empty. */ -}}
+{{- define "heddle.image" -}}
+{{- with .image.registry }}{{ . | trimSuffix "/" }}/{{ end }}{{ .image.repository }}:{{ .image.tag | default .tag }}
+{{- end }}
+
+{{- /* What the operator does in the namespaces it looks after; nothing else is granted anywhere. */ -}}
+{{- define "heddle.rules" -}}
+- apiGroups: [heddle.dev]
+  resources: [idlrepos]
+  verbs: [get, list, watch]
+- apiGroups: [heddle.dev]
+  resources: [idlrepos/status]
+  verbs: [get, patch]
+# Owner references with blockOwnerDeletion need this where that admission plugin is on.
+- apiGroups: [heddle.dev]
+  resources: [idlrepos/finalizers]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+# How a Job's pod ended, or why it does not start.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# Credentials for asking the source; watched so that a Secret that appears is acted on at once.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch]
+# The Jobs' accounts, which have no rights of their own.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, create, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
