@@ -85,6 +85,8 @@ reasons! {
     Running = NotNeeded,
     /// Heddle has not looked at this yet.
     Pending = NotNeeded,
+    /// `spec.suspend` is true, and there is something that would be done otherwise.
+    Suspended = NotNeeded,
     /// The specification cannot work as it is.
     InvalidSpec = OnChange,
     /// A Secret that the specification names does not exist.

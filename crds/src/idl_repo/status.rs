@@ -39,6 +39,11 @@ pub struct IdlRepoStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_requested_at: Option<String>,
+    /// A digest of which Secrets the specification names and of their versions, never of what they hold: when it
+    /// changes, what failed for the old ones is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub observed_secrets: Option<String>,
     /// How many checks of the source have failed in a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_checks: Option<i32>,
