@@ -6,6 +6,7 @@
 
 mod reason;
 mod status;
+pub mod template;
 
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use kube::core::Duration;
