@@ -1,0 +1,326 @@
+//! Credentials for a remote, from a Kubernetes Secret's data or from the folder it is mounted at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::{GitError, RemoteUrl};
+
+/// Bytes of one key; Kubernetes itself caps a whole Secret at 1 MiB.
+const VALUE_BYTES: u64 = 1024 * 1024;
+
+/// The keys that are read; others are ignored. Flux's Git secrets have the same names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretKey {
+    /// `username`: for basic authentication, with `password`.
+    Username,
+    /// `password`: for basic authentication, or the passphrase of `identity`.
+    Password,
+    /// `bearerToken`: instead of `username` and `password`.
+    BearerToken,
+    /// `ca.crt`: certificate authorities in PEM, trusted instead of the system's.
+    CertificateAuthority,
+    /// `identity`: the private key for ssh, in PEM or OpenSSH format.
+    Identity,
+    /// `identity.pub`: its public key, which can usually be left out.
+    IdentityPublic,
+    /// `known_hosts`: the ssh server's keys, as `ssh-keyscan` prints them.
+    KnownHosts,
+}
+
+impl SecretKey {
+    const ALL: [Self; 7] = [
+        Self::Username,
+        Self::Password,
+        Self::BearerToken,
+        Self::CertificateAuthority,
+        Self::Identity,
+        Self::IdentityPublic,
+        Self::KnownHosts,
+    ];
+
+    /// The name of the key in the Secret's data, and of the file in the folder it is mounted at.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Username => "username",
+            Self::Password => "password",
+            Self::BearerToken => "bearerToken",
+            Self::CertificateAuthority => "ca.crt",
+            Self::Identity => "identity",
+            Self::IdentityPublic => "identity.pub",
+            Self::KnownHosts => "known_hosts",
+        }
+    }
+}
+
+impl fmt::Display for SecretKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.as_str())
+    }
+}
+
+/// How to authenticate to a remote, and what to trust. The default authenticates as nobody and trusts the system's
+/// certificate authorities. `Debug` prints which keys are there, never what they hold.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    login: Option<Login>,
+    authorities: Vec<CertificateDer<'static>>,
+    identity: Option<Identity>,
+    known_hosts: Option<String>,
+}
+
+/// What goes into the `Authorization` header.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Login {
+    Basic { username: String, password: String },
+    Bearer(String),
+}
+
+/// A private key for ssh.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) private: String,
+    pub(crate) public: Option<String>,
+    pub(crate) passphrase: Option<String>,
+}
+
+impl Credentials {
+    /// Reads the data of a Secret, values decoded from base64 as the Kubernetes client gives them.
+    ///
+    /// # Errors
+    /// [`crate::GitErrorKind::InvalidCredentials`], naming the key that is missing or malformed.
+    pub fn from_secret(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, GitError> {
+        let mut values = Values::default();
+        for key in SecretKey::ALL {
+            if let Some(bytes) = data.get(key.as_str()) {
+                values.insert(key, bytes)?;
+            }
+        }
+        Self::from_values(values)
+    }
+
+    /// Reads the folder that a Secret is mounted at: one file per key.
+    ///
+    /// # Errors
+    /// [`crate::GitErrorKind::InvalidCredentials`], naming the folder or the key that cannot be used.
+    pub fn from_directory(directory: &Path) -> Result<Self, GitError> {
+        fs::read_dir(directory).map_err(|source| GitError::OpenCredentials {
+            directory: directory.to_path_buf(),
+            source,
+        })?;
+        let mut values = Values::default();
+        for key in SecretKey::ALL {
+            match read_bounded(&directory.join(key.as_str())) {
+                Ok(bytes) => values.insert(key, &bytes)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(refuse(key, format!("cannot be read: {error}"))),
+            }
+        }
+        Self::from_values(values)
+    }
+
+    fn from_values(mut values: Values) -> Result<Self, GitError> {
+        let authorities = values
+            .take(SecretKey::CertificateAuthority)
+            .map_or(Ok(Vec::new()), |pem| parse_authorities(&pem))?;
+        let identity = values.take_identity()?;
+        let known_hosts = values.take(SecretKey::KnownHosts);
+        let login = values.take_login()?;
+        Ok(Self {
+            login,
+            authorities,
+            identity,
+            known_hosts,
+        })
+    }
+
+    pub(crate) fn check_for(&self, url: &RemoteUrl) -> Result<(), GitError> {
+        if url.is_ssh() {
+            self.identity()?;
+            self.known_hosts()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
+    pub(crate) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
+    pub(crate) fn identity(&self) -> Result<&Identity, GitError> {
+        self.identity
+            .as_ref()
+            .ok_or_else(|| refuse(SecretKey::Identity, "is missing; ssh needs a private key"))
+    }
+
+    pub(crate) fn known_hosts(&self) -> Result<&str, GitError> {
+        self.known_hosts.as_deref().ok_or_else(|| {
+            refuse(
+                SecretKey::KnownHosts,
+                "is missing; ssh needs the server's keys, see ssh-keyscan",
+            )
+        })
+    }
+
+    /// What must never be printed, for masking it in servers' answers.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        let mut secrets = Vec::new();
+        match &self.login {
+            Some(Login::Basic { password, .. }) => secrets.push(password.as_str()),
+            Some(Login::Bearer(token)) => secrets.push(token.as_str()),
+            None => {}
+        }
+        secrets.extend(
+            self.identity
+                .as_ref()
+                .and_then(|identity| identity.passphrase.as_deref()),
+        );
+        secrets
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let login = match &self.login {
+            Some(Login::Basic { .. }) => "basic",
+            Some(Login::Bearer(_)) => "bearer",
+            None => "none",
+        };
+        formatter
+            .debug_struct("Credentials")
+            .field("login", &login)
+            .field("authorities", &self.authorities.len())
+            .field("identity", &self.identity.is_some())
+            .field("known_hosts", &self.known_hosts.is_some())
+            .finish()
+    }
+}
+
+/// The values of the keys as text.
+#[derive(Default)]
+struct Values(BTreeMap<SecretKey, String>);
+
+impl Values {
+    fn insert(&mut self, key: SecretKey, bytes: &[u8]) -> Result<(), GitError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| refuse(key, "is not UTF-8 text"))?;
+        if text.trim().is_empty() {
+            return Err(refuse(key, "is empty"));
+        }
+        self.0.insert(key, text.to_owned());
+        Ok(())
+    }
+
+    fn take(&mut self, key: SecretKey) -> Option<String> {
+        self.0.remove(&key)
+    }
+
+    /// A value that goes into a header. Editors and `echo` leave a line end behind, which is never meant.
+    fn take_line(&mut self, key: SecretKey) -> Result<Option<String>, GitError> {
+        let Some(text) = self.take(key) else {
+            return Ok(None);
+        };
+        let line = text.trim_end_matches(['\r', '\n']);
+        if line.chars().any(char::is_control) {
+            return Err(refuse(key, "contains a line end or another control character"));
+        }
+        Ok(Some(line.to_owned()))
+    }
+
+    /// The key with its passphrase; `password` is the passphrase only when no `username` claims it.
+    fn take_identity(&mut self) -> Result<Option<Identity>, GitError> {
+        let public = self.take(SecretKey::IdentityPublic);
+        let Some(private) = self.take(SecretKey::Identity) else {
+            return Ok(None);
+        };
+        if !private.trim_start().starts_with("-----BEGIN ") {
+            return Err(refuse(
+                SecretKey::Identity,
+                "is not a private key in PEM or OpenSSH format",
+            ));
+        }
+        let passphrase = match self.0.contains_key(&SecretKey::Username) {
+            true => None,
+            false => self.take_line(SecretKey::Password)?,
+        };
+        Ok(Some(Identity {
+            private,
+            public,
+            passphrase,
+        }))
+    }
+
+    fn take_login(&mut self) -> Result<Option<Login>, GitError> {
+        let username = self.take_line(SecretKey::Username)?;
+        let password = self.take_line(SecretKey::Password)?;
+        let token = self.take_line(SecretKey::BearerToken)?;
+        match (username, password, token) {
+            (None, None, None) => Ok(None),
+            (None, None, Some(token)) => Ok(Some(Login::Bearer(token))),
+            (Some(username), _, None) if username.contains(':') => Err(refuse(
+                SecretKey::Username,
+                "contains a colon, which basic authentication cannot carry",
+            )),
+            (Some(username), Some(password), None) => Ok(Some(Login::Basic { username, password })),
+            (Some(_), None, _) => Err(refuse(
+                SecretKey::Password,
+                "is missing; it belongs to \"username\"",
+            )),
+            (None, Some(_), _) => Err(refuse(
+                SecretKey::Username,
+                "is missing; it belongs to \"password\"",
+            )),
+            (Some(_), Some(_), Some(_)) => Err(refuse(
+                SecretKey::BearerToken,
+                "excludes \"username\" and \"password\"; give one or the other",
+            )),
+        }
+    }
+}
+
+fn refuse(key: SecretKey, reason: impl Into<String>) -> GitError {
+    GitError::ReadCredentials {
+        key,
+        reason: reason.into(),
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(VALUE_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > VALUE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {VALUE_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn parse_authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, GitError> {
+    let key = SecretKey::CertificateAuthority;
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| refuse(key, "is not valid PEM"))?;
+    if certificates.is_empty() {
+        return Err(refuse(key, "contains no certificate in PEM"));
+    }
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store
+            .add(certificate.clone())
+            .map_err(|_| refuse(key, "contains a malformed certificate"))?;
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Everything that is needed to talk to one remote.
+
+use crate::{AddressPolicy, Cancellation, Credentials, GitError, Limits, RemoteUrl};
+
+/// A remote repository, how to authenticate to it, and what talking to it may cost. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub(crate) url: RemoteUrl,
+    pub(crate) credentials: Credentials,
+    pub(crate) policy: AddressPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) cancellation: Cancellation,
+    pub(crate) trace_parent: Option<String>,
+}
+
+impl Remote {
+    /// A remote without credentials, with the default [`AddressPolicy`] and [`Limits`].
+    #[must_use]
+    pub fn new(url: RemoteUrl) -> Self {
+        Self {
+            url,
+            credentials: Credentials::default(),
+            policy: AddressPolicy::default(),
+            limits: Limits::default(),
+            cancellation: Cancellation::default(),
+            trace_parent: None,
+        }
+    }
+
+    /// Authenticates with `credentials`, and trusts what they say about the server.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Connects only to addresses that `policy` permits.
+    #[must_use]
+    pub fn with_address_policy(mut self, policy: AddressPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Bounds every operation by `limits`.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Stops every operation once `cancellation` is cancelled.
+    #[must_use]
+    pub fn with_cancellation(mut self, cancellation: Cancellation) -> Self {
+        self.cancellation = cancellation;
+        self
+    }
+
+    /// Sends `trace_parent` as the `traceparent` header (W3C Trace Context) with https requests. Text that is not in
+    /// that format is left out rather than sent.
+    #[must_use]
+    pub fn with_trace_parent(mut self, trace_parent: Option<String>) -> Self {
+        self.trace_parent =
+            trace_parent.filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
+        self
+    }
+
+    /// Where the remote is.
+    #[must_use]
+    pub fn url(&self) -> &RemoteUrl {
+        &self.url
+    }
+
+    /// Fails when the credentials cannot be used with this URL, before anything is sent.
+    ///
+    /// # Errors
+    /// [`crate::GitErrorKind::InvalidCredentials`], naming the key of the Secret that is missing.
+    pub fn check(&self) -> Result<(), GitError> {
+        self.credentials.check_for(&self.url)
+    }
+}

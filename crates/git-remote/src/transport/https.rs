@@ -1,0 +1,393 @@
+//! Git's smart HTTP protocol (gitprotocol-http) as a libgit2 subtransport.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use tempfile::SpooledTempFile;
+use url::Url;
+
+use super::body::Body;
+use super::http::{self, Request, Response};
+use super::{explain_io, fail, fail_io};
+use crate::GitError;
+use crate::credentials::Login;
+use crate::session::Session;
+
+/// Redirects within the same host that are followed.
+const REDIRECTS: usize = 5;
+/// Bytes of a request that are kept in memory; larger packs go through a temporary file.
+const SPOOL_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of a failed response's body that are read for the reason in it.
+const REASON_BYTES: u64 = 2048;
+/// Git hosts serve Git to clients that call themselves git.
+const USER_AGENT: &str = concat!("git/2.0 (heddle/", env!("CARGO_PKG_VERSION"), ")");
+
+/// The connection of one libgit2 remote.
+pub(super) struct HttpsTransport {
+    session: Arc<Session>,
+    /// The repository's URL, which a redirect of the first request may change.
+    base: Mutex<Url>,
+}
+
+impl HttpsTransport {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        let mut base = session.remote().url.url().clone();
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
+        Self {
+            session,
+            base: Mutex::new(base),
+        }
+    }
+
+    fn base(&self) -> Url {
+        self.base.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for the references, and follows redirects to where the repository really is.
+    fn advertise(&self, service: &'static str) -> Result<Body, GitError> {
+        let expected = format!("application/x-{service}-advertisement");
+        let suffix = "/info/refs";
+        let mut target = extend(&self.base(), suffix, Some(&format!("service={service}")));
+        for _ in 0..=REDIRECTS {
+            let headers = headers(&self.session, &target, &[("Accept", &expected)]);
+            let response = http::exchange(
+                &self.session,
+                Request {
+                    target: &target,
+                    headers,
+                    body: None,
+                },
+            )?;
+            if !is_redirect(response.status) {
+                return accept(&self.session, service, response, &expected);
+            }
+            target = redirected(&self.session, &target, &response, suffix)?;
+            *self.base.lock().unwrap_or_else(PoisonError::into_inner) = without(&target, suffix);
+        }
+        Err(refuse_redirect(
+            &self.session,
+            "itself, again and again".to_owned(),
+        ))
+    }
+}
+
+impl SmartSubtransport for HttpsTransport {
+    fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        match action {
+            Service::UploadPackLs | Service::ReceivePackLs => {
+                let body = self
+                    .advertise(service(action))
+                    .map_err(|error| fail(&self.session, error))?;
+                Ok(Box::new(Advertisement {
+                    session: Arc::clone(&self.session),
+                    body,
+                }))
+            }
+            Service::UploadPack | Service::ReceivePack => {
+                let target = extend(&self.base(), &format!("/{}", service(action)), None);
+                Ok(Box::new(Call::new(
+                    Arc::clone(&self.session),
+                    service(action),
+                    target,
+                )))
+            }
+        }
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+fn service(action: Service) -> &'static str {
+    match action {
+        Service::UploadPackLs | Service::UploadPack => "git-upload-pack",
+        Service::ReceivePackLs | Service::ReceivePack => "git-receive-pack",
+    }
+}
+
+/// The references as they arrive.
+struct Advertisement {
+    session: Arc<Session>,
+    body: Body,
+}
+
+impl Read for Advertisement {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.body
+            .read(buffer)
+            .map_err(|error| fail_io(&self.session, explain_io(&self.session, error)))
+    }
+}
+
+impl Write for Advertisement {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One stateless call: what is written becomes the request, sent when the answer is first read.
+struct Call {
+    session: Arc<Session>,
+    service: &'static str,
+    target: Url,
+    request: SpooledTempFile,
+    response: Option<Body>,
+}
+
+impl Call {
+    fn new(session: Arc<Session>, service: &'static str, target: Url) -> Self {
+        Self {
+            session,
+            service,
+            target,
+            request: SpooledTempFile::new(SPOOL_BYTES),
+            response: None,
+        }
+    }
+
+    fn send(&mut self) -> Result<Body, GitError> {
+        let request = format!("application/x-{}-request", self.service);
+        let expected = format!("application/x-{}-result", self.service);
+        let headers = headers(
+            &self.session,
+            &self.target,
+            &[("Content-Type", &request), ("Accept", &expected)],
+        );
+        let request = Request {
+            target: &self.target,
+            headers,
+            body: Some(&mut self.request),
+        };
+        let response = http::exchange(&self.session, request)?;
+        match is_redirect(response.status) {
+            true => Err(refuse_redirect(
+                &self.session,
+                target_host(&self.target, &response),
+            )),
+            false => accept(&self.session, self.service, response, &expected),
+        }
+    }
+
+    fn response(&mut self) -> Result<&mut Body, GitError> {
+        if self.response.is_none() {
+            self.response = Some(self.send()?);
+        }
+        self.response.as_mut().ok_or_else(|| GitError::RunGit {
+            step: "read a response",
+            reason: String::new(),
+        })
+    }
+}
+
+impl Read for Call {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let session = Arc::clone(&self.session);
+        let body = self.response().map_err(|error| fail_io(&session, error))?;
+        body.read(buffer)
+            .map_err(|error| fail_io(&session, explain_io(&session, error)))
+    }
+}
+
+impl Write for Call {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let session = Arc::clone(&self.session);
+        self.request.write(buffer).map_err(|error| {
+            fail_io(
+                &session,
+                GitError::RunGit {
+                    step: "write a request",
+                    reason: error.to_string(),
+                },
+            )
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn headers(session: &Session, target: &Url, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let port = target.port().map_or_else(String::new, |port| format!(":{port}"));
+    let mut headers = vec![
+        ("Host", format!("{}{port}", target.host_str().unwrap_or_default())),
+        ("User-Agent", USER_AGENT.to_owned()),
+        ("Connection", "close".to_owned()),
+    ];
+    headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    headers.extend(
+        session
+            .remote()
+            .credentials
+            .login()
+            .map(|login| ("Authorization", authorization(login))),
+    );
+    headers.extend(
+        session
+            .remote()
+            .trace_parent
+            .clone()
+            .map(|parent| ("traceparent", parent)),
+    );
+    headers
+}
+
+fn authorization(login: &Login) -> String {
+    match login {
+        Login::Basic { username, password } => {
+            format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+        }
+        Login::Bearer(token) => format!("Bearer {token}"),
+    }
+}
+
+fn extend(base: &Url, suffix: &str, query: Option<&str>) -> Url {
+    let mut target = base.clone();
+    target.set_path(&format!("{}{suffix}", base.path()));
+    target.set_query(query);
+    target
+}
+
+fn without(target: &Url, suffix: &str) -> Url {
+    let mut base = target.clone();
+    let path = target
+        .path()
+        .strip_suffix(suffix)
+        .unwrap_or(target.path())
+        .to_owned();
+    base.set_path(&path);
+    base.set_query(None);
+    base
+}
+
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// Where to go on: the same host over https, and still a repository's references rather than, say, a login page.
+fn redirected(session: &Session, from: &Url, response: &Response, suffix: &str) -> Result<Url, GitError> {
+    let refuse = || refuse_redirect(session, target_host(from, response));
+    let location = response.location.as_deref().ok_or_else(refuse)?;
+    let to = from.join(location).map_err(|_| refuse())?;
+    let same_host = to.origin() == from.origin() && to.username().is_empty() && to.password().is_none();
+    match same_host && to.path().ends_with(suffix) {
+        true => Ok(to),
+        false => Err(refuse()),
+    }
+}
+
+/// Only host and port: the rest of a location may carry tokens.
+fn target_host(from: &Url, response: &Response) -> String {
+    let target = response
+        .location
+        .as_deref()
+        .and_then(|location| from.join(location).ok());
+    match target {
+        Some(target) if target.origin() == from.origin() => "another page of the same host".to_owned(),
+        Some(target) => {
+            let port = target.port().map_or_else(String::new, |port| format!(":{port}"));
+            format!(
+                "{}://{}{port}",
+                target.scheme(),
+                target.host_str().unwrap_or_default()
+            )
+        }
+        None => "nowhere".to_owned(),
+    }
+}
+
+fn refuse_redirect(session: &Session, target: String) -> GitError {
+    GitError::RefuseRedirect {
+        remote: session.remote().url.to_string(),
+        target: session.sanitize(&target),
+    }
+}
+
+/// The body of a good answer of the expected type, or what the answer means.
+fn accept(
+    session: &Session,
+    service: &'static str,
+    response: Response,
+    expected: &str,
+) -> Result<Body, GitError> {
+    let remote = session.remote().url.to_string();
+    let content_type = response.content_type.split(';').next().unwrap_or_default().trim();
+    if response.status == 200 && content_type.eq_ignore_ascii_case(expected) {
+        return Ok(response.body);
+    }
+    if response.status == 200 {
+        let reason = format!(
+            "the server answers {:?} instead of Git data",
+            session.sanitize(content_type)
+        );
+        return Err(GitError::FindRepository { remote, reason });
+    }
+    let status = response.status;
+    let words = reason(session, response);
+    let said = if words.is_empty() {
+        String::new()
+    } else {
+        format!(" ({words})")
+    };
+    Err(match status {
+        401 => GitError::Authenticate {
+            remote,
+            reason: format!("{}{said}", unauthorized(session)),
+        },
+        403 => GitError::Authenticate {
+            remote,
+            reason: format!("{}{said}", forbidden(service)),
+        },
+        404 | 410 => GitError::FindRepository {
+            remote,
+            reason: format!("HTTP status {status}{said}"),
+        },
+        413 => GitError::Reject {
+            remote,
+            reason: format!("the push is larger than the server takes{said}"),
+        },
+        _ => GitError::Serve {
+            remote,
+            status,
+            reason: words,
+        },
+    })
+}
+
+fn unauthorized(session: &Session) -> &'static str {
+    match session.remote().credentials.login() {
+        None => {
+            "the server wants credentials; put \"username\" and \"password\", or \"bearerToken\", into a Secret"
+        }
+        Some(Login::Basic { .. }) => "the server refuses \"username\" and \"password\"; check the Secret",
+        Some(Login::Bearer(_)) => "the server refuses \"bearerToken\"; check the Secret",
+    }
+}
+
+fn forbidden(service: &str) -> &'static str {
+    match service {
+        "git-receive-pack" => "the account may not push to this repository; give it the right to write",
+        _ => "the account may not read this repository; give it the right to read",
+    }
+}
+
+/// The server's own words, when they are plain text. Pages of HTML help nobody.
+fn reason(session: &Session, response: Response) -> String {
+    if !response.content_type.starts_with("text/plain") {
+        return String::new();
+    }
+    let mut bytes = Vec::new();
+    // The status has been read, and is the answer also when its explanation does not arrive.
+    let read = response.body.take(REASON_BYTES).read_to_end(&mut bytes);
+    tracing::trace!(complete = read.is_ok(), "read the reason of a refusal");
+    session.sanitize(&String::from_utf8_lossy(&bytes))
+}
