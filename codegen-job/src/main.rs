@@ -1,2 +1,2 @@
-//! .
+//! heddle-codegen.
 fn main() {}
