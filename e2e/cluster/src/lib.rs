@@ -1,1 +1,25 @@
-//! .
+//! A real Kubernetes for tests and demonstrations, brought up and taken down by one call.
+//!
+//! [`Cluster::up`] uses, in this order, the cluster that `HEDDLE_E2E_KUBECONFIG` or `KUBECONFIG` names, a cluster of
+//! `kind`, or a single node made of ordinary processes in a network namespace of its own. [`images`] builds the
+//! product's Dockerfiles and loads them; [`tools`] alone provides an API server for tests that need no node.
+
+mod cluster;
+mod command;
+mod control_groups;
+mod debian;
+mod host;
+pub mod images;
+mod kind;
+mod kubectl;
+mod layout;
+mod mounts;
+mod node;
+mod processes;
+mod progress;
+mod teardown;
+pub mod tools;
+mod wait;
+
+pub use cluster::{Cluster, Origin};
+pub use progress::{Progress, Step, human};

@@ -1,0 +1,139 @@
+//! What the node needs from the distribution: looked for, and installed with words about why.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Event, LONG, Run, find};
+use crate::progress::{Progress, Step};
+
+/// Where Debian's `containernetworking-plugins` puts them.
+pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
+
+/// A package, how to see that it is there, and what for.
+#[derive(Debug)]
+struct Package {
+    name: &'static str,
+    program: &'static str,
+    purpose: &'static str,
+}
+
+const PACKAGES: [Package; 8] = [
+    Package {
+        name: "containerd",
+        program: "containerd",
+        purpose: "runs the containers",
+    },
+    Package {
+        name: "runc",
+        program: "runc",
+        purpose: "starts each container",
+    },
+    Package {
+        name: "containernetworking-plugins",
+        program: "/usr/lib/cni/ptp",
+        purpose: "gives pods a network",
+    },
+    Package {
+        name: "iproute2",
+        program: "ip",
+        purpose: "links the node's network to the host",
+    },
+    Package {
+        name: "iptables",
+        program: "iptables",
+        purpose: "host ports of pods",
+    },
+    Package {
+        name: "nftables",
+        program: "nft",
+        purpose: "Services, as kube-proxy programs them",
+    },
+    Package {
+        name: "buildah",
+        program: "buildah",
+        purpose: "builds images without a daemon",
+    },
+    Package {
+        name: "mmdebstrap",
+        program: "mmdebstrap",
+        purpose: "makes the base image",
+    },
+];
+
+impl Package {
+    fn is_missing(&self) -> bool {
+        if self.program.starts_with('/') {
+            !Path::new(self.program).exists()
+        } else {
+            find(self.program).is_none()
+        }
+    }
+}
+
+/// Installs the packages that are missing; needs root only when there are any.
+///
+/// # Errors
+/// When something is missing and this is not root, not Debian, or apt fails; the text has the command to run.
+pub(crate) fn ensure_packages(progress: &Progress) -> Result<()> {
+    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| package.is_missing()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    if find("apt-get").is_none() || !nix::unistd::geteuid().is_root() {
+        bail!(
+            "{} missing; install with: sudo apt-get install --no-install-recommends {}",
+            they_are(&names),
+            names.join(" ")
+        );
+    }
+    progress.say("A cluster needs these Debian packages, installed now with apt-get:");
+    for package in &missing {
+        progress.say(&format!("  {:28} {}", package.name, package.purpose));
+    }
+    let mut step = progress.step("Installing Debian packages");
+    install(&mut step, &names)?;
+    step.done(&format!("Installed {}", names.join(", ")));
+    Ok(())
+}
+
+fn they_are(names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(", "))
+}
+
+/// A fresh machine has no package lists and an old one has stale ones: both show as a failed install.
+fn install(step: &mut Step<'_>, names: &[&str]) -> Result<()> {
+    let install = || apt("install").args(["-y", "--no-install-recommends"]).args(names);
+    if watch(step, install()).is_ok() {
+        return Ok(());
+    }
+    watch(step, apt("update")).context("failed to refresh the package lists")?;
+    watch(step, install())
+}
+
+fn watch(step: &mut Step<'_>, run: Run) -> Result<()> {
+    run.watched(|event| match event {
+        Event::Out(line) => step.note(line),
+        Event::Error(_) | Event::Tick => step.tick(),
+    })
+}
+
+fn apt(verb: &str) -> Run {
+    Run::new("apt-get")
+        .args(["-q", "-o", "DPkg::Lock::Timeout=120", verb])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .limit(LONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_package_is_missing_and_two_are() {
+        assert_eq!(they_are(&["runc"]), "runc is");
+        assert_eq!(they_are(&["runc", "buildah"]), "runc, buildah are");
+    }
+}

@@ -1,0 +1,151 @@
+//! What Kubernetes does to the host outside the cluster's folder, and how it is undone.
+//!
+//! Some paths are fixed in kubelet, containerd and the network library. Only files known to be this cluster's are
+//! removed from them, and a folder only when nothing is left in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::layout::Layout;
+
+/// Kernel settings that kubelet changes when it starts.
+const KERNEL_SETTINGS: [&str; 6] = [
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+];
+const REMEMBERED: &str = "host-settings";
+/// Notes that a folder was not there before; no kernel setting has this name.
+const ABSENT: &str = "absent";
+
+/// Fixed in kubelet: links to the logs of containers.
+const CONTAINER_LOGS: &str = "/var/log/containers";
+/// Fixed in kubelet: the socket at which device plugins register.
+const KUBELET: &str = "/var/lib/kubelet";
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
+/// Fixed in the network library: results of adding a container to a network.
+const NETWORK_RESULTS: &str = "/var/lib/cni/results";
+/// Fixed in containerd's shims: their sockets.
+const SHIM_SOCKETS: &str = "/run/containerd/s";
+/// Folders the above lie in, which exist on no machine without Kubernetes.
+const PARENTS: [&str; 3] = [KUBELET, "/var/lib/cni", "/run/containerd"];
+
+/// Notes the kernel settings once, before kubelet changes them.
+///
+/// # Errors
+/// When the note cannot be written.
+pub(crate) fn remember(layout: &Layout) -> Result<()> {
+    let note = layout.at_state(REMEMBERED);
+    if note.exists() {
+        return Ok(());
+    }
+    let line = |setting: &&str| {
+        Some(format!(
+            "{setting}={}\n",
+            fs::read_to_string(kernel(setting)).ok()?.trim()
+        ))
+    };
+    let mut lines: String = KERNEL_SETTINGS.iter().filter_map(line).collect();
+    if !Path::new(KUBELET).exists() {
+        lines.push_str(&format!("{ABSENT}={KUBELET}\n"));
+    }
+    fs::write(&note, lines).with_context(|| format!("failed to write {}", note.display()))
+}
+
+fn kernel(setting: &str) -> PathBuf {
+    Path::new("/proc/sys").join(setting)
+}
+
+/// Puts the kernel settings back and removes what was left in fixed paths; goes on after a failure.
+pub(crate) fn restore(layout: &Layout) -> Vec<String> {
+    let mut failures = restore_settings(layout);
+    for leftover in leftovers(layout) {
+        if let Err(error) = fs::remove_file(&leftover) {
+            failures.push(format!("failed to remove {}: {error}", leftover.display()));
+        }
+    }
+    for folder in [CONTAINER_LOGS, DEVICE_PLUGINS, NETWORK_RESULTS, SHIM_SOCKETS]
+        .iter()
+        .chain(&PARENTS)
+    {
+        // Not empty means somebody else's.
+        let _ = fs::remove_dir(folder);
+    }
+    failures
+}
+
+fn restore_settings(layout: &Layout) -> Vec<String> {
+    let settings = noted(layout);
+    let changed = settings.iter().filter(|(name, value)| {
+        fs::read_to_string(kernel(name)).is_ok_and(|current| current.trim() != value)
+    });
+    let failed = changed.filter_map(|(name, value)| {
+        let error = fs::write(kernel(name), value).err()?;
+        Some(format!("failed to set {name} back to {value}: {error}"))
+    });
+    failed.collect()
+}
+
+/// Name and value of everything noted; empty when no cluster came as far as that.
+fn noted(layout: &Layout) -> Vec<(String, String)> {
+    let note = fs::read_to_string(layout.at_state(REMEMBERED)).unwrap_or_default();
+    let pairs = note.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Files of this cluster in the fixed paths.
+fn leftovers(layout: &Layout) -> Vec<PathBuf> {
+    let mut found = container_logs(layout);
+    found.extend(network_results(layout));
+    found.extend(shim_sockets(layout));
+    found.extend(device_plugins(layout));
+    found
+}
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default()
+}
+
+fn container_logs(layout: &Layout) -> Vec<PathBuf> {
+    let ours = |link: &PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(layout.state()));
+    entries(CONTAINER_LOGS).into_iter().filter(ours).collect()
+}
+
+fn network_results(layout: &Layout) -> Vec<PathBuf> {
+    let prefix = format!("{}-", layout.scope());
+    let ours = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+    };
+    entries(NETWORK_RESULTS).into_iter().filter(ours).collect()
+}
+
+/// Each task's folder names its shim's socket.
+fn shim_sockets(layout: &Layout) -> Vec<PathBuf> {
+    let tasks = layout.at_state("containerd/state/io.containerd.runtime.v2.task/k8s.io");
+    let addresses = entries(&tasks.display().to_string())
+        .into_iter()
+        .map(|task| task.join("address"));
+    let sockets = addresses.filter_map(|address| {
+        let text = fs::read_to_string(address).ok()?;
+        Some(PathBuf::from(text.trim().strip_prefix("unix://")?))
+    });
+    sockets.filter(|socket| socket.exists()).collect()
+}
+
+/// Ours alone when there was no kubelet on this host before.
+fn device_plugins(layout: &Layout) -> Vec<PathBuf> {
+    let ours = noted(layout)
+        .iter()
+        .any(|(name, value)| name == ABSENT && value == KUBELET);
+    if ours { entries(DEVICE_PLUGINS) } else { Vec::new() }
+}
