@@ -1,5 +1,35 @@
-//! .
+//! `cargo xtask demo`: from nothing to a commit of generated code, and then another.
+
+mod story;
+
+use crate::binaries::Binaries;
+use crate::root;
+use crate::system::System;
 use anyhow::Result;
+use std::time::Instant;
+
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
-pub(crate) fn run(_: &Arguments) -> Result<()> { Ok(()) }
+pub(crate) struct Arguments {
+    /// Takes away everything that a demo brought up: processes, mounts, namespaces.
+    #[arg(long)]
+    down: bool,
+}
+
+/// Runs the demo, or takes it down.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let root = root();
+    if arguments.down {
+        return System::down(&root);
+    }
+    let started = Instant::now();
+    println!("Heddle: a commit of IDL in, a commit of generated code out.\n");
+    println!("Building Heddle …");
+    let binaries = Binaries::build_programs(&root)?;
+    let system = System::up(&root, &binaries)?;
+    story::tell(&root, &system)?;
+    println!("\nAll of it took {}.", heddle_e2e_cluster::human(started.elapsed()));
+    println!("Look around:    export KUBECONFIG={}", system.kubeconfig().display());
+    println!("                kubectl get idlrepos --all-namespaces   (kubectl: {})", system.kubectl_program().display());
+    println!("Take it away:   cargo xtask demo --down");
+    Ok(())
+}

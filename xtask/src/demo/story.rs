@@ -1,0 +1,202 @@
+//! The main job, told in order: IDL is pushed, code arrives, a second push follows, and one trace id runs through.
+
+use crate::system::{Checkout, Kubectl, System};
+use anyhow::{Context, Result, bail};
+use heddle_e2e_cluster::{Progress, human};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Where the demo's IdlRepo lives.
+const NAMESPACE: &str = "heddle-demo";
+const NAME: &str = "shop";
+/// How long a delivery may take before the demo gives up and shows what is wrong.
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(180);
+/// How many log lines of the trace are shown for each component.
+const SHOWN_LINES: usize = 6;
+
+/// Tells it, and prints the summary.
+pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
+    let progress = Progress::new();
+    let kubectl = system.kubectl();
+    clear(system)?;
+    let forward = system.git.forward(&kubectl)?;
+
+    let source = push_idl(root, system, &forward.url, &progress)?;
+    let started = Instant::now();
+    apply(root, system)?;
+    let first = await_delivery(&kubectl, &source.head()?, started, &progress)?;
+    let output = system.git.clone(&forward.url, "generated")?;
+    show(&first, &source, &output)?;
+    show_trace(&kubectl, &first, &output)?;
+
+    let added = add_a_message(&source, &progress)?;
+    let started = Instant::now();
+    source.push()?;
+    let second = await_delivery(&kubectl, &added, started, &progress)?;
+    output.pull()?;
+    println!("\nA second push was picked up within the interval of 10 s and delivered:");
+    show(&second, &source, &output)?;
+    Ok(())
+}
+
+/// Yesterday's demo would make today's first push a second one.
+fn clear(system: &System) -> Result<()> {
+    let kubectl = system.kubectl();
+    kubectl.output(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=90s"])?;
+    system.git.reset(&kubectl)
+}
+
+fn push_idl(root: &Path, system: &System, url: &str, progress: &Progress) -> Result<Checkout> {
+    let step = progress.step("Pushing the IDL of examples/idl");
+    let source = system.git.clone(url, "idl")?;
+    copy(&root.join("examples/idl"), source.folder())?;
+    source.commit("Describe the shop's catalogue and orders")?;
+    source.push()?;
+    step.done("Pushed the IDL of examples/idl");
+    Ok(source)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("failed to read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn apply(root: &Path, system: &System) -> Result<()> {
+    let kubectl = system.kubectl();
+    kubectl.apply(&system.git.credentials(NAMESPACE))?;
+    let manifest = root.join("examples/demo/idlrepo.yaml");
+    let path = manifest.display().to_string();
+    kubectl.output(&["apply", "--namespace", NAMESPACE, "--filename", &path])?;
+    println!("  kubectl apply --filename examples/demo/idlrepo.yaml");
+    Ok(())
+}
+
+/// One delivery as the status tells it.
+struct Delivery {
+    object: Value,
+    took: Duration,
+}
+
+impl Delivery {
+    fn status(&self, pointer: &str) -> &str {
+        self.object["status"].pointer(pointer).and_then(Value::as_str).unwrap_or("-")
+    }
+}
+
+/// Waits until the status says that `commit` is delivered.
+fn await_delivery(kubectl: &Kubectl, commit: &str, started: Instant, progress: &Progress) -> Result<Delivery> {
+    let step = progress.step("Waiting for the generated commit");
+    let object = format!("idlrepo/{NAME}");
+    let revision = format!("--for=jsonpath={{.status.generatedRevision}}={commit}");
+    let timeout = format!("--timeout={}s", DELIVERY_DEADLINE.as_secs());
+    let wait = |condition: &str| kubectl.output(&["wait", "--namespace", NAMESPACE, &object, condition, &timeout]);
+    if let Err(error) = wait(&revision).and_then(|_| wait("--for=condition=Ready")) {
+        let ready = condition(&read(kubectl)?, "Ready").clone();
+        bail!(
+            "no generated commit ({error:#}): {} {}\n  look at: kubectl -n {NAMESPACE} describe idlrepo {NAME}",
+            ready["reason"],
+            ready["message"]
+        );
+    }
+    let took = started.elapsed();
+    step.done(&format!("The generated commit arrived {} later", human(took)));
+    Ok(Delivery { object: read(kubectl)?, took })
+}
+
+fn read(kubectl: &Kubectl) -> Result<Value> {
+    let object = kubectl.output(&["get", "idlrepo", NAME, "--namespace", NAMESPACE, "--output", "json"])?;
+    serde_json::from_str(&object).context("failed to read the IdlRepo")
+}
+
+fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.and_then(|all| all.iter().find(|one| one["type"] == type_)).unwrap_or(&Value::Null)
+}
+
+fn show(delivery: &Delivery, source: &Checkout, output: &Checkout) -> Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    println!("\n  idlrepo/{NAME}");
+    for type_ in ["Ready", "SourceReady", "Generated"] {
+        let condition = condition(&delivery.object, type_);
+        println!(
+            "    {type_:<12} {:<6} {:<14} {}",
+            text(&condition["status"]),
+            text(&condition["reason"]),
+            text(&condition["message"])
+        );
+    }
+    println!("  source commit     {}", source.describe_head()?);
+    println!("  generated commit  {}", output.describe_head()?);
+    for line in output.git(&["show", "--stat=100", "--format=", "HEAD"])?.lines() {
+        println!("    {line}");
+    }
+    println!("  delivered in {}", human(delivery.took));
+    Ok(())
+}
+
+fn show_trace(kubectl: &Kubectl, delivery: &Delivery, output: &Checkout) -> Result<()> {
+    let trace = delivery.status("/lastRun/traceId").to_owned();
+    println!("\n  one trace, {trace}");
+    let operator = ["logs", "--namespace", crate::system::NAMESPACE, "deployment/heddle", "--since=15m"];
+    print_lines("operator", &kubectl.output(&operator)?, &trace);
+    let job = format!("job/{}", delivery.status("/lastRun/job"));
+    print_lines("job", &kubectl.output(&["logs", "--namespace", NAMESPACE, &job])?, &trace);
+    let trailers = output.git(&["log", "-1", "--format=%(trailers:key=Traceparent)"])?;
+    println!("    {:<9} {}", "commit", trailers.trim());
+    if !trailers.contains(&trace) {
+        bail!("the commit's trailer belongs to another trace: {trailers}");
+    }
+    Ok(())
+}
+
+fn print_lines(component: &str, log: &str, trace: &str) {
+    let lines: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["trace_id"] == trace)
+        .collect();
+    for line in lines.iter().take(SHOWN_LINES) {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let time = text("timestamp").get(11..23).unwrap_or_default().to_owned();
+        println!("    {component:<9} {time} {:<5} span {}  {}", text("level"), text("span_id"), text("message"));
+    }
+    if lines.len() > SHOWN_LINES {
+        println!("    {component:<9} … and {} more lines", lines.len() - SHOWN_LINES);
+    }
+}
+
+fn add_a_message(source: &Checkout, progress: &Progress) -> Result<String> {
+    let step = progress.step("Pushing a second commit of IDL");
+    let file = source.folder().join("shop/catalog/v1/review.proto");
+    let text = "syntax = \"proto3\";
+
+package shop.catalog.v1;
+
+// What somebody thinks of a product.
+message Review {
+  string product_id = 1;
+  // From 1 to 5.
+  uint32 stars = 2;
+  string text = 3;
+}
+";
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
+    source.commit("Let people review products")?;
+    step.done("Pushed a second commit of IDL");
+    source.head()
+}
+
