@@ -108,7 +108,7 @@ impl Cluster {
         let origin = Origin::choose(&layout);
         let kubectl = Tools::cached()?.path(Tool::Kubectl);
         let kubeconfig = kubeconfig(&layout, &origin);
-        let ready = Kubectl::new(kubectl, kubeconfig.clone())
+        let ready = Kubectl::new(kubectl, kubeconfig.clone(), &layout)
             .run(&["get", "--raw=/readyz"])
             .is_ok();
         let answer = if ready { "ready" } else { "not running" };
@@ -184,7 +184,7 @@ impl Cluster {
     }
 
     fn command(&self) -> Kubectl {
-        Kubectl::new(self.kubectl(), self.kubeconfig())
+        Kubectl::new(self.kubectl(), self.kubeconfig(), &self.layout)
     }
 }
 

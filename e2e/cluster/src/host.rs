@@ -3,8 +3,8 @@
 //! Some paths are fixed in kubelet, containerd and the network library. Only files known to be this cluster's are
 //! removed from them, and a folder only when nothing is left in it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 
@@ -33,7 +33,7 @@ const NETWORK_RESULTS: &str = "/var/lib/cni/results";
 /// Fixed in containerd's shims: their sockets.
 const SHIM_SOCKETS: &str = "/run/containerd/s";
 /// Folders the above lie in, which exist on no machine without Kubernetes.
-const PARENTS: [&str; 3] = [KUBELET, "/var/lib/cni", "/run/containerd"];
+const PARENTS: [&str; 4] = [KUBELET, "/var/lib/cni", "/run/containerd", "/run/mount"];
 
 /// Notes the kernel settings once, before kubelet changes them.
 ///
@@ -65,7 +65,8 @@ fn kernel(setting: &str) -> PathBuf {
 pub(crate) fn restore(layout: &Layout) -> Vec<String> {
     let mut failures = restore_settings(layout);
     for leftover in leftovers(layout) {
-        if let Err(error) = fs::remove_file(&leftover) {
+        let removed = fs::remove_file(&leftover);
+        if let Err(error) = removed.or_else(ignore_missing) {
             failures.push(format!("failed to remove {}: {error}", leftover.display()));
         }
     }
@@ -77,6 +78,14 @@ pub(crate) fn restore(layout: &Layout) -> Vec<String> {
         let _ = fs::remove_dir(folder);
     }
     failures
+}
+
+fn ignore_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn restore_settings(layout: &Layout) -> Vec<String> {
@@ -120,26 +129,40 @@ fn container_logs(layout: &Layout) -> Vec<PathBuf> {
     entries(CONTAINER_LOGS).into_iter().filter(ours).collect()
 }
 
+/// Results are named after network, container and interface; every containerd calls its loopback network the same.
 fn network_results(layout: &Layout) -> Vec<PathBuf> {
+    let containers: Vec<String> = tasks(layout).iter().filter_map(|task| file_name(task)).collect();
     let prefix = format!("{}-", layout.scope());
     let ours = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        let name = file_name(path).unwrap_or_default();
+        name.starts_with(&prefix) || containers.iter().any(|container| name.contains(container))
     };
     entries(NETWORK_RESULTS).into_iter().filter(ours).collect()
 }
 
-/// Each task's folder names its shim's socket.
+fn file_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// The folders in which containerd keeps what it knows about each running container.
+fn tasks(layout: &Layout) -> Vec<PathBuf> {
+    entries(
+        &layout
+            .at_state("containerd/state/io.containerd.runtime.v2.task/k8s.io")
+            .display()
+            .to_string(),
+    )
+}
+
+/// Each task's folder names its shim's socket; the containers of a pod share one.
 fn shim_sockets(layout: &Layout) -> Vec<PathBuf> {
-    let tasks = layout.at_state("containerd/state/io.containerd.runtime.v2.task/k8s.io");
-    let addresses = entries(&tasks.display().to_string())
-        .into_iter()
-        .map(|task| task.join("address"));
-    let sockets = addresses.filter_map(|address| {
-        let text = fs::read_to_string(address).ok()?;
+    let sockets = tasks(layout).into_iter().filter_map(|task| {
+        let text = fs::read_to_string(task.join("address")).ok()?;
         Some(PathBuf::from(text.trim().strip_prefix("unix://")?))
     });
-    sockets.filter(|socket| socket.exists()).collect()
+    sockets
+        .filter(|socket| socket.starts_with(SHIM_SOCKETS))
+        .collect()
 }
 
 /// Ours alone when there was no kubelet on this host before.

@@ -131,7 +131,7 @@ fn build_one(progress: &Progress, cache: &Path, spec: &ImageSpec) -> Result<Arch
     if archive.path.is_file() && fs::read_to_string(&note).is_ok_and(|noted| noted == archive.digest) {
         return Ok(archive);
     }
-    let buildah = Buildah::new(cache);
+    let buildah = Buildah::new(cache)?;
     let base = base::ensure(progress, &buildah, cache, spec.base)?;
     let step = progress.step(&format!("Building image {}", spec.name));
     buildah.build(spec, base.as_deref(), &archive.path)?;

@@ -5,17 +5,23 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::command::{LONG, Run};
+use crate::layout::Layout;
 
-/// A kubectl with the kubeconfig it shall use.
+/// A kubectl with the kubeconfig it shall use and the folder for what it learns about the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
+    cache: PathBuf,
 }
 
 impl Kubectl {
-    pub(crate) fn new(program: PathBuf, kubeconfig: PathBuf) -> Self {
-        Self { program, kubeconfig }
+    pub(crate) fn new(program: PathBuf, kubeconfig: PathBuf, layout: &Layout) -> Self {
+        Self {
+            program,
+            kubeconfig,
+            cache: layout.at_state("kubectl-cache"),
+        }
     }
 
     /// Runs one command and returns what it printed.
@@ -42,6 +48,8 @@ impl Kubectl {
     }
 
     fn command(&self) -> Run {
-        Run::new(&self.program).env("KUBECONFIG", &self.kubeconfig)
+        Run::new(&self.program)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECACHEDIR", &self.cache)
     }
 }

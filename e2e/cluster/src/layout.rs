@@ -135,7 +135,7 @@ impl Layout {
 ///
 /// # Errors
 /// When neither `XDG_CACHE_HOME` nor `HOME` is set.
-pub(crate) fn cache_root() -> Result<PathBuf> {
+pub fn cache_root() -> Result<PathBuf> {
     let from_environment = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

@@ -22,4 +22,5 @@ pub mod tools;
 mod wait;
 
 pub use cluster::{Cluster, Origin};
+pub use layout::cache_root;
 pub use progress::{Progress, Step, human};

@@ -1,6 +1,7 @@
 //! `heddle-cluster`: the cluster of this checkout, by hand.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -70,8 +71,17 @@ fn context_file(argument: &str) -> Result<(PathBuf, String)> {
     Ok((host.into(), path.to_owned()))
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
     let repository = match arguments.repository {
         Some(repository) => repository,
         None => enclosing_repository()?,

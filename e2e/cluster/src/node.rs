@@ -228,7 +228,11 @@ impl<'a> Node<'a> {
     }
 
     fn kubectl(&self) -> Kubectl {
-        Kubectl::new(self.tools.path(Tool::Kubectl), self.layout.kubeconfig())
+        Kubectl::new(
+            self.tools.path(Tool::Kubectl),
+            self.layout.kubeconfig(),
+            self.layout,
+        )
     }
 }
 

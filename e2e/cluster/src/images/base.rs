@@ -24,7 +24,7 @@ const MINIMAL: [&str; 6] = [
 /// What the Git server of the tests needs besides.
 const GIT: [&str; 2] = ["dash", "git"];
 /// What packages' scripts would do, which do not run: the bundle of authorities, and the two users distroless has.
-const FINISH: &str = r#"set -e
+const FINISH: &str = r#"set -eu
 mkdir -p "$1/etc/ssl/certs" "$1/tmp" "$1/home/nonroot"
 chmod 1777 "$1/tmp"
 cat "$1"/usr/share/ca-certificates/mozilla/*.crt > "$1/etc/ssl/certs/ca-certificates.crt"
@@ -60,8 +60,11 @@ impl Base {
         }
     }
 
-    /// Tells apart bases made by different recipes.
+    /// Tells apart bases made by different recipes; the scripts and the hook they run in are part of one.
     pub(super) fn tag(self) -> String {
+        if self == Self::Scratch {
+            return self.name().to_owned();
+        }
         let recipe = [&suite(), FINISH, &self.packages().join(",")].join("\n");
         let digest = Sha256::digest(recipe);
         let short: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -123,10 +126,10 @@ fn ensure_tar(progress: &Progress, cache: &Path, base: Base) -> Result<PathBuf> 
     Ok(tar)
 }
 
-/// `extract` unpacks without running any package's scripts. The host's own sources are used, with their mirrors.
+/// `extract` unpacks without running any script, of packages or of the customize stage, hence the other hook. The host's own sources are used, with their mirrors.
 fn bootstrap(base: Base, tar: &Path) -> Run {
     let include = format!("--include={}", base.packages().join(","));
-    let finish = format!("--customize-hook={FINISH}");
+    let finish = format!("--extract-hook={FINISH}");
     let run = Run::new("mmdebstrap").args(["--variant=extract", "--skip=output/dev", &include, &finish]);
     run.arg(suite()).arg(tar).args(sources()).limit(LONG)
 }

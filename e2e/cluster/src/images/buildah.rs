@@ -9,21 +9,34 @@ use anyhow::{Context, Result};
 use super::ImageSpec;
 use crate::command::{LONG, Run};
 
+/// Fixed in buildah for root: where it notes which registry has which layer, of no use to an archive.
+const BLOB_CACHE: &str = "/var/lib/containers/cache/blob-info-cache-v1.boltdb";
+
 /// Where buildah keeps its images and its notes about containers.
 #[derive(Debug)]
 pub(super) struct Buildah {
     root: PathBuf,
     run: PathBuf,
     scratch: PathBuf,
+    settings: PathBuf,
 }
 
 impl Buildah {
-    pub(super) fn new(cache: &Path) -> Self {
-        Self {
-            root: cache.join("storage"),
-            run: cache.join("run"),
-            scratch: cache.join("staging"),
-        }
+    /// Settings of its own keep buildah from writing its network's lock among the host's configuration.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn new(cache: &Path) -> Result<Self> {
+        let settings = cache.join("containers.conf");
+        let text = format!("[network]\nnetwork_config_dir = {:?}\n", cache.join("network"));
+        fs::write(&settings, text).with_context(|| format!("failed to write {}", settings.display()))?;
+        let [root, run, scratch] = ["storage", "run", "staging"].map(|folder| cache.join(folder));
+        Ok(Self {
+            root,
+            run,
+            scratch,
+            settings,
+        })
     }
 
     /// The folder that [`Buildah::clear`] empties.
@@ -40,6 +53,7 @@ impl Buildah {
             .arg(&self.run)
             .args(storage)
             .env("TMPDIR", &self.scratch)
+            .env("CONTAINERS_CONF", &self.settings)
             .limit(LONG)
     }
 
@@ -62,10 +76,14 @@ impl Buildah {
         self.commit(&spec.dockerfile, &context, base, &image)?;
         let fresh = self.scratch.join("image.tar");
         let destination = format!("docker-archive:{}:{}", fresh.display(), spec.name);
+        let untouched = !Path::new(BLOB_CACHE).exists();
         let pushed = self
             .command()
             .args(["push", "--quiet", &image, &destination])
             .done();
+        if untouched {
+            forget_blobs();
+        }
         self.command().args(["rmi", "--force", &image]).done()?;
         pushed?;
         fs::rename(&fresh, archive).with_context(|| format!("failed to write {}", archive.display()))?;
@@ -111,6 +129,14 @@ impl Buildah {
             fs::remove_dir_all(&self.scratch).with_context(context)?;
         }
         fs::create_dir_all(&self.scratch).with_context(context)
+    }
+}
+
+/// Removes the file and the folders made for it; a folder with anything else in it is somebody's, and stays.
+fn forget_blobs() {
+    let _ = fs::remove_file(BLOB_CACHE);
+    for folder in Path::new(BLOB_CACHE).ancestors().skip(1).take(2) {
+        let _ = fs::remove_dir(folder);
     }
 }
 
