@@ -8,7 +8,7 @@ use opentelemetry::trace::{Status, TraceContextExt};
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -46,6 +46,11 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
+        // An event emitted while another is formatted makes tracing-subscriber forget what the
+        // filters said about the outer one, which then comes here whatever its level.
+        if *event.metadata().level() != Level::ERROR {
+            return;
+        }
         let Some(span) = ctx.event_span(event) else { return };
         let Some(context) = self.dispatch.context_of(&span) else {
             return;

@@ -38,7 +38,7 @@ pub(super) fn write<'a, S>(
     S: Subscriber + LookupSpan<'a>,
 {
     let level = *head.metadata.level();
-    colour.paint(line, Style::Dim, |line| push_time(line));
+    colour.paint(line, Style::Dim, push_time);
     line.push(' ');
     colour.paint(line, Style::Level(level), |line| {
         push(line, format_args!("{level:>5}"))

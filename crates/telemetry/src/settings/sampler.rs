@@ -4,7 +4,7 @@ use opentelemetry_sdk::trace::Sampler;
 
 /// Which traces are recorded
 /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration>).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum TraceSampler {
     /// `always_on`
@@ -14,17 +14,12 @@ pub enum TraceSampler {
     /// `traceidratio`: this fraction, from 0 to 1, of all traces.
     Ratio(f64),
     /// `parentbased_always_on`: as the parent says; every trace that starts here.
+    #[default]
     ParentOrAlwaysOn,
     /// `parentbased_always_off`: as the parent says; no trace that starts here.
     ParentOrAlwaysOff,
     /// `parentbased_traceidratio`: as the parent says; this fraction of those that start here.
     ParentOrRatio(f64),
-}
-
-impl Default for TraceSampler {
-    fn default() -> Self {
-        Self::ParentOrAlwaysOn
-    }
 }
 
 /// What the standard takes for a missing or invalid fraction.

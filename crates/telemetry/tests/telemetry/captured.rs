@@ -32,6 +32,12 @@ impl Written {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
+    pub(crate) fn only_line(&self) -> serde_json::Value {
+        let lines = self.lines();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        lines[0].clone()
+    }
+
     pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
         self.text()
             .lines()
@@ -64,9 +70,7 @@ impl Captured {
     }
 
     pub(crate) fn only_line(&self) -> serde_json::Value {
-        let lines = self.written.lines();
-        assert_eq!(lines.len(), 1, "{lines:#?}");
-        lines[0].clone()
+        self.written.only_line()
     }
 }
 
