@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("heddle-git-remote", &[]),
     ("heddle-operator", &["heddle-crds", "heddle-git-remote", "heddle-telemetry"]),
     ("heddle-codegen-job", &["heddle-crds", "heddle-git-remote", "heddle-telemetry"]),
-    ("heddle-e2e", &["heddle-crds"]),
+    ("heddle-e2e", &["heddle-crds", "heddle-git-server"]),
     ("heddle-e2e-cluster", &[]),
     ("heddle-git-server", &[]),
 ];

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use git_server::{Checkout, GitServer};
+pub(crate) use git_server::GitServer;
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "heddle-system";

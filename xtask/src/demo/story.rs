@@ -1,8 +1,9 @@
 //! The main job, told in order: IDL is pushed, code arrives, a second push follows, and one trace id runs through.
 
-use crate::system::{Checkout, Kubectl, System};
+use crate::system::{Kubectl, System};
 use anyhow::{Context, Result, bail};
 use heddle_e2e_cluster::{Progress, human};
+use heddle_git_server::WorkCopy;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -23,19 +24,20 @@ pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
     clear(system)?;
     let forward = system.git.forward(&kubectl)?;
 
-    let source = push_idl(root, system, &forward.url, &progress)?;
+    let source = system.git.clone(&forward, "idl")?;
+    let pushed = push_idl(root, &source, &progress)?;
     let started = Instant::now();
     apply(root, system)?;
-    let first = await_delivery(&kubectl, &source.head()?, started, &progress)?;
-    let output = system.git.clone(&forward.url, "generated")?;
+    let first = await_delivery(&kubectl, &pushed, started, &progress)?;
+    let output = system.git.clone(&forward, "generated")?;
     show(&first, &source, &output)?;
     show_trace(&kubectl, &first, &output)?;
 
     let added = add_a_message(&source, &progress)?;
     let started = Instant::now();
-    source.push()?;
+    source.push("main")?;
     let second = await_delivery(&kubectl, &added, started, &progress)?;
-    output.pull()?;
+    output.git(&["pull", "--quiet"])?;
     println!("\nA second push was picked up within the interval of 10 s and delivered:");
     show(&second, &source, &output)?;
     Ok(())
@@ -48,14 +50,13 @@ fn clear(system: &System) -> Result<()> {
     system.git.reset(&kubectl)
 }
 
-fn push_idl(root: &Path, system: &System, url: &str, progress: &Progress) -> Result<Checkout> {
+fn push_idl(root: &Path, source: &WorkCopy, progress: &Progress) -> Result<String> {
     let step = progress.step("Pushing the IDL of examples/idl");
-    let source = system.git.clone(url, "idl")?;
-    copy(&root.join("examples/idl"), source.folder())?;
-    source.commit("Describe the shop's catalogue and orders")?;
-    source.push()?;
+    copy(&root.join("examples/idl"), source.directory())?;
+    let commit = source.commit("Describe the shop's catalogue and orders")?;
+    source.push("main")?;
     step.done("Pushed the IDL of examples/idl");
-    Ok(source)
+    Ok(commit)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -74,7 +75,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 fn apply(root: &Path, system: &System) -> Result<()> {
     let kubectl = system.kubectl();
-    kubectl.apply(&system.git.credentials(NAMESPACE))?;
+    kubectl.apply(&system.git.credentials(NAMESPACE)?)?;
     let manifest = root.join("examples/demo/idlrepo.yaml");
     let path = manifest.display().to_string();
     kubectl.output(&["apply", "--namespace", NAMESPACE, "--filename", &path])?;
@@ -124,7 +125,7 @@ fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
     conditions.and_then(|all| all.iter().find(|one| one["type"] == type_)).unwrap_or(&Value::Null)
 }
 
-fn show(delivery: &Delivery, source: &Checkout, output: &Checkout) -> Result<()> {
+fn show(delivery: &Delivery, source: &WorkCopy, output: &WorkCopy) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     println!("\n  idlrepo/{NAME}");
     for type_ in ["Ready", "SourceReady", "Generated"] {
@@ -136,8 +137,8 @@ fn show(delivery: &Delivery, source: &Checkout, output: &Checkout) -> Result<()>
             text(&condition["message"])
         );
     }
-    println!("  source commit     {}", source.describe_head()?);
-    println!("  generated commit  {}", output.describe_head()?);
+    println!("  source commit     {}", describe_head(source)?);
+    println!("  generated commit  {}", describe_head(output)?);
     for line in output.git(&["show", "--stat=100", "--format=", "HEAD"])?.lines() {
         println!("    {line}");
     }
@@ -145,7 +146,11 @@ fn show(delivery: &Delivery, source: &Checkout, output: &Checkout) -> Result<()>
     Ok(())
 }
 
-fn show_trace(kubectl: &Kubectl, delivery: &Delivery, output: &Checkout) -> Result<()> {
+fn describe_head(copy: &WorkCopy) -> Result<String> {
+    copy.git(&["log", "-1", "--format=%H  %s"])
+}
+
+fn show_trace(kubectl: &Kubectl, delivery: &Delivery, output: &WorkCopy) -> Result<()> {
     let trace = delivery.status("/lastRun/traceId").to_owned();
     println!("\n  one trace, {trace}");
     let operator = ["logs", "--namespace", crate::system::NAMESPACE, "deployment/heddle", "--since=15m"];
@@ -176,9 +181,8 @@ fn print_lines(component: &str, log: &str, trace: &str) {
     }
 }
 
-fn add_a_message(source: &Checkout, progress: &Progress) -> Result<String> {
+fn add_a_message(source: &WorkCopy, progress: &Progress) -> Result<String> {
     let step = progress.step("Pushing a second commit of IDL");
-    let file = source.folder().join("shop/catalog/v1/review.proto");
     let text = "syntax = \"proto3\";
 
 package shop.catalog.v1;
@@ -191,12 +195,9 @@ message Review {
   string text = 3;
 }
 ";
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
-    source.commit("Let people review products")?;
+    source.write("shop/catalog/v1/review.proto", text.as_bytes())?;
+    let commit = source.commit("Let people review products")?;
     step.done("Pushed a second commit of IDL");
-    source.head()
+    Ok(commit)
 }
 
