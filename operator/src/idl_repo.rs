@@ -1,0 +1,186 @@
+//! The controller of `IdlRepo`: keeps the generated code of a repository of IDL up to date.
+
+mod apply;
+mod controller;
+mod job;
+mod notice;
+mod observe;
+mod plan;
+mod run;
+mod schedule;
+mod status;
+mod validate;
+
+use crate::context::{Context, now};
+use apply::Applied;
+use heddle_crds::IdlRepoStatus;
+use heddle_crds::idl_repo::IdlRepo;
+use heddle_telemetry::TraceParent;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+use kube::runtime::controller::Action;
+use notice::Notice;
+use observe::Stored;
+use plan::{Plan, Step};
+use std::time::Duration;
+use tracing::{Instrument, Span, info_span};
+use validate::{InvalidSpec, validate};
+
+pub(crate) use controller::{Controller, run};
+pub(crate) use observe::Check;
+pub(crate) use plan::Cause;
+
+/// How soon to look again at a run that another process has started: right away, but not in a tight loop.
+const STARTED_BEFORE_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a reconcile failed. What is wrong with an IdlRepo, its source or its runs is none of these: that is reported in
+/// its status.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    #[error(transparent)]
+    Observe(#[from] observe::ObserveError),
+    #[error(transparent)]
+    Apply(#[from] apply::ApplyError),
+    #[error(transparent)]
+    WriteStatus(#[from] status::WriteStatusError),
+    #[error("failed to reconcile in {} s", .0.as_secs())]
+    Deadline(Duration),
+}
+
+impl ReconcileError {
+    /// For metrics.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Observe(_) => "observe",
+            Self::Apply(_) => "apply",
+            Self::WriteStatus(status::WriteStatusError::Outdated) => "outdated",
+            Self::WriteStatus(status::WriteStatusError::Patch(_)) => "status",
+            Self::Deadline(_) => "deadline",
+        }
+    }
+}
+
+/// Brings one IdlRepo a step further, and says when to look at it again.
+async fn reconcile(context: &Context, name: &str, namespace: &str) -> Result<Action, ReconcileError> {
+    let idl_repo = match observe::stored(context, name, namespace).await? {
+        None => return Ok(Action::await_change()),
+        Some(Stored::IdlRepo(idl_repo)) => *idl_repo,
+        Some(Stored::Unreadable {
+            metadata,
+            status,
+            error,
+        }) => {
+            let after = status::status_of_unreadable(status.as_deref(), &error, metadata.generation, now());
+            return refuse(context, &metadata, status.as_deref(), &after).await;
+        }
+    };
+    // Its Jobs are garbage-collected with it.
+    if idl_repo.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    match validate(&idl_repo) {
+        Ok(spec) => advance(context, &idl_repo, &spec).await,
+        Err(invalid) => refuse_specification(context, &idl_repo, &invalid).await,
+    }
+}
+
+async fn advance(
+    context: &Context,
+    idl_repo: &IdlRepo,
+    spec: &validate::ValidatedSpec,
+) -> Result<Action, ReconcileError> {
+    let now = now();
+    let observed = observe::observe(context, idl_repo, spec, now).await?;
+    let mut plan = plan::plan(idl_repo, spec, &observed, now);
+    let span = change_span(&plan);
+    let trace_parent = TraceParent::of(&span);
+    let applied = apply::apply(context, idl_repo, spec, &plan, trace_parent.as_ref())
+        .instrument(span.clone())
+        .await?;
+    plan.absorb(&applied);
+    let after = status::status(spec, &observed, &plan, idl_repo.metadata.generation, now);
+    let before = idl_repo.status.as_ref();
+    status::write_if_changed(&context.client, &idl_repo.metadata, before, &after).await?;
+    count(context, &plan, &applied);
+    tell(
+        context,
+        &idl_repo.metadata,
+        notice::notices(before, &after, &plan, &applied),
+        span,
+    )
+    .await;
+    Ok(next(context, idl_repo, &plan, &applied))
+}
+
+async fn refuse_specification(
+    context: &Context,
+    idl_repo: &IdlRepo,
+    invalid: &InvalidSpec,
+) -> Result<Action, ReconcileError> {
+    let after = status::status_of_invalid(idl_repo, invalid, now());
+    refuse(context, &idl_repo.metadata, idl_repo.status.as_ref(), &after).await
+}
+
+async fn refuse(
+    context: &Context,
+    metadata: &ObjectMeta,
+    before: Option<&IdlRepoStatus>,
+    after: &IdlRepoStatus,
+) -> Result<Action, ReconcileError> {
+    status::write_if_changed(&context.client, metadata, before, after).await?;
+    tell(context, metadata, notice::of_refusal(before, after), Span::none()).await;
+    Ok(Action::await_change())
+}
+
+/// The span of what the plan changes. A new run starts a trace of its own, another attempt goes on with the first one's.
+fn change_span(plan: &Plan) -> Span {
+    match &plan.step {
+        Step::Start(request) => match &request.trace_parent {
+            Some(parent) => notice::continued(parent),
+            None => info_span!(parent: None, "idl_repo.change", cause = request.cause.as_str()),
+        },
+        _ => Span::none(),
+    }
+}
+
+async fn tell(context: &Context, metadata: &ObjectMeta, notices: Vec<Notice>, span: Span) {
+    if notices.is_empty() {
+        return;
+    }
+    let span = match span.is_none() {
+        true => info_span!(parent: None, "idl_repo.change"),
+        false => span,
+    };
+    let reference = notice::reference(metadata);
+    for notice in notices {
+        notice.tell(context, &reference, &span).await;
+    }
+}
+
+fn count(context: &Context, plan: &Plan, applied: &Applied) {
+    for finished in &plan.finished {
+        context.metrics.count_run_finished(&finished.run);
+    }
+    if let (Applied::Started(_), Step::Start(request)) = (applied, &plan.step) {
+        context.metrics.count_run_started(request.cause);
+    }
+}
+
+fn next(context: &Context, idl_repo: &IdlRepo, plan: &Plan, applied: &Applied) -> Action {
+    let delay = match applied {
+        Applied::Refused(_) => context
+            .failures
+            .add(&key(&idl_repo.name_any(), idl_repo.namespace().as_deref())),
+        Applied::StartedBefore => STARTED_BEFORE_DELAY,
+        Applied::Nothing | Applied::Started(_) => {
+            Duration::try_from(plan.wake_at.duration_since(Timestamp::now())).unwrap_or_default()
+        }
+    };
+    Action::requeue(delay)
+}
+
+/// How an object is called where its failures are counted.
+fn key(name: &str, namespace: Option<&str>) -> String {
+    format!("{}/{name}", namespace.unwrap_or_default())
+}

@@ -1,0 +1,148 @@
+//! Runs reconciles: watches what can make one necessary, and bounds how many run and for how long.
+
+mod watches;
+
+use super::{ReconcileError, key, reconcile};
+use crate::context::Context;
+use crate::health::Heartbeat;
+use futures::StreamExt;
+use heddle_crds::idl_repo::IdlRepo;
+use heddle_telemetry::ErrorChain;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long one reconcile may take; asking a source is the longest part of it.
+const RECONCILE_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How often the loop shows that it turns.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Changes that come within this time are one.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// An IdlRepo as the cache has it. One that cannot be read must not keep the others from being seen.
+type Guarded = DeserializeGuard<IdlRepo>;
+
+/// The controller before it runs.
+pub(crate) struct Controller {
+    pub(crate) client: Client,
+    pub(crate) context: Arc<Context>,
+    /// All namespaces, if absent.
+    pub(crate) namespace: Option<String>,
+    pub(crate) concurrency: u16,
+    pub(crate) heartbeat: Heartbeat,
+    /// Told when the cache has all IdlRepos.
+    pub(crate) synced: CancellationToken,
+}
+
+/// Runs until `stop` is cancelled and the reconciles in flight have ended.
+pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
+    let Controller {
+        client,
+        context,
+        namespace,
+        concurrency,
+        heartbeat,
+        synced,
+    } = controller;
+    let (triggers, store) = watches::triggers(&client, namespace.as_deref());
+    let triggers = triggers.take_until(stop.cancelled_owned());
+    let config = controller::Config::default()
+        .concurrency(concurrency)
+        .debounce(DEBOUNCE);
+    let reconcile =
+        |object: Arc<Guarded>, context: Arc<Context>| Box::pin(observed_reconcile(object, context));
+    let results = controller::applier(
+        reconcile,
+        back_off,
+        Arc::clone(&context),
+        store.clone(),
+        triggers,
+        config,
+    );
+    let mut results = std::pin::pin!(results);
+    let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
+    let mut ready = std::pin::pin!(store.wait_until_ready());
+    loop {
+        tokio::select! {
+            result = results.next() => match result {
+                Some(result) => report(&context, result),
+                None => return,
+            },
+            // In the same loop as the reconciles, so that a stuck one stops the heart.
+            _ = ticks.tick() => {
+                heartbeat.beat();
+                context.metrics.objects.set(i64::try_from(store.len()).unwrap_or(i64::MAX));
+            }
+            _ = &mut ready, if !synced.is_cancelled() => synced.cancel(),
+        }
+    }
+}
+
+async fn observed_reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    // The semaphore is never closed.
+    let _permit = context.permits.acquire().await.ok();
+    let started = Instant::now();
+    context.metrics.reconciles_in_flight.inc();
+    let result = tokio::time::timeout(RECONCILE_DEADLINE, reconcile(&context, &name, &namespace))
+        .await
+        .unwrap_or(Err(ReconcileError::Deadline(RECONCILE_DEADLINE)));
+    context.metrics.reconciles_in_flight.dec();
+    let outcome = if result.is_ok() { "done" } else { "failed" };
+    context.metrics.count_reconcile(outcome, started.elapsed());
+    result
+}
+
+fn back_off(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Action {
+    context.metrics.count_reconcile_error(error.class());
+    Action::requeue(
+        context
+            .failures
+            .add(&key(&object.name_any(), object.namespace().as_deref())),
+    )
+}
+
+type Reconciled =
+    Result<(ObjectRef<Guarded>, Action), controller::Error<ReconcileError, watches::WatchError>>;
+
+/// Errors are logged here and nowhere else.
+fn report(context: &Context, result: Reconciled) {
+    match result {
+        Ok((object, _)) => {
+            if context
+                .failures
+                .clear(&key(&object.name, object.namespace.as_deref()))
+            {
+                let (name, namespace) = (object.name, object.namespace.unwrap_or_default());
+                tracing::info!(namespace, name, "reconcile succeeds again");
+            }
+        }
+        // Someone was faster; the next try reads the object anew.
+        Err(controller::Error::ReconcilerFailed(ReconcileError::WriteStatus(error), object)) => {
+            tracing::debug!(object = %object, error = %ErrorChain(&error), "status not written");
+        }
+        Err(controller::Error::ReconcilerFailed(error, object)) => {
+            let (name, namespace) = (object.name, object.namespace.unwrap_or_default());
+            tracing::warn!(namespace, name, error = %ErrorChain(&error), "reconcile failed");
+        }
+        // Deleted since.
+        Err(controller::Error::ObjectNotFound(object)) => {
+            context
+                .failures
+                .clear(&key(&object.name, object.namespace.as_deref()));
+        }
+        Err(controller::Error::QueueError(error)) => {
+            context.metrics.count_watch_error(error.kind);
+            tracing::warn!(kind = error.kind, error = %ErrorChain(&error), "watch broke and is started again");
+        }
+        Err(error @ controller::Error::RunnerError(_)) => {
+            tracing::error!(error = %ErrorChain(&error), "controller broke");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What is watched, and which IdlRepos a change concerns.
+
+use super::Guarded;
+use crate::idl_repo::job::{COMPONENT, MANAGER, label_value};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
+use heddle_crds::metadata;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::controller::{ReconcileRequest, trigger_self, trigger_with};
+use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
+use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+
+/// A watch broke; it is started again after a pause that grows.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to watch {kind}")]
+pub(crate) struct WatchError {
+    /// What was watched.
+    pub(crate) kind: &'static str,
+    #[source]
+    source: watcher::Error,
+}
+
+type Trigger = Result<ReconcileRequest<Guarded>, WatchError>;
+
+/// Requests to reconcile, and the cache of the IdlRepos of one namespace, or of all.
+pub(super) fn triggers(
+    client: &Client,
+    namespace: Option<&str>,
+) -> (impl Stream<Item = Trigger> + Send + 'static, Store<Guarded>) {
+    let (cache, writer) = store::<Guarded>();
+    let watched = watcher(api::<Guarded>(client, namespace), watcher::Config::default()).modify(trim);
+    // Status is what the operator itself writes; it says nothing new.
+    let changed = reflector(writer, watched)
+        .default_backoff()
+        .applied_objects()
+        .predicate_filter(what_counts, PredicateConfig::default());
+    let own = trigger_self(changed, ());
+    let jobs = trigger_with(watch::<Job>(client, namespace, &selector()), owner);
+    let of_label = cache.clone();
+    let pods = trigger_with(watch::<Pod>(client, namespace, &selector()), move |pod| {
+        labelled(&of_label, &pod)
+    });
+    let of_secret = cache.clone();
+    let secrets = trigger_with(watch::<Secret>(client, namespace, ""), move |secret| {
+        naming(&of_secret, &secret)
+    });
+    let triggers = stream::select_all([
+        named("IdlRepos", own),
+        named("Jobs", jobs),
+        named("pods", pods),
+        named("Secrets", secrets),
+    ]);
+    (triggers, cache)
+}
+
+fn named(
+    kind: &'static str,
+    stream: impl Stream<Item = Result<ReconcileRequest<Guarded>, watcher::Error>> + Send + 'static,
+) -> BoxStream<'static, Trigger> {
+    stream.map_err(move |source| WatchError { kind, source }).boxed()
+}
+
+fn selector() -> String {
+    format!(
+        "{}={MANAGER},{}={COMPONENT}",
+        metadata::MANAGED_BY,
+        metadata::COMPONENT
+    )
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Watches only the metadata: what is in Secrets, Jobs and pods is read when it is needed. Each watch has a backoff of
+/// its own, so that one that is forbidden does not hold up the others.
+fn watch<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    labels: &str,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api = api::<PartialObjectMeta<K>>(client, namespace);
+    watcher(api, watcher::Config::default().labels(labels))
+        .default_backoff()
+        .touched_objects()
+}
+
+/// Takes away what nobody reads from the cache.
+fn trim(object: &mut Guarded) {
+    object.managed_fields_mut().clear();
+    if let Ok(idl_repo) = &mut object.0 {
+        idl_repo.status = None;
+    }
+}
+
+/// A digest of what people change: the specification, the request to look, and the deletion.
+fn what_counts(object: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    object.meta().generation.hash(&mut hasher);
+    object.annotations().get(metadata::REQUESTED_AT).hash(&mut hasher);
+    object.meta().deletion_timestamp.is_some().hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn owner(job: PartialObjectMeta<Job>) -> Vec<ObjectRef<Guarded>> {
+    let namespace = job.namespace();
+    let owners = job.owner_references().iter();
+    owners
+        .filter_map(|owner| ObjectRef::from_owner_ref(namespace.as_deref(), owner, ()))
+        .collect()
+}
+
+fn labelled(cache: &Store<Guarded>, pod: &PartialObjectMeta<Pod>) -> Vec<ObjectRef<Guarded>> {
+    let Some(label) = pod.labels().get(metadata::IDL_REPO) else {
+        return Vec::new();
+    };
+    let namespace = pod.namespace();
+    let by_name = ObjectRef::new(label).within(namespace.as_deref().unwrap_or_default());
+    if cache.get(&by_name).is_some() {
+        return vec![by_name];
+    }
+    // A long name is not in the label as it is.
+    let objects = cache
+        .state_filter(|object| object.namespace() == namespace && label_value(&object.name_any()) == *label);
+    objects
+        .iter()
+        .map(|object| ObjectRef::from_obj(&**object))
+        .collect()
+}
+
+fn naming(cache: &Store<Guarded>, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
+    let (name, namespace) = (secret.name_any(), secret.namespace());
+    let objects = cache.state_filter(|object| {
+        let Ok(idl_repo) = &object.0 else { return false };
+        let references = [&idl_repo.spec.source.secret_ref, &idl_repo.spec.output.secret_ref];
+        object.namespace() == namespace
+            && references
+                .into_iter()
+                .flatten()
+                .any(|reference| reference.name == name)
+    });
+    objects
+        .iter()
+        .map(|object| ObjectRef::from_obj(&**object))
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! Folds what was observed into the record that the status keeps.
+
+use super::{FinishedRun, ValidatedSpec, requested_at};
+use crate::idl_repo::observe::{Check, Observed};
+use crate::idl_repo::run::{ObservedRun, Outcome, RunState};
+use crate::idl_repo::schedule;
+use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, Reason, Retry, RunError};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+/// The record of before with the answer of the source, if it was asked.
+pub(super) fn with_check(
+    idl_repo: &IdlRepo,
+    spec: &ValidatedSpec,
+    observed: &Observed,
+    now: Timestamp,
+) -> IdlRepoStatus {
+    let mut record = idl_repo.status.clone().unwrap_or_default();
+    record.observed_generation = idl_repo.metadata.generation;
+    if spec.suspended {
+        record.next_check_at = None;
+    }
+    let Some(check) = &observed.check else {
+        return record;
+    };
+    let uid = idl_repo.uid().unwrap_or_default();
+    record.last_handled_requested_at = requested_at(idl_repo);
+    record.observed_secrets = Some(observed.secrets.version.clone());
+    record.next_check_at = match check {
+        Check::Found { commit, .. } => {
+            record.observed_revision = Some(commit.clone());
+            record.failed_checks = None;
+            Some(schedule::next_check(&uid, spec.interval, now))
+        }
+        Check::Failed(problem) => {
+            let failures = record.failed_checks.unwrap_or(0).saturating_add(1);
+            record.failed_checks = Some(failures);
+            (problem.reason.retry() != Retry::OnChange)
+                .then(|| schedule::next_check_after_failure(&uid, failures, spec.interval, now))
+        }
+    }
+    .map(Time);
+    record
+}
+
+/// Adds what became of runs since the record was written, and returns those that have ended since.
+pub(super) fn add_runs(
+    record: &mut IdlRepoStatus,
+    spec: &ValidatedSpec,
+    runs: &[ObservedRun],
+    now: Timestamp,
+) -> Vec<FinishedRun> {
+    let mut finished = Vec::new();
+    finished.extend(end_of_lost_run(record, spec, runs, now));
+    let since = record.last_run.as_ref().map(|run| run.started_at.0);
+    let on_record = |record: &IdlRepoStatus, run: &ObservedRun| {
+        record
+            .last_run
+            .as_ref()
+            .is_some_and(|last| last.job == run.job && last.finished_at.is_some())
+    };
+    for run in runs
+        .iter()
+        .filter(|run| since.is_none_or(|since| run.created_at >= since))
+    {
+        if on_record(record, run) {
+            continue;
+        }
+        let last_run = run.to_last_run();
+        if let RunState::Finished { outcome, .. } = &run.state {
+            if let Outcome::Delivered { output_revision, .. } = outcome {
+                record.generated_revision = Some(run.target.commit.clone());
+                record.generated_spec_digest = Some(run.target.digest.clone());
+                record.output_revision = output_revision.clone();
+            }
+            finished.push(FinishedRun {
+                run: last_run.clone(),
+                trace_parent: run.trace_parent.clone(),
+            });
+        }
+        record.last_run = Some(last_run);
+    }
+    finished
+}
+
+/// The end of a run that is on record as going on, but whose Job is gone. It is news if somebody deleted the Job, and
+/// none if this operator did because the Job worked by an old specification.
+fn end_of_lost_run(
+    record: &mut IdlRepoStatus,
+    spec: &ValidatedSpec,
+    runs: &[ObservedRun],
+    now: Timestamp,
+) -> Option<FinishedRun> {
+    let last_run = record.last_run.as_mut().filter(|run| run.finished_at.is_none())?;
+    if runs.iter().any(|run| run.job == last_run.job) {
+        return None;
+    }
+    let is_outdated = last_run.spec_digest != spec.digest;
+    let why = if is_outdated {
+        "because the specification changed"
+    } else {
+        "before it ended"
+    };
+    last_run.finished_at = Some(Time(now));
+    last_run.error = Some(RunError {
+        reason: Reason::JobFailed,
+        message: format!("Job {} was deleted {why}.", last_run.job),
+    });
+    (!is_outdated).then(|| FinishedRun {
+        run: last_run.clone(),
+        trace_parent: None,
+    })
+}

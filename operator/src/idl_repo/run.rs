@@ -1,0 +1,281 @@
+//! A run as its Job, pods and events show it: what it works on, how far it is, and how it ended.
+
+use heddle_crds::codegen::{self, Report};
+use heddle_crds::idl_repo::{FileCounts, LastRun, Reason, RunError};
+use heddle_crds::metadata;
+use heddle_telemetry::TraceParent;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+/// What a run generates: code of one source commit, by one specification.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Target {
+    /// The full id of the source commit.
+    pub(crate) commit: String,
+    /// The digest of the specification.
+    pub(crate) digest: String,
+}
+
+/// A run that exists as a Job.
+#[derive(Clone, Debug)]
+pub(crate) struct ObservedRun {
+    pub(crate) job: String,
+    pub(crate) target: Target,
+    /// Which try at the target it is, counted from 1.
+    pub(crate) attempt: i32,
+    pub(crate) created_at: Timestamp,
+    /// The change that it was started for.
+    pub(crate) trace_parent: Option<TraceParent>,
+    pub(crate) state: RunState,
+    /// Whether the Job is being deleted.
+    pub(crate) deleting: bool,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RunState {
+    /// Its Job has neither completed nor failed.
+    Active {
+        /// What keeps its pod from running, if anything does.
+        waiting: Option<String>,
+    },
+    /// Its Job has ended.
+    Finished {
+        /// When.
+        at: Timestamp,
+        /// And how.
+        outcome: Outcome,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// The code is in the output repository.
+    Delivered {
+        /// The commit that holds it, if the Job's answer could be read.
+        output_revision: Option<String>,
+        files: Option<FileCounts>,
+        /// Whether that commit is new.
+        committed: bool,
+    },
+    /// It is not.
+    Failed(RunError),
+}
+
+/// What the API has about a Job beside the Job itself. Empty for runs whose end is on record already.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunDetails {
+    /// The Job's pods, in any order.
+    pub(crate) pods: Vec<Pod>,
+    /// Messages of events that say why the Job could not make a pod, newest last.
+    pub(crate) pod_refusals: Vec<String>,
+}
+
+impl ObservedRun {
+    /// Reads a Job that the operator made. `None` if it lacks the annotations, so is none of the operator's.
+    pub(crate) fn new(job: &Job, details: &RunDetails) -> Option<Self> {
+        let annotation = |name| job.annotations().get(name);
+        Some(Self {
+            job: job.name_any(),
+            target: Target {
+                commit: annotation(metadata::SOURCE_COMMIT)?.clone(),
+                digest: annotation(metadata::SPEC_DIGEST)?.clone(),
+            },
+            attempt: annotation(metadata::ATTEMPT)?.parse().ok()?,
+            created_at: job.creation_timestamp()?.0,
+            trace_parent: TraceParent::from_annotations(job.annotations()),
+            state: state(job, details),
+            deleting: job.metadata.deletion_timestamp.is_some(),
+        })
+    }
+
+    /// Whether its Job may still have a pod at work.
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.state, RunState::Active { .. })
+    }
+
+    /// As it stands in the status.
+    pub(crate) fn to_last_run(&self) -> LastRun {
+        let mut last_run = LastRun {
+            job: self.job.clone(),
+            source_revision: self.target.commit.clone(),
+            spec_digest: self.target.digest.clone(),
+            attempt: self.attempt,
+            started_at: Time(self.created_at),
+            finished_at: None,
+            trace_id: self.trace_parent.as_ref().map(TraceParent::trace_id_hex),
+            files: None,
+            error: None,
+        };
+        if let RunState::Finished { at, outcome } = &self.state {
+            last_run.finished_at = Some(Time(*at));
+            match outcome {
+                Outcome::Delivered { files, .. } => last_run.files = *files,
+                Outcome::Failed(error) => last_run.error = Some(error.clone()),
+            }
+        }
+        last_run
+    }
+}
+
+/// Whether the Job has ended, one way or the other.
+pub(crate) fn is_finished(job: &Job) -> bool {
+    finish(job).is_some()
+}
+
+fn finish(job: &Job) -> Option<&JobCondition> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| condition.status == "True" && ["Complete", "Failed"].contains(&&*condition.type_))
+}
+
+fn state(job: &Job, details: &RunDetails) -> RunState {
+    let newest_pod = details.pods.iter().max_by_key(|pod| pod.creation_timestamp());
+    let Some(end) = finish(job) else {
+        let waiting = newest_pod
+            .map_or_else(|| details.pod_refusals.last().cloned(), what_a_pod_waits_for)
+            .or_else(|| newest_pod.and_then(what_ended_a_pod).map(|ending| ending.text));
+        return RunState::Active { waiting };
+    };
+    let at = end.last_transition_time.as_ref().map_or_else(
+        || {
+            job.creation_timestamp()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+        },
+        |time| time.0,
+    );
+    let report = newest_pod.and_then(report);
+    let outcome = match (end.type_.as_str(), report) {
+        ("Complete", report) => delivered(report),
+        (
+            _,
+            Some(Report {
+                error: Some(error), ..
+            }),
+        ) => Outcome::Failed(error),
+        (_, _) => Outcome::Failed(failure_without_report(job, end, newest_pod, details)),
+    };
+    RunState::Finished { at, outcome }
+}
+
+fn delivered(report: Option<Report>) -> Outcome {
+    Outcome::Delivered {
+        committed: report.as_ref().is_some_and(|report| report.committed),
+        files: report.as_ref().map(|report| report.files),
+        output_revision: report.and_then(|report| report.output_revision),
+    }
+}
+
+fn codegen_state(pod: &Pod) -> Option<&ContainerState> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = statuses.iter().find(|status| status.name == codegen::CONTAINER)?;
+    status.state.as_ref()
+}
+
+fn report(pod: &Pod) -> Option<Report> {
+    let terminated = codegen_state(pod)?.terminated.as_ref()?;
+    Report::from_termination_message(terminated.message.as_deref()?)
+}
+
+/// Why a pod that has not ended does not run.
+fn what_a_pod_waits_for(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    if let Some(waiting) = codegen_state(pod).and_then(|state| state.waiting.as_ref()) {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        // What every pod goes through on its way to running is no news.
+        if !["", "ContainerCreating", "PodInitializing"].contains(&reason) {
+            return Some(with_message(reason, waiting.message.as_deref()));
+        }
+    }
+    let scheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled")?;
+    (scheduled.status == "False").then(|| {
+        with_message(
+            scheduled.reason.as_deref().unwrap_or("Unschedulable"),
+            scheduled.message.as_deref(),
+        )
+    })
+}
+
+struct PodEnding {
+    text: String,
+    timed_out: bool,
+}
+
+/// How a pod ended that left no report.
+fn what_ended_a_pod(pod: &Pod) -> Option<PodEnding> {
+    let status = pod.status.as_ref()?;
+    if let Some(reason) = status.reason.as_deref() {
+        return Some(PodEnding {
+            text: with_message(reason, status.message.as_deref()),
+            timed_out: reason == "DeadlineExceeded",
+        });
+    }
+    let terminated = codegen_state(pod)?.terminated.as_ref()?;
+    let reason = terminated.reason.as_deref().unwrap_or("Error");
+    let text = match reason {
+        "OOMKilled" => {
+            "the container was killed for want of memory (OOMKilled); raise spec.job.resources.limits.memory"
+                .into()
+        }
+        _ => format!(
+            "the container ended with exit code {} ({reason})",
+            terminated.exit_code
+        ),
+    };
+    Some(PodEnding {
+        text,
+        timed_out: false,
+    })
+}
+
+fn failure_without_report(
+    job: &Job,
+    end: &JobCondition,
+    newest_pod: Option<&Pod>,
+    details: &RunDetails,
+) -> RunError {
+    let deadline_passed = end.reason.as_deref() == Some("DeadlineExceeded");
+    let ending = newest_pod.and_then(what_ended_a_pod);
+    let waiting = newest_pod
+        .and_then(what_a_pod_waits_for)
+        .or_else(|| details.pod_refusals.last().cloned());
+    if deadline_passed || ending.as_ref().is_some_and(|ending| ending.timed_out) {
+        let cause = waiting
+            .map(|waiting| format!(" Its pod was waiting: {waiting}."))
+            .unwrap_or_default();
+        return RunError {
+            reason: Reason::TimedOut,
+            message: format!(
+                "Job {} took longer than spec.timeout and was ended.{cause} Raise spec.timeout if the work needs longer.",
+                job.name_any()
+            ),
+        };
+    }
+    let cause = ending
+        .map(|ending| ending.text)
+        .or(waiting)
+        .unwrap_or_else(|| with_message(end.reason.as_deref().unwrap_or("Failed"), end.message.as_deref()));
+    RunError {
+        reason: Reason::JobFailed,
+        message: format!("Job {} failed without an answer: {cause}", job.name_any()),
+    }
+}
+
+fn with_message(reason: &str, message: Option<&str>) -> String {
+    match message.map(str::trim).filter(|message| !message.is_empty()) {
+        Some(message) => format!("{reason}: {message}"),
+        None => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

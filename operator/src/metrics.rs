@@ -1,0 +1,177 @@
+//! What the operator counts. Labels come from enums, never from names of objects.
+
+use crate::idl_repo::{Cause, Check};
+use heddle_crds::idl_repo::{LastRun, Reason};
+use heddle_telemetry::MetricsRegistry;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use std::time::Duration;
+
+/// Bounds in seconds of how long a reconcile takes: from a few API calls to a slow source.
+const RECONCILE_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+/// Bounds in seconds of how long a run takes.
+const RUN_BUCKETS: [f64; 10] = [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0];
+
+/// The metrics, cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) leader: Gauge,
+    pub(crate) objects: Gauge,
+    pub(crate) reconciles_in_flight: Gauge,
+    reconciles: Family<ReconcileLabels, Histogram, fn() -> Histogram>,
+    reconcile_errors: Family<ErrorLabels, Counter>,
+    watch_errors: Family<WatchLabels, Counter>,
+    checks: Family<OutcomeLabels, Counter>,
+    runs_started: Family<CauseLabels, Counter>,
+    runs_finished: Family<OutcomeLabels, Counter>,
+    run_seconds: Histogram,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReconcileLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ErrorLabels {
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct WatchLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OutcomeLabels {
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CauseLabels {
+    cause: &'static str,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
+        let metrics = Self {
+            leader: Gauge::default(),
+            objects: Gauge::default(),
+            reconciles_in_flight: Gauge::default(),
+            reconciles: Family::new_with_constructor(|| Histogram::new(RECONCILE_BUCKETS)),
+            reconcile_errors: Family::default(),
+            watch_errors: Family::default(),
+            checks: Family::default(),
+            runs_started: Family::default(),
+            runs_finished: Family::default(),
+            run_seconds: Histogram::new(RUN_BUCKETS),
+        };
+        metrics.register(registry);
+        metrics
+    }
+
+    fn register(&self, registry: &mut MetricsRegistry) {
+        registry.register("leader", "Whether this replica leads", self.leader.clone());
+        registry.register(
+            "idl_repos",
+            "IdlRepos known to this replica",
+            self.objects.clone(),
+        );
+        registry.register(
+            "reconciles_in_flight",
+            "Reconciles in progress",
+            self.reconciles_in_flight.clone(),
+        );
+        registry.register(
+            "reconcile_seconds",
+            "Time that reconciles took",
+            self.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_errors",
+            "Reconciles that failed",
+            self.reconcile_errors.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Watches of the API that broke",
+            self.watch_errors.clone(),
+        );
+        registry.register(
+            "source_checks",
+            "Questions to source repositories",
+            self.checks.clone(),
+        );
+        registry.register(
+            "runs_started",
+            "Runs that were started",
+            self.runs_started.clone(),
+        );
+        registry.register("runs_finished", "Runs that ended", self.runs_finished.clone());
+        registry.register(
+            "run_seconds",
+            "Time from a Job's creation to its end",
+            self.run_seconds.clone(),
+        );
+    }
+
+    pub(crate) fn count_reconcile(&self, outcome: &'static str, took: Duration) {
+        self.reconciles
+            .get_or_create(&ReconcileLabels { outcome })
+            .observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn count_reconcile_error(&self, class: &'static str) {
+        self.reconcile_errors.get_or_create(&ErrorLabels { class }).inc();
+    }
+
+    pub(crate) fn count_watch_error(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&WatchLabels { kind }).inc();
+    }
+
+    pub(crate) fn count_check(&self, check: &Check) {
+        let labels = match check {
+            Check::Found { .. } => OutcomeLabels {
+                outcome: "found",
+                reason: Reason::RevisionFound.as_str(),
+            },
+            Check::Failed(problem) => OutcomeLabels {
+                outcome: "failed",
+                reason: problem.reason.as_str(),
+            },
+        };
+        self.checks.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn count_run_started(&self, cause: Cause) {
+        self.runs_started
+            .get_or_create(&CauseLabels {
+                cause: cause.as_str(),
+            })
+            .inc();
+    }
+
+    pub(crate) fn count_run_finished(&self, run: &LastRun) {
+        let labels = match &run.error {
+            None => OutcomeLabels {
+                outcome: "delivered",
+                reason: Reason::Succeeded.as_str(),
+            },
+            Some(error) => OutcomeLabels {
+                outcome: "failed",
+                reason: error.reason.as_str(),
+            },
+        };
+        self.runs_finished.get_or_create(&labels).inc();
+        if let Some(finished_at) = &run.finished_at {
+            self.run_seconds
+                .observe(finished_at.0.duration_since(run.started_at.0).as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The life of the process: what is started in which order, and how it ends.
+
+use crate::context::Context;
+use crate::failures::Failures;
+use crate::health::Health;
+use crate::idl_repo::{self, Controller};
+use crate::leader::{Election, LeadershipLost};
+use crate::metrics::Metrics;
+use crate::server::{self, Answers};
+use crate::settings::Settings;
+use crate::source::SourceClient;
+use heddle_telemetry::{ErrorChain, InitError, MetricsRegistry, Telemetry};
+use kube::Client;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long the last spans may take to be exported.
+const TELEMETRY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the API server is asked for a sign of life.
+const CONTACT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why the process ends before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    #[error(transparent)]
+    Telemetry(#[from] InitError),
+    #[error("failed to listen for signals")]
+    Signals(#[source] std::io::Error),
+    #[error("failed to find out how to reach the API server")]
+    Configuration(#[source] kube::config::InferConfigError),
+    #[error("failed to make a client of the API server")]
+    Client(#[source] kube::Error),
+    #[error("failed to listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    LeadershipLost(#[from] LeadershipLost),
+    #[error("failed to go on: {0} ended by itself")]
+    Ended(&'static str),
+    #[error("failed to stop in {} s: work was still in progress", .0.as_secs())]
+    ShutdownTimeout(Duration),
+}
+
+/// Runs until a signal says otherwise or something breaks.
+pub(crate) async fn run(settings: Settings) -> Result<(), ProcessError> {
+    let telemetry = heddle_telemetry::init(settings.telemetry.clone())?;
+    let result = run_with(&settings, &telemetry).await;
+    match &result {
+        Ok(()) => tracing::info!("operator stopped"),
+        Err(error) => tracing::error!(error = %ErrorChain(error), "operator failed"),
+    }
+    if let Err(error) = telemetry.shutdown(TELEMETRY_TIMEOUT).await {
+        tracing::warn!(error = %ErrorChain(&error), "spans were lost");
+    }
+    result
+}
+
+async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
+    let mut background = JoinSet::new();
+    let health = Health::default();
+    let stop = CancellationToken::new();
+    background.spawn(stop_on_signal(signals()?, health.clone(), stop.clone()));
+    let config = kube::Config::infer().await.map_err(ProcessError::Configuration)?;
+    let client = Client::try_from(config).map_err(ProcessError::Client)?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|source| ProcessError::Listen {
+            address: settings.listen,
+            source,
+        })?;
+    let mut registry = MetricsRegistry::new("operator", env!("CARGO_PKG_VERSION"));
+    registry.register_telemetry(telemetry);
+    let metrics = Metrics::new(&mut registry);
+    let answers = Arc::new(Answers {
+        health: health.clone(),
+        metrics: registry,
+    });
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        replica = settings.replica,
+        listen = %settings.listen,
+        "operator started"
+    );
+
+    let stop_background = CancellationToken::new();
+    background.spawn(server::serve(listener, answers, stop_background.clone()));
+    background.spawn(keep_in_contact(
+        client.clone(),
+        health.clone(),
+        stop_background.clone(),
+    ));
+    let result = work(settings, client, &health, &metrics, &stop).await;
+    // What waits for a signal may have none to wait for any more.
+    stop.cancel();
+    stop_background.cancel();
+    background.join_all().await;
+    result
+}
+
+/// The signals that end a process: from Kubernetes and from a terminal.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+fn signals() -> Result<Signals, ProcessError> {
+    let listen = |kind| signal(kind).map_err(ProcessError::Signals);
+    Ok(Signals {
+        terminate: listen(SignalKind::terminate())?,
+        interrupt: listen(SignalKind::interrupt())?,
+    })
+}
+
+async fn stop_on_signal(mut signals: Signals, health: Health, stop: CancellationToken) {
+    tokio::select! {
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
+        () = stop.cancelled() => {}
+    }
+    health.stop();
+    stop.cancel();
+}
+
+/// Asks the API server for a sign of life now and then: watches and leases alone would not tell a quiet cluster from an
+/// unreachable one.
+async fn keep_in_contact(client: Client, health: Health, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(CONTACT_INTERVAL);
+    let mut is_lost = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let answer = tokio::select! {
+            () = stop.cancelled() => return,
+            answer = tokio::time::timeout(CONTACT_INTERVAL, client.apiserver_version()) => answer,
+        };
+        let trouble = match answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(ErrorChain(&error).to_string()),
+            Err(_) => Some(format!("no answer within {} s", CONTACT_INTERVAL.as_secs())),
+        };
+        match (&trouble, is_lost) {
+            (None, true) => tracing::info!("the API server answers again"),
+            (Some(error), false) => tracing::warn!(error, "the API server does not answer"),
+            _ => {}
+        }
+        is_lost = trouble.is_some();
+        if !is_lost {
+            health.note_api_contact();
+        }
+    }
+}
+
+/// Works while this replica leads.
+async fn work(
+    settings: &Settings,
+    client: Client,
+    health: &Health,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> Result<(), ProcessError> {
+    let Some(lease) = &settings.lease else {
+        metrics.leader.set(1);
+        return lead(settings, client, health, metrics, stop).await;
+    };
+    let heartbeat = health.heartbeat("leader election");
+    let (election, leads) = Election::new(client.clone(), lease, settings.replica.clone(), heartbeat);
+    // The Lease is kept until the work has ended, so that no other replica begins before.
+    let work_ended = CancellationToken::new();
+    let mut election = std::pin::pin!(election.run(work_ended.clone()));
+    let worked = async {
+        let worked = match wait_until_leading(leads, stop).await {
+            true => {
+                metrics.leader.set(1);
+                lead(settings, client, health, metrics, stop).await
+            }
+            false => Ok(()),
+        };
+        work_ended.cancel();
+        worked
+    };
+    let mut worked = std::pin::pin!(worked);
+    tokio::select! {
+        // What is in flight is dropped on the spot: another replica may be at work already.
+        lost = &mut election => {
+            metrics.leader.set(0);
+            Err(lost.err().map_or(ProcessError::Ended("the election"), ProcessError::from))
+        }
+        worked = &mut worked => {
+            election.await?;
+            metrics.leader.set(0);
+            worked
+        }
+    }
+}
+
+async fn wait_until_leading(mut leads: watch::Receiver<bool>, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        leading = leads.wait_for(|leads| *leads) => leading.is_ok(),
+    }
+}
+
+/// Runs the controllers until told to stop, and then gives what is in flight some time to finish.
+async fn lead(
+    settings: &Settings,
+    client: Client,
+    health: &Health,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> Result<(), ProcessError> {
+    let context = Arc::new(Context {
+        client: client.clone(),
+        source: SourceClient::new(settings.address_policy.clone(), settings.concurrency.into()),
+        job_defaults: settings.job_defaults.clone(),
+        metrics: metrics.clone(),
+        failures: Failures::default(),
+        permits: Semaphore::new(settings.concurrency.into()),
+        instance: settings.replica.clone(),
+    });
+    let everywhere = [None];
+    let some: Vec<_> = settings.watch_namespaces.iter().cloned().map(Some).collect();
+    let mut controllers = JoinSet::new();
+    for namespace in if some.is_empty() {
+        everywhere.to_vec()
+    } else {
+        some
+    } {
+        let controller = Controller {
+            client: client.clone(),
+            context: Arc::clone(&context),
+            namespace,
+            concurrency: settings.concurrency,
+            heartbeat: health.heartbeat("the controller of IdlRepos"),
+            synced: health.expect_cache(),
+        };
+        controllers.spawn(idl_repo::run(controller, stop.clone()));
+    }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = controllers.join_next() => {
+            // The signal ends controllers too.
+            if !stop.is_cancelled() {
+                return Err(ProcessError::Ended("the controller of IdlRepos"));
+            }
+        }
+    }
+    tracing::info!("stopping; waiting for what is in flight");
+    let ended = tokio::time::timeout(settings.shutdown_timeout, async {
+        while controllers.join_next().await.is_some() {}
+    });
+    ended
+        .await
+        .map_err(|_| ProcessError::ShutdownTimeout(settings.shutdown_timeout))
+}

@@ -1,0 +1,84 @@
+use super::*;
+
+fn settings(arguments: &[&str], variables: &[(&str, &str)]) -> Settings {
+    let arguments = ["heddle-operator", "--codegen-image=codegen"]
+        .iter()
+        .chain(arguments);
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::new(Arguments::try_parse_from(arguments).unwrap(), variables).unwrap()
+}
+
+fn refusal(arguments: &[&str]) -> String {
+    Arguments::try_parse_from(["heddle-operator"].iter().chain(arguments))
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn the_image_is_all_that_has_to_be_given() {
+    let settings = settings(&[], &[]);
+    assert!(settings.watch_namespaces.is_empty());
+    assert_eq!(settings.address_policy, AddressPolicy::default());
+    assert_eq!(settings.job_defaults.denied_cidrs, None);
+    assert_eq!(settings.lease.unwrap().name, "heddle-operator");
+    assert!(refusal(&[]).contains("--codegen-image"));
+}
+
+#[test]
+fn no_denied_networks_is_something_else_than_not_saying() {
+    let none = settings(&["--denied-cidrs="], &[]);
+    assert_eq!(none.address_policy, AddressPolicy::denying(Vec::new()));
+    assert_eq!(none.job_defaults.denied_cidrs, Some(Vec::new()));
+    let some = settings(&["--denied-cidrs=10.0.0.0/8, fd00::/8"], &[]);
+    assert_eq!(some.job_defaults.denied_cidrs.unwrap().len(), 2);
+}
+
+#[test]
+fn nonsense_is_refused_at_the_start() {
+    for arguments in [
+        ["--codegen-image=i", "--denied-cidrs=10.0.0.0"],
+        ["--codegen-image=i", "--job-resources={\"limits\":1}"],
+        ["--codegen-image=i", "--job-work-size-limit=1.5Gi"],
+        ["--codegen-image=i", "--concurrency=0"],
+        ["--codegen-image=i", "--codegen-image-pull-policy=Sometimes"],
+        ["--codegen-image=i", "--log-format=xml"],
+    ] {
+        let flag = arguments[1].split('=').next().unwrap();
+        assert!(refusal(&arguments).contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn jobs_are_told_of_logs_and_traces_what_the_operator_is_told() {
+    let settings = settings(
+        &["--log-level=debug", "--log-format=json"],
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+            ("OTEL_SERVICE_NAME", "heddle-operator"),
+            ("HOME", "/"),
+        ],
+    );
+    let environment: Vec<_> = settings
+        .job_defaults
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(
+        environment,
+        [
+            "HEDDLE_LOG=debug",
+            "HEDDLE_LOG_FORMAT=json",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317"
+        ]
+    );
+}
+
+#[test]
+fn empty_lists_from_a_chart_are_no_names() {
+    let settings = settings(&["--watch-namespaces=", "--image-pull-secrets=a,b"], &[]);
+    assert!(settings.watch_namespaces.is_empty());
+    assert_eq!(settings.job_defaults.image_pull_secrets, ["a", "b"]);
+}
