@@ -1,2 +1,54 @@
-//! .
-fn main() {}
+//! Our code beside its peers, in alternating rounds of one run: `heddle-bench <name>` prints a
+//! table and writes it with a chart to `bench/results`.
+
+mod chart;
+mod logs;
+mod rounds;
+mod table;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// Side-by-side benchmarks with peers.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+    /// The folder that tables and charts are written to.
+    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    results: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// What one log event costs.
+    Logs(logs::Arguments),
+}
+
+/// What a benchmark has found.
+struct Report {
+    name: &'static str,
+    markdown: String,
+    svg: String,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let report = match arguments.benchmark {
+        Benchmark::Logs(arguments) => logs::run(&arguments)?,
+    };
+    print!("{}", report.markdown);
+    report.write(&arguments.results)
+}
+
+impl Report {
+    fn write(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        for (extension, content) in [("md", &self.markdown), ("svg", &self.svg)] {
+            let file = folder.join(self.name).with_extension(extension);
+            std::fs::write(&file, content).with_context(|| format!("failed to write {}", file.display()))?;
+        }
+        Ok(())
+    }
+}
