@@ -10,7 +10,21 @@ const NAMES: [&str; 1] = ["logs"];
 /// Builds and runs the benchmark called `name`.
 pub(crate) fn run(name: &str) -> Result<()> {
     if !NAMES.contains(&name) {
-        bail!("there is no benchmark {name:?}\n  there are: {}", NAMES.join(", "));
+        bail!(
+            "there is no benchmark {name:?}\n  there are: {}",
+            NAMES.join(", ")
+        );
     }
-    run_command(&mut cargo(&root(), &["run", "--locked", "--release", "--package", "heddle-bench", "--", name]))
+    run_command(&mut cargo(
+        &root(),
+        &[
+            "run",
+            "--locked",
+            "--release",
+            "--package",
+            "heddle-bench",
+            "--",
+            name,
+        ],
+    ))
 }

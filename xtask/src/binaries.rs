@@ -43,7 +43,10 @@ impl Binaries {
 
     /// The program of this name.
     pub(crate) fn program(&self, name: &str) -> Result<&Path> {
-        self.programs.get(name).map(PathBuf::as_path).with_context(|| format!("cargo built no program {name}"))
+        self.programs
+            .get(name)
+            .map(PathBuf::as_path)
+            .with_context(|| format!("cargo built no program {name}"))
     }
 
     fn build(root: &Path, arguments: &[&str]) -> Result<Self> {
@@ -56,19 +59,24 @@ impl Binaries {
         let mut binaries = Self::default();
         for line in BufReader::new(stdout).lines() {
             let line = line.context("failed to read what cargo says")?;
-            let message: Value = serde_json::from_str(&line).context("failed to understand what cargo says")?;
+            let message: Value =
+                serde_json::from_str(&line).context("failed to understand what cargo says")?;
             binaries.record(&message);
         }
         let status = child.wait().context("failed to wait for cargo")?;
         if !status.success() {
             bail!("`cargo {}` ended with {status}", arguments.join(" "));
         }
-        binaries.tests.sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
+        binaries
+            .tests
+            .sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
         Ok(binaries)
     }
 
     fn record(&mut self, message: &Value) {
-        let Some(executable) = message["executable"].as_str().map(PathBuf::from) else { return };
+        let Some(executable) = message["executable"].as_str().map(PathBuf::from) else {
+            return;
+        };
         let name = message["target"]["name"].as_str().unwrap_or_default().to_owned();
         if message["profile"]["test"] != true {
             self.programs.insert(name, executable);
@@ -77,7 +85,12 @@ impl Binaries {
         let manifest = PathBuf::from(message["manifest_path"].as_str().unwrap_or_default());
         let folder = manifest.parent().map(PathBuf::from).unwrap_or_default();
         let package = package_name(message["package_id"].as_str().unwrap_or_default(), &folder);
-        self.tests.push(TestBinary { package, target: name, executable, folder });
+        self.tests.push(TestBinary {
+            package,
+            target: name,
+            executable,
+            folder,
+        });
     }
 }
 
@@ -86,7 +99,10 @@ fn package_name(id: &str, folder: &Path) -> String {
     let fragment = id.rsplit('#').next().unwrap_or_default();
     match fragment.split_once('@') {
         Some((name, _)) => name.to_owned(),
-        None => folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        None => folder
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
     }
 }
 
@@ -99,5 +115,6 @@ pub(crate) fn build_go_plugins(root: &Path, folder: &Path) -> Result<()> {
         .env("CGO_ENABLED", "0")
         .env("GOFLAGS", "-mod=readonly")
         .args(["install", "-trimpath", "-ldflags=-s -w", "tool"]);
-    run(&mut command).context("failed to build the Go plugins\n  is Go installed? see https://go.dev/doc/install")
+    run(&mut command)
+        .context("failed to build the Go plugins\n  is Go installed? see https://go.dev/doc/install")
 }

@@ -27,9 +27,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let binaries = Binaries::build_programs(&root)?;
     let system = System::up(&root, &binaries)?;
     story::tell(&root, &system)?;
-    println!("\nAll of it took {}.", heddle_e2e_cluster::human(started.elapsed()));
-    println!("Look around:    export KUBECONFIG={}", system.kubeconfig().display());
-    println!("                kubectl get idlrepos --all-namespaces   (kubectl: {})", system.kubectl_program().display());
+    println!(
+        "\nAll of it took {}.",
+        heddle_e2e_cluster::human(started.elapsed())
+    );
+    println!(
+        "Look around:    export KUBECONFIG={}",
+        system.kubeconfig().display()
+    );
+    println!(
+        "                kubectl get idlrepos --all-namespaces   (kubectl: {})",
+        system.kubectl_program().display()
+    );
     println!("Take it away:   cargo xtask demo --down");
     Ok(())
 }

@@ -10,8 +10,14 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("heddle-crds", &[]),
     ("heddle-telemetry", &[]),
     ("heddle-git-remote", &[]),
-    ("heddle-operator", &["heddle-crds", "heddle-git-remote", "heddle-telemetry"]),
-    ("heddle-codegen-job", &["heddle-crds", "heddle-git-remote", "heddle-telemetry"]),
+    (
+        "heddle-operator",
+        &["heddle-crds", "heddle-git-remote", "heddle-telemetry"],
+    ),
+    (
+        "heddle-codegen-job",
+        &["heddle-crds", "heddle-git-remote", "heddle-telemetry"],
+    ),
     ("heddle-e2e", &["heddle-crds", "heddle-git-server"]),
     ("heddle-e2e-cluster", &[]),
     ("heddle-git-server", &[]),
@@ -28,18 +34,31 @@ pub(crate) fn run() -> Result<()> {
     if wrong.is_empty() {
         return Ok(());
     }
-    bail!("arrows that docs/ARCHITECTURE.md does not allow:\n  {}", wrong.join("\n  "))
+    bail!(
+        "arrows that docs/ARCHITECTURE.md does not allow:\n  {}",
+        wrong.join("\n  ")
+    )
 }
 
 fn forbidden_arrows() -> Result<Vec<String>> {
-    let metadata = output(&mut cargo(&root(), &["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
+    let metadata = output(&mut cargo(
+        &root(),
+        &["metadata", "--format-version=1", "--no-deps", "--locked"],
+    ))?;
     let metadata: Value = serde_json::from_str(&metadata).context("failed to read cargo's metadata")?;
-    let packages = metadata["packages"].as_array().context("failed to find packages in cargo's metadata")?;
-    let ours: Vec<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    let packages = metadata["packages"]
+        .as_array()
+        .context("failed to find packages in cargo's metadata")?;
+    let ours: Vec<&str> = packages
+        .iter()
+        .filter_map(|package| package["name"].as_str())
+        .collect();
     let mut wrong = Vec::new();
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
-        let Some((_, allowed)) = ALLOWED.iter().find(|(who, _)| *who == name) else { continue };
+        let Some((_, allowed)) = ALLOWED.iter().find(|(who, _)| *who == name) else {
+            continue;
+        };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let target = dependency["name"].as_str().unwrap_or_default();
             let in_tests_only = dependency["kind"] == "dev" && name != "heddle-e2e";
@@ -54,7 +73,15 @@ fn forbidden_arrows() -> Result<Vec<String>> {
 fn impure_dependencies() -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for package in PURE {
-        let arguments = ["tree", "--locked", "--edges=normal", "--prefix=none", "--format={p}", "--package", package];
+        let arguments = [
+            "tree",
+            "--locked",
+            "--edges=normal",
+            "--prefix=none",
+            "--format={p}",
+            "--package",
+            package,
+        ];
         let tree = output(&mut cargo(&root(), &arguments))?;
         for line in tree.lines() {
             let dependency = line.split(' ').next().unwrap_or_default();

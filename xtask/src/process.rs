@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 /// Runs a command to its end, with its output where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("failed to start {}", describe(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("failed to start {}", describe(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", describe(command));
     }
@@ -21,7 +23,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("failed to start {}", describe(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} ended with {}: {}", describe(command), output.status, said.trim());
+        bail!(
+            "{} ended with {}: {}",
+            describe(command),
+            output.status,
+            said.trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use git_server::GitServer;
+pub(crate) use git_server::{GitServer, PortForward};
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "heddle-system";
@@ -44,7 +44,12 @@ impl System {
                 registry().map(|registry| format!(" from {registry}")).unwrap_or_default()
             ));
         }
-        let git = GitServer::install(root, &Kubectl::new(&cluster), &image("heddle-git-server"), &progress)?;
+        let git = GitServer::install(
+            root,
+            &Kubectl::new(&cluster),
+            &image("heddle-git-server"),
+            &progress,
+        )?;
         install_heddle(root, &cluster, &archives, &progress)?;
         Ok(Self { cluster, git })
     }
@@ -69,7 +74,7 @@ impl System {
     }
 
     /// What the black-box tests need to know.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self, forward: &PortForward) -> Vec<(String, String)> {
         let path = |path: PathBuf| path.display().to_string();
         let mut environment = vec![
             ("KUBECONFIG".to_owned(), path(self.cluster.kubeconfig())),
@@ -78,7 +83,7 @@ impl System {
             ("HEDDLE_E2E_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
             ("HEDDLE_E2E_RELEASE".to_owned(), RELEASE.to_owned()),
         ];
-        environment.extend(self.git.environment());
+        environment.extend(self.git.environment(forward));
         environment
     }
 }
@@ -92,7 +97,10 @@ pub(crate) struct Kubectl {
 
 impl Kubectl {
     fn new(cluster: &Cluster) -> Self {
-        Self { program: cluster.kubectl(), kubeconfig: cluster.kubeconfig() }
+        Self {
+            program: cluster.kubectl(),
+            kubeconfig: cluster.kubeconfig(),
+        }
     }
 
     /// A command that is not started yet.
@@ -110,14 +118,18 @@ impl Kubectl {
     /// Applies manifests.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
         let mut file = tempfile::NamedTempFile::new().context("failed to make a temporary file")?;
-        std::io::Write::write_all(&mut file, manifest.as_bytes()).context("failed to write a temporary file")?;
+        std::io::Write::write_all(&mut file, manifest.as_bytes())
+            .context("failed to write a temporary file")?;
         let path = file.path().display().to_string();
-        self.output(&["apply", "--server-side", "--force-conflicts", "--filename", &path]).map(drop)
+        self.output(&["apply", "--server-side", "--force-conflicts", "--filename", &path])
+            .map(drop)
     }
 }
 
 fn registry() -> Option<String> {
-    std::env::var(REGISTRY_VARIABLE).ok().filter(|registry| !registry.is_empty())
+    std::env::var(REGISTRY_VARIABLE)
+        .ok()
+        .filter(|registry| !registry.is_empty())
 }
 
 fn image(name: &str) -> String {
@@ -130,7 +142,10 @@ fn image(name: &str) -> String {
 fn build_images(root: &Path, binaries: &Binaries, progress: &Progress) -> Result<Vec<Archive>> {
     let plugins = heddle_e2e_cluster::cache_root()?.join("go-plugins");
     build_go_plugins(root, &plugins)?;
-    let mut codegen = vec![(binaries.program("heddle-codegen")?.to_owned(), "heddle-codegen".to_owned())];
+    let mut codegen = vec![(
+        binaries.program("heddle-codegen")?.to_owned(),
+        "heddle-codegen".to_owned(),
+    )];
     for plugin in ["protoc-gen-go", "protoc-gen-go-grpc"] {
         codegen.push((plugins.join(plugin), format!("plugins/{plugin}")));
     }
@@ -140,13 +155,24 @@ fn build_images(root: &Path, binaries: &Binaries, progress: &Progress) -> Result
         context,
         base,
     };
-    let program = |name: &str| -> Result<_> { Ok(vec![(binaries.program(name)?.to_owned(), name.to_owned())]) };
+    let program =
+        |name: &str| -> Result<_> { Ok(vec![(binaries.program(name)?.to_owned(), name.to_owned())]) };
     images::build(
         progress,
         &[
-            spec("heddle-operator", "operator", program("heddle-operator")?, Base::Minimal),
+            spec(
+                "heddle-operator",
+                "operator",
+                program("heddle-operator")?,
+                Base::Minimal,
+            ),
             spec("heddle-codegen", "codegen-job", codegen, Base::Minimal),
-            spec("heddle-git-server", "tests/git-server", program("heddle-git-server")?, Base::WithGit),
+            spec(
+                "heddle-git-server",
+                "tests/git-server",
+                program("heddle-git-server")?,
+                Base::WithGit,
+            ),
         ],
     )
 }
@@ -174,7 +200,17 @@ metadata:
     fs::write(&file, values.to_string()).with_context(|| format!("failed to write {}", file.display()))?;
     let mut helm = Command::new(cluster.helm());
     helm.env("KUBECONFIG", cluster.kubeconfig())
-        .args(["upgrade", "--install", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "3m", "--values"])
+        .args([
+            "upgrade",
+            "--install",
+            RELEASE,
+            "--namespace",
+            NAMESPACE,
+            "--wait",
+            "--timeout",
+            "3m",
+            "--values",
+        ])
         .arg(&file)
         .arg(root.join("charts/heddle"))
         .stdout(std::process::Stdio::null());

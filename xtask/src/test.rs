@@ -57,7 +57,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if wanted(Stage::Static) {
         static_checks(&mut summary)?;
     }
-    if [Stage::Unit, Stage::Apiserver, Stage::Cluster].into_iter().any(wanted) {
+    if [Stage::Unit, Stage::Apiserver, Stage::Cluster]
+        .into_iter()
+        .any(wanted)
+    {
         tests(arguments, wanted, &mut summary)?;
     }
     summary.print();
@@ -70,19 +73,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn static_checks(summary: &mut Summary) -> Result<()> {
     let root = root();
     let deny = cargo_deny(&root)?;
-    summary.check("cargo fmt --check", || run_command(&mut cargo(&root, &["fmt", "--all", "--check"])));
+    summary.check("cargo fmt --check", || {
+        run_command(&mut cargo(&root, &["fmt", "--all", "--check"]))
+    });
     summary.check("cargo xtask codegen --check", || codegen::run(true));
     summary.check("cargo xtask layers", layers::run);
     // The advisory database is not in a package registry, so an offline machine checks the rest.
     summary.check("cargo deny check", || {
-        run_command(Command::new(deny).current_dir(&root).args(["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
+        run_command(Command::new(deny).current_dir(&root).args([
+            "--offline",
+            "check",
+            "--hide-inclusion-graph",
+            "bans",
+            "licenses",
+            "sources",
+        ]))
     });
     summary.check("cargo clippy", || {
-        let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny=warnings"];
+        let arguments = [
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny=warnings",
+        ];
         run_command(&mut cargo(&root, &arguments))
     });
     summary.check("cargo doc", || {
-        let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
+        let arguments = [
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ];
         run_command(cargo(&root, &arguments).env("RUSTDOCFLAGS", "--deny=warnings"))
     });
     Ok(())
@@ -93,8 +118,21 @@ fn cargo_deny(root: &Path) -> Result<PathBuf> {
     let tools = heddle_e2e_cluster::cache_root()?.join("tools");
     let program = tools.join("bin/cargo-deny");
     if !program.exists() {
-        println!("Installing cargo-deny {CARGO_DENY}, which checks licences and sources (about two minutes, once).");
-        let mut command = cargo(root, &["install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY, "--root"]);
+        println!(
+            "Installing cargo-deny {CARGO_DENY}, which checks licences and sources (about two minutes, once)."
+        );
+        let mut command = cargo(
+            root,
+            &[
+                "install",
+                "--quiet",
+                "--locked",
+                "cargo-deny",
+                "--version",
+                CARGO_DENY,
+                "--root",
+            ],
+        );
         run_command(command.arg(&tools)).context("failed to install cargo-deny")?;
     }
     Ok(program)
@@ -115,7 +153,14 @@ fn tests(arguments: &Arguments, wanted: impl Fn(Stage) -> bool, summary: &mut Su
     }
     if wanted(Stage::Cluster) {
         let system = System::up(&root, &binaries)?;
-        run_stage(Stage::Cluster, &binaries, arguments, &system.environment(), summary);
+        let forward = system.git.forward(&system.kubectl())?;
+        run_stage(
+            Stage::Cluster,
+            &binaries,
+            arguments,
+            &system.environment(&forward),
+            summary,
+        );
         if !arguments.keep_cluster {
             System::down(&root)?;
         }
@@ -132,10 +177,15 @@ fn run_stage(
 ) {
     for test in binaries.tests.iter().filter(|test| Stage::of(test) == stage) {
         let mut command = Command::new(&test.executable);
-        command.current_dir(&test.folder).envs(environment.iter().cloned());
+        command
+            .current_dir(&test.folder)
+            .envs(environment.iter().cloned());
         for program in ["heddle-operator", "heddle-codegen"] {
             if let Ok(path) = binaries.program(program) {
-                command.env(format!("HEDDLE_TEST_{}", program.to_uppercase().replace('-', "_")), path);
+                command.env(
+                    format!("HEDDLE_TEST_{}", program.to_uppercase().replace('-', "_")),
+                    path,
+                );
             }
         }
         if let Some(filter) = &arguments.filter {

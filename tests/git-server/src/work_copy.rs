@@ -22,14 +22,29 @@ impl WorkCopy {
     /// # Errors
     /// Git fails; its words are in the error.
     pub fn clone(url: &str, account: &Account, authority: &Path, directory: &Path) -> Result<Self> {
+        let copy = Self::at(account, authority, directory)?;
+        copy.git(&["clone", "--quiet", url, "."])?;
+        Ok(copy)
+    }
+
+    /// Starts an empty working copy in `directory` that pushes to `url`, where there need not be anything yet.
+    ///
+    /// # Errors
+    /// Git fails; its words are in the error.
+    pub fn init(url: &str, account: &Account, authority: &Path, directory: &Path) -> Result<Self> {
+        let copy = Self::at(account, authority, directory)?;
+        copy.git(&["init", "--quiet", "--initial-branch=main"])?;
+        copy.git(&["remote", "add", "origin", url])?;
+        Ok(copy)
+    }
+
+    fn at(account: &Account, authority: &Path, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
-        let copy = Self {
+        Ok(Self {
             directory: directory.to_path_buf(),
             authority: authority.to_path_buf(),
             authorization: format!("Authorization: {}", account.authorization()),
-        };
-        copy.git(&["clone", "--quiet", url, "."])?;
-        Ok(copy)
+        })
     }
 
     /// Runs git here and returns what it printed.

@@ -21,5 +21,7 @@ pub(super) fn template(yaml: &str) -> Result<String> {
   labels:
     {{- include \"heddle.labels\" . | nindent 4 }}
 ";
-    Ok(format!("{{{{- if .Values.crds.enabled }}}}\n{head}{metadata}{tail}{{{{- end }}}}\n"))
+    Ok(format!(
+        "{{{{- if .Values.crds.enabled }}}}\n{head}{metadata}{tail}{{{{- end }}}}\n"
+    ))
 }

@@ -46,7 +46,14 @@ pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
 /// Yesterday's demo would make today's first push a second one.
 fn clear(system: &System) -> Result<()> {
     let kubectl = system.kubectl();
-    kubectl.output(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=90s"])?;
+    kubectl.output(&[
+        "delete",
+        "namespace",
+        NAMESPACE,
+        "--ignore-not-found",
+        "--wait",
+        "--timeout=90s",
+    ])?;
     system.git.reset(&kubectl)
 }
 
@@ -91,17 +98,26 @@ struct Delivery {
 
 impl Delivery {
     fn status(&self, pointer: &str) -> &str {
-        self.object["status"].pointer(pointer).and_then(Value::as_str).unwrap_or("-")
+        self.object["status"]
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("-")
     }
 }
 
 /// Waits until the status says that `commit` is delivered.
-fn await_delivery(kubectl: &Kubectl, commit: &str, started: Instant, progress: &Progress) -> Result<Delivery> {
+fn await_delivery(
+    kubectl: &Kubectl,
+    commit: &str,
+    started: Instant,
+    progress: &Progress,
+) -> Result<Delivery> {
     let step = progress.step("Waiting for the generated commit");
     let object = format!("idlrepo/{NAME}");
     let revision = format!("--for=jsonpath={{.status.generatedRevision}}={commit}");
     let timeout = format!("--timeout={}s", DELIVERY_DEADLINE.as_secs());
-    let wait = |condition: &str| kubectl.output(&["wait", "--namespace", NAMESPACE, &object, condition, &timeout]);
+    let wait =
+        |condition: &str| kubectl.output(&["wait", "--namespace", NAMESPACE, &object, condition, &timeout]);
     if let Err(error) = wait(&revision).and_then(|_| wait("--for=condition=Ready")) {
         let ready = condition(&read(kubectl)?, "Ready").clone();
         bail!(
@@ -112,17 +128,30 @@ fn await_delivery(kubectl: &Kubectl, commit: &str, started: Instant, progress: &
     }
     let took = started.elapsed();
     step.done(&format!("The generated commit arrived {} later", human(took)));
-    Ok(Delivery { object: read(kubectl)?, took })
+    Ok(Delivery {
+        object: read(kubectl)?,
+        took,
+    })
 }
 
 fn read(kubectl: &Kubectl) -> Result<Value> {
-    let object = kubectl.output(&["get", "idlrepo", NAME, "--namespace", NAMESPACE, "--output", "json"])?;
+    let object = kubectl.output(&[
+        "get",
+        "idlrepo",
+        NAME,
+        "--namespace",
+        NAMESPACE,
+        "--output",
+        "json",
+    ])?;
     serde_json::from_str(&object).context("failed to read the IdlRepo")
 }
 
 fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
     let conditions = object["status"]["conditions"].as_array();
-    conditions.and_then(|all| all.iter().find(|one| one["type"] == type_)).unwrap_or(&Value::Null)
+    conditions
+        .and_then(|all| all.iter().find(|one| one["type"] == type_))
+        .unwrap_or(&Value::Null)
 }
 
 fn show(delivery: &Delivery, source: &WorkCopy, output: &WorkCopy) -> Result<()> {
@@ -153,10 +182,20 @@ fn describe_head(copy: &WorkCopy) -> Result<String> {
 fn show_trace(kubectl: &Kubectl, delivery: &Delivery, output: &WorkCopy) -> Result<()> {
     let trace = delivery.status("/lastRun/traceId").to_owned();
     println!("\n  one trace, {trace}");
-    let operator = ["logs", "--namespace", crate::system::NAMESPACE, "deployment/heddle", "--since=15m"];
+    let operator = [
+        "logs",
+        "--namespace",
+        crate::system::NAMESPACE,
+        "deployment/heddle",
+        "--since=15m",
+    ];
     print_lines("operator", &kubectl.output(&operator)?, &trace);
     let job = format!("job/{}", delivery.status("/lastRun/job"));
-    print_lines("job", &kubectl.output(&["logs", "--namespace", NAMESPACE, &job])?, &trace);
+    print_lines(
+        "job",
+        &kubectl.output(&["logs", "--namespace", NAMESPACE, &job])?,
+        &trace,
+    );
     let trailers = output.git(&["log", "-1", "--format=%(trailers:key=Traceparent)"])?;
     println!("    {:<9} {}", "commit", trailers.trim());
     if !trailers.contains(&trace) {
@@ -174,10 +213,18 @@ fn print_lines(component: &str, log: &str, trace: &str) {
     for line in lines.iter().take(SHOWN_LINES) {
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         let time = text("timestamp").get(11..23).unwrap_or_default().to_owned();
-        println!("    {component:<9} {time} {:<5} span {}  {}", text("level"), text("span_id"), text("message"));
+        println!(
+            "    {component:<9} {time} {:<5} span {}  {}",
+            text("level"),
+            text("span_id"),
+            text("message")
+        );
     }
     if lines.len() > SHOWN_LINES {
-        println!("    {component:<9} … and {} more lines", lines.len() - SHOWN_LINES);
+        println!(
+            "    {component:<9} … and {} more lines",
+            lines.len() - SHOWN_LINES
+        );
     }
 }
 
@@ -200,4 +247,3 @@ message Review {
     step.done("Pushed a second commit of IDL");
     Ok(commit)
 }
-

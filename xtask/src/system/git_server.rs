@@ -15,6 +15,8 @@ use tempfile::TempDir;
 const NAMESPACE: &str = "heddle-git";
 /// What the server is called inside the cluster.
 const HOST: &str = "git-server.heddle-git.svc";
+/// Begins every password, so that tests can tell one that got out.
+const CANARY: &str = "canary-7f1d0c";
 /// The account that may push. The password is made anew for each server.
 const USER: &str = "heddle";
 
@@ -33,7 +35,7 @@ impl GitServer {
             .with_context(|| format!("failed to read {}", manifest.display()))?
             .replace("image: heddle-git-server", &format!("image: {image}"));
         let server = Self {
-            password: format!("{:032x}", rand::random::<u128>()),
+            password: format!("{CANARY}-{:032x}", rand::random::<u128>()),
             folder: tempfile::tempdir().context("failed to make a temporary folder")?,
         };
         kubectl.apply(&restricted_namespace(NAMESPACE).to_string())?;
@@ -48,11 +50,25 @@ impl GitServer {
     pub(crate) fn reset(&self, kubectl: &Kubectl) -> Result<()> {
         let deployment = "deployment/git-server";
         kubectl.output(&["--namespace", NAMESPACE, "rollout", "restart", deployment])?;
-        kubectl.output(&["--namespace", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"]).map(drop)
+        kubectl
+            .output(&[
+                "--namespace",
+                NAMESPACE,
+                "rollout",
+                "status",
+                deployment,
+                "--timeout=120s",
+            ])
+            .map(drop)
     }
 
     fn server_secret(&self) -> Result<String> {
-        let names = [HOST, "git-server.heddle-git.svc.cluster.local", "localhost", "127.0.0.1"];
+        let names = [
+            HOST,
+            "git-server.heddle-git.svc.cluster.local",
+            "localhost",
+            "127.0.0.1",
+        ];
         let files = TlsFiles::make(self.folder.path(), &names.map(String::from))?;
         let secret = json!({
             "apiVersion": "v1",
@@ -75,7 +91,8 @@ impl GitServer {
             "metadata": { "name": "git-credentials", "namespace": namespace },
             "stringData": { "username": USER, "password": self.password, "ca.crt": read(&self.authority())? },
         });
-        let list = json!({ "apiVersion": "v1", "kind": "List", "items": [restricted_namespace(namespace), secret] });
+        let list =
+            json!({ "apiVersion": "v1", "kind": "List", "items": [restricted_namespace(namespace), secret] });
         Ok(list.to_string())
     }
 
@@ -91,17 +108,26 @@ impl GitServer {
             fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
         }
         let account = Account::new(USER, &self.password, Access::Write);
-        WorkCopy::clone(&format!("{}/{repository}.git", forward.url), &account, &self.authority(), &folder)
+        WorkCopy::clone(
+            &format!("{}/{repository}.git", forward.url),
+            &account,
+            &self.authority(),
+            &folder,
+        )
     }
 
     /// What the black-box tests need to know.
-    pub(super) fn environment(&self) -> Vec<(String, String)> {
+    pub(super) fn environment(&self, forward: &PortForward) -> Vec<(String, String)> {
         vec![
+            ("HEDDLE_E2E_GIT_URL".to_owned(), forward.url.clone()),
             ("HEDDLE_E2E_GIT_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
             ("HEDDLE_E2E_GIT_HOST".to_owned(), HOST.to_owned()),
             ("HEDDLE_E2E_GIT_USER".to_owned(), USER.to_owned()),
             ("HEDDLE_E2E_GIT_PASSWORD".to_owned(), self.password.clone()),
-            ("HEDDLE_E2E_GIT_CA".to_owned(), self.authority().display().to_string()),
+            (
+                "HEDDLE_E2E_GIT_CA".to_owned(),
+                self.authority().display().to_string(),
+            ),
         ]
     }
 
@@ -131,17 +157,35 @@ pub(crate) struct PortForward {
 impl PortForward {
     fn open(kubectl: &Kubectl) -> Result<Self> {
         let mut child = kubectl
-            .command(&["--namespace", NAMESPACE, "port-forward", "service/git-server", ":443"])
+            .command(&[
+                "--namespace",
+                NAMESPACE,
+                "port-forward",
+                "service/git-server",
+                ":443",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .context("failed to start kubectl port-forward")?;
-        let stdout = child.stdout.take().context("failed to read from kubectl port-forward")?;
-        let mut forward = Self { child, url: String::new() };
+        let stdout = child
+            .stdout
+            .take()
+            .context("failed to read from kubectl port-forward")?;
+        let mut forward = Self {
+            child,
+            url: String::new(),
+        };
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).context("failed to read from kubectl port-forward")?;
-        let port = line.strip_prefix("Forwarding from 127.0.0.1:").and_then(|rest| rest.split(' ').next());
-        let Some(port) = port else { bail!("failed to forward a port to the Git server: it said {line:?}") };
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .context("failed to read from kubectl port-forward")?;
+        let port = line
+            .strip_prefix("Forwarding from 127.0.0.1:")
+            .and_then(|rest| rest.split(' ').next());
+        let Some(port) = port else {
+            bail!("failed to forward a port to the Git server: it said {line:?}")
+        };
         forward.url = format!("https://localhost:{port}");
         Ok(forward)
     }

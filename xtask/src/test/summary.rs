@@ -67,14 +67,23 @@ impl Summary {
     }
 
     fn count(&mut self, binary: &str, line: &str) {
-        if let Some(test) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+        if let Some(test) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
             self.failures.push(format!("{binary} {test}"));
         }
-        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
         let number = |word: &str| -> u64 {
             let position = result.split_whitespace().collect::<Vec<_>>();
-            let at = position.iter().position(|part| part.trim_end_matches(';') == word);
-            at.and_then(|at| at.checked_sub(1)).and_then(|at| position[at].parse().ok()).unwrap_or(0)
+            let at = position
+                .iter()
+                .position(|part| part.trim_end_matches(';') == word);
+            at.and_then(|at| at.checked_sub(1))
+                .and_then(|at| position[at].parse().ok())
+                .unwrap_or(0)
         };
         self.passed += number("passed");
         self.skipped += number("ignored");
@@ -90,7 +99,12 @@ impl Summary {
         for failure in &self.failures {
             println!("FAILED: {failure}");
         }
-        println!("\n{} passed, {} failed, {} skipped", self.passed, self.failures.len(), self.skipped);
+        println!(
+            "\n{} passed, {} failed, {} skipped",
+            self.passed,
+            self.failures.len(),
+            self.skipped
+        );
     }
 }
 
@@ -101,9 +115,15 @@ mod tests {
     #[test]
     fn results_of_the_test_harness_are_added_up() {
         let mut summary = Summary::default();
-        summary.count("unit", "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out");
+        summary.count(
+            "unit",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out",
+        );
         summary.count("unit", "test a_thing_holds ... FAILED");
-        summary.count("unit", "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured");
+        summary.count(
+            "unit",
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured",
+        );
         assert_eq!((summary.passed, summary.failed(), summary.skipped), (5, 1, 1));
     }
 }

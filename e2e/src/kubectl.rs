@@ -1,0 +1,78 @@
+//! kubectl, as users have it.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// kubectl, pointed at the cluster by `KUBECONFIG`.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    program: PathBuf,
+}
+
+impl Kubectl {
+    pub(crate) fn new(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    /// What a command prints.
+    ///
+    /// # Errors
+    /// When it fails; its words are in the text.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        self.run_with_input(arguments, "")
+    }
+
+    /// What a command prints that reads `input`.
+    ///
+    /// # Errors
+    /// When it fails; its words are in the text.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut child = Command::new(&self.program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("failed to start kubectl")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin
+                .write_all(input.as_bytes())
+                .context("failed to write to kubectl")?;
+        }
+        let output = child.wait_with_output().context("failed to wait for kubectl")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "kubectl {} ended with {}: {}",
+                arguments.join(" "),
+                output.status,
+                said.trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    /// Applies a manifest in JSON.
+    ///
+    /// # Errors
+    /// When the API server refuses it, with its words.
+    pub fn apply(&self, manifest: &Value) -> Result<String> {
+        self.run_with_input(
+            &["apply", "--server-side", "--filename", "-"],
+            &manifest.to_string(),
+        )
+    }
+
+    /// An object, or a list of them, as the API server has it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get(&self, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["get", "--output", "json"];
+        all.extend(arguments);
+        serde_json::from_str(&self.run(&all)?).context("failed to read what kubectl printed")
+    }
+}

@@ -1,0 +1,53 @@
+//! The operator killed in mid-run. A binary of its own, so that no other test looks for the log of the pod that goes.
+
+use anyhow::{Result, ensure};
+use heddle_e2e::Scenario;
+
+const USER: (&str, &str) = (
+    "user.proto",
+    "syntax = \"proto3\";\nmessage User { string name = 1; }\n",
+);
+
+#[test]
+fn the_operator_killed_in_mid_run_delivers_exactly_once() -> Result<()> {
+    let scenario = Scenario::new("killed")?;
+    let commit = scenario.push(&[USER], "Describe users")?;
+    scenario.apply(|object| {
+        // Without a go_package in the file, Go is not for it.
+        object["spec"]["generate"]
+            .as_array_mut()
+            .map(|all| all.truncate(1));
+    })?;
+    scenario.await_reason("Generated", "Running")?;
+    let environment = scenario.environment();
+    let selector = format!("app.kubernetes.io/instance={}", environment.release);
+    let namespace = &environment.namespace;
+    scenario.kubectl().run(&[
+        "delete",
+        "pods",
+        "--namespace",
+        namespace,
+        "--selector",
+        &selector,
+        "--grace-period=0",
+        "--force",
+    ])?;
+    scenario.await_delivery(&commit)?;
+    let generated = scenario
+        .output()?
+        .git(&["log", "--format=%s", "--grep=Heddle-Source-Commit"])?;
+    ensure!(
+        generated.lines().count() == 1,
+        "expected one generated commit:\n{generated}"
+    );
+    let deployment = format!("deployment/{}", environment.release);
+    scenario.kubectl().run(&[
+        "rollout",
+        "status",
+        "--namespace",
+        namespace,
+        &deployment,
+        "--timeout=90s",
+    ])?;
+    Ok(())
+}
