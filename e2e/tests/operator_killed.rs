@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use heddle_e2e::Scenario;
+use serde_json::json;
 
 const USER: (&str, &str) = (
     "user.proto",
