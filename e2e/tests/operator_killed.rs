@@ -15,9 +15,7 @@ fn the_operator_killed_in_mid_run_delivers_exactly_once() -> Result<()> {
     let commit = scenario.push(&[USER], "Describe users")?;
     scenario.apply(|object| {
         // Without a go_package in the file, Go is not for it.
-        object["spec"]["generate"]
-            .as_array_mut()
-            .map(|all| all.truncate(1));
+        object["spec"]["generate"] = json!([{ "name": "rust", "plugin": "prost" }]);
     })?;
     scenario.await_reason("Generated", "Running")?;
     let environment = scenario.environment();
