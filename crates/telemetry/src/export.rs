@@ -1,6 +1,7 @@
 //! Sends finished spans to an OTLP receiver from a thread of its own, so that no caller ever waits.
 
 mod exporter;
+mod http_client;
 mod queue;
 mod transport;
 

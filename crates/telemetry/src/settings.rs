@@ -5,7 +5,7 @@ mod otlp;
 mod sampler;
 
 pub use environment::SettingsError;
-pub use otlp::{OtlpProtocol, OtlpSettings};
+pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use sampler::TraceSampler;
 
 use std::fmt;

@@ -1,5 +1,6 @@
 //! The thread that collects finished spans into batches and sends them.
 
+use super::http_client::LastFailure;
 use super::queue::SpanQueue;
 use super::transport::{self, TransportError};
 use super::{ExportMetrics, ShutdownError};
@@ -23,6 +24,8 @@ mod failures;
 const THREAD_NAME: &str = "otlp-exporter";
 /// How long the queue is flushed when a [`Telemetry`](crate::Telemetry) is dropped instead of shut down.
 const GRACE_WHEN_DROPPED: Duration = Duration::from_secs(1);
+/// Longer waits are as good as endless, and a sum with the clock must not overflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why spans are not exported.
 #[derive(Debug, Error)]
@@ -79,7 +82,8 @@ impl ExporterThread {
 
     /// Exports what is waiting, for as long as `deadline`, and ends the thread.
     pub(crate) async fn stop(self, deadline: Duration) -> Result<(), ShutdownError> {
-        self.stop.send_replace(Some(Instant::now() + deadline));
+        self.stop
+            .send_replace(Some(Instant::now() + deadline.min(LONGEST_WAIT)));
         let lost = self.lost.await.map_err(|_| ShutdownError::ThreadGone)?;
         // The answer is the last thing the thread does, so this does not block.
         self.thread.join().map_err(|_| ShutdownError::ThreadGone)?;
@@ -115,15 +119,17 @@ impl Worker {
             .enable_all()
             .build()
             .map_err(StartError::Runtime)?;
+        let failure = LastFailure::default();
         let mut exporter = {
             let _inside = runtime.enter();
-            transport::build(&settings)?
+            transport::build(&settings, failure.clone())?
         };
         exporter.set_resource(resource);
         Ok(Self {
             runtime,
             sender: BatchSender {
                 exporter,
+                failure,
                 settings,
                 spans,
                 stopped,
@@ -133,7 +139,7 @@ impl Worker {
     }
 
     fn run(mut self, dispatch: &RegisteredDispatch, lost_sender: oneshot::Sender<u64>) {
-        let mut failures = FailureLog::default();
+        let mut failures = FailureLog::new(&self.sender.settings.endpoint);
         let mut lost = 0;
         loop {
             // What the transport logs about an export would be exported in turn, for ever.
@@ -162,6 +168,7 @@ impl Worker {
 
 struct BatchSender {
     exporter: SpanExporter,
+    failure: LastFailure,
     settings: OtlpSettings,
     spans: mpsc::Receiver<SpanData>,
     stopped: watch::Receiver<Option<Instant>>,
@@ -205,7 +212,8 @@ impl BatchSender {
                     if received == 0 {
                         break;
                     }
-                    full_at.get_or_insert_with(|| Instant::now() + self.settings.schedule_delay);
+                    let delay = self.settings.schedule_delay.min(LONGEST_WAIT);
+                    full_at.get_or_insert_with(|| Instant::now() + delay);
                 }
                 _ = stop_deadline(&mut self.stopped), if !self.spans.is_closed() => self.spans.close(),
                 () = sleep_until(full_at.unwrap_or_else(Instant::now)), if full_at.is_some() => break,
@@ -221,7 +229,10 @@ impl BatchSender {
             biased;
             exported = exporting => match exported {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(Err(error)) => Err(match self.failure.take() {
+                    Some(reason) => format!("{error}: {reason}"),
+                    None => error.to_string(),
+                }),
                 Err(_) => Err(format!("no answer within {:?}", self.settings.timeout)),
             },
             () = out_of_time => Err("no answer before the process ended".to_owned()),

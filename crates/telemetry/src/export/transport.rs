@@ -1,12 +1,13 @@
 //! Builds the OTLP exporter that settings ask for: gRPC by tonic or protobuf over HTTP by hyper,
 //! either with rustls.
 
-use crate::settings::{OtlpProtocol, OtlpSettings};
+use super::http_client::{ExplainingClient, LastFailure};
+use crate::settings::{OtlpCompression, OtlpProtocol, OtlpSettings};
 use http::{HeaderName, HeaderValue};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnectorBuilder};
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_otlp::{
-    ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+    Compression, ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
     WithTonicConfig as _,
 };
 use rustls::pki_types::CertificateDer;
@@ -37,10 +38,10 @@ pub(crate) enum TransportError {
 }
 
 /// Builds an exporter. Must be called inside the runtime that will drive it.
-pub(super) fn build(settings: &OtlpSettings) -> Result<SpanExporter, TransportError> {
+pub(super) fn build(settings: &OtlpSettings, failure: LastFailure) -> Result<SpanExporter, TransportError> {
     let built = match settings.protocol {
         OtlpProtocol::Grpc => grpc(settings)?,
-        OtlpProtocol::HttpProtobuf => http(settings)?,
+        OtlpProtocol::HttpProtobuf => http(settings, failure)?,
     };
     built.map_err(|source| TransportError::Build {
         endpoint: settings.endpoint.clone(),
@@ -60,6 +61,9 @@ fn grpc(settings: &OtlpSettings) -> Result<Result<SpanExporter, ExporterBuildErr
         .with_endpoint(&settings.endpoint)
         .with_timeout(settings.timeout)
         .with_metadata(MetadataMap::from_headers(headers.collect()));
+    if settings.compression == OtlpCompression::Gzip {
+        builder = builder.with_compression(Compression::Gzip);
+    }
     if is_https(settings) {
         builder = builder.with_tls_config(match &settings.certificate {
             Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
@@ -69,13 +73,19 @@ fn grpc(settings: &OtlpSettings) -> Result<Result<SpanExporter, ExporterBuildErr
     Ok(builder.build())
 }
 
-fn http(settings: &OtlpSettings) -> Result<Result<SpanExporter, ExporterBuildError>, TransportError> {
-    let builder = SpanExporter::builder()
+fn http(
+    settings: &OtlpSettings,
+    failure: LastFailure,
+) -> Result<Result<SpanExporter, ExporterBuildError>, TransportError> {
+    let mut builder = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(&settings.endpoint)
         .with_timeout(settings.timeout)
         .with_headers(settings.headers.iter().cloned().collect());
+    if settings.compression == OtlpCompression::Gzip {
+        builder = builder.with_compression(Compression::Gzip);
+    }
     let timeout = settings.timeout;
     // Certificates are read only where they are needed: an image need not have any.
     Ok(if is_https(settings) {
@@ -84,12 +94,14 @@ fn http(settings: &OtlpSettings) -> Result<Result<SpanExporter, ExporterBuildErr
             .https_only()
             .enable_all_versions()
             .build();
+        let client = HyperClient::new(connector, timeout, None);
         builder
-            .with_http_client(HyperClient::new(connector, timeout, None))
+            .with_http_client(ExplainingClient { client, failure })
             .build()
     } else {
+        let client = HyperClient::with_default_connector(timeout, None);
         builder
-            .with_http_client(HyperClient::with_default_connector(timeout, None))
+            .with_http_client(ExplainingClient { client, failure })
             .build()
     })
 }

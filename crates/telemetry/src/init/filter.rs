@@ -62,12 +62,12 @@ impl<S: Subscriber> Filter<S> for LogFilter {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // Both are asked in any case: a filter learns of the spans it must follow only here.
         let events = Filter::<S>::callsite_enabled(&self.events, metadata);
-        if events.is_always() || !metadata.is_span() {
-            return events;
-        }
         let spans = Filter::<S>::callsite_enabled(&self.spans, metadata);
-        if events.is_never() || spans.is_always() {
+        if events.is_always() || !metadata.is_span() {
+            events
+        } else if events.is_never() || spans.is_always() {
             spans
         } else {
             Interest::sometimes()

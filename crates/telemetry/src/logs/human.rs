@@ -136,3 +136,28 @@ impl Style {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_end_where_they_began_and_can_be_off() {
+        let painted = |colour: Colour| {
+            let mut line = String::new();
+            colour.paint(&mut line, Style::Level(Level::ERROR), |line| {
+                line.push_str("ERROR")
+            });
+            line
+        };
+        assert_eq!(painted(Colour::Off), "ERROR");
+        assert_eq!(painted(Colour::On), "\u{1b}[31mERROR\u{1b}[0m");
+    }
+
+    #[test]
+    fn only_quotes_and_backslashes_lose_their_escape() {
+        let mut line = String::new();
+        push_unquoted(r#"a \"b\" \\n \n \u001b[0m"#, &mut line);
+        assert_eq!(line, r#"a "b" \n \n \u001b[0m"#);
+    }
+}

@@ -15,6 +15,8 @@ pub struct OtlpSettings {
     pub protocol: OtlpProtocol,
     /// Headers of each request: names and values. They may hold credentials and are never printed.
     pub headers: Vec<(String, String)>,
+    /// How requests are packed.
+    pub compression: OtlpCompression,
     /// How long one export may take, retries included.
     pub timeout: Duration,
     /// A file of PEM certificates to trust beside those of the system.
@@ -34,6 +36,16 @@ pub enum OtlpProtocol {
     Grpc,
     /// `http/protobuf`, the standard's default.
     HttpProtobuf,
+}
+
+/// How a request is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OtlpCompression {
+    /// `none`
+    #[default]
+    None,
+    /// `gzip`
+    Gzip,
 }
 
 /// The standard's `OTEL_EXPORTER_OTLP_TIMEOUT`.
@@ -56,6 +68,7 @@ impl OtlpSettings {
             endpoint: endpoint.into(),
             protocol,
             headers: Vec::new(),
+            compression: OtlpCompression::None,
             timeout: DEFAULT_TIMEOUT,
             certificate: None,
             max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
@@ -77,8 +90,9 @@ impl OtlpSettings {
             return None;
         }
         let protocol = OtlpProtocol::from_variables(variables, warnings);
-        let mut settings = Self::new(endpoint(variables, protocol)?, protocol);
+        let mut settings = Self::new(endpoint(variables, protocol, warnings)?, protocol);
         settings.headers = headers(variables, warnings);
+        settings.compression = OtlpCompression::from_variables(variables, warnings);
         settings.certificate = signal(variables, "CERTIFICATE").map(PathBuf::from);
         if let Some(text) = signal(variables, "TIMEOUT") {
             settings.timeout = milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", &text, DEFAULT_TIMEOUT, warnings);
@@ -139,6 +153,21 @@ impl OtlpProtocol {
     }
 }
 
+impl OtlpCompression {
+    fn from_variables(variables: &Variables<'_>, warnings: &mut Vec<String>) -> Self {
+        match signal(variables, "COMPRESSION").as_deref() {
+            Some("gzip") => Self::Gzip,
+            Some("none") | None => Self::None,
+            Some(other) => {
+                warnings.push(format!(
+                    "OTEL_EXPORTER_OTLP_COMPRESSION={other:?} is not supported"
+                ));
+                Self::None
+            }
+        }
+    }
+}
+
 /// The variable of this signal, else the one for all signals.
 fn signal(variables: &Variables<'_>, name: &str) -> Option<String> {
     variables
@@ -147,15 +176,40 @@ fn signal(variables: &Variables<'_>, name: &str) -> Option<String> {
 }
 
 /// A signal's own endpoint is taken as it is; below the one for all signals traces have a path.
-fn endpoint(variables: &Variables<'_>, protocol: OtlpProtocol) -> Option<String> {
-    if let Some(endpoint) = variables.value("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
-        return Some(endpoint);
+fn endpoint(variables: &Variables<'_>, protocol: OtlpProtocol, warnings: &mut Vec<String>) -> Option<String> {
+    let endpoint = match variables.value("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+        Some(endpoint) => endpoint,
+        None => {
+            let endpoint = variables.value("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+            match protocol {
+                OtlpProtocol::Grpc => endpoint,
+                OtlpProtocol::HttpProtobuf => format!("{}{TRACES_PATH}", endpoint.trim_end_matches('/')),
+            }
+        }
+    };
+    if has_credentials(&endpoint) {
+        // An endpoint is shown in logs and errors.
+        warnings.push("the OTLP endpoint holds credentials, which belong into OTEL_EXPORTER_OTLP_HEADERS; nothing is exported".to_owned());
+        return None;
     }
-    let endpoint = variables.value("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-    Some(match protocol {
-        OtlpProtocol::Grpc => endpoint,
-        OtlpProtocol::HttpProtobuf => format!("{}{TRACES_PATH}", endpoint.trim_end_matches('/')),
-    })
+    Some(with_scheme(endpoint, protocol, variables))
+}
+
+fn has_credentials(endpoint: &str) -> bool {
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    authority
+        .split(['/', '?', '#'])
+        .next()
+        .is_some_and(|authority| authority.contains('@'))
+}
+
+/// With gRPC the scheme may be left out; `OTEL_EXPORTER_OTLP_INSECURE` then says whether it is TLS.
+fn with_scheme(endpoint: String, protocol: OtlpProtocol, variables: &Variables<'_>) -> String {
+    if protocol != OtlpProtocol::Grpc || endpoint.contains("://") {
+        return endpoint;
+    }
+    let insecure = signal(variables, "INSECURE").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    format!("{}://{endpoint}", if insecure { "http" } else { "https" })
 }
 
 /// Headers come as a list `name=value,name=value` with percent-encoded values.
@@ -229,6 +283,31 @@ mod tests {
     }
 
     #[test]
+    fn with_grpc_an_endpoint_without_scheme_is_tls_unless_told_otherwise() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317");
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+        assert_eq!(
+            endpoint_of(&[endpoint, grpc]).as_deref(),
+            Some("https://collector:4317")
+        );
+        assert_eq!(
+            endpoint_of(&[endpoint, grpc, insecure]).as_deref(),
+            Some("http://collector:4317")
+        );
+    }
+
+    #[test]
+    fn an_endpoint_with_credentials_is_refused_and_not_shown() {
+        for endpoint in ["http://user:s3cret@collector:4318", "user:s3cret@collector:4317"] {
+            let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
+            assert_eq!((settings, warnings.len()), (None, 1));
+            assert!(!warnings[0].contains("s3cret"));
+        }
+        assert!(!has_credentials("http://collector:4318/a@b?c=@"));
+    }
+
+    #[test]
     fn the_variables_of_the_signal_come_before_the_generic_ones() {
         let (settings, warnings) = read(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
@@ -241,6 +320,7 @@ mod tests {
                 "Authorization=Bearer%20s3cret, x-tenant = a ",
             ),
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ]);
         let settings = settings.unwrap();
         assert_eq!(
@@ -253,6 +333,7 @@ mod tests {
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert_eq!(settings.certificate, Some(PathBuf::from("/etc/ca.pem")));
+        assert_eq!(settings.compression, OtlpCompression::Gzip);
         assert_eq!(warnings, Vec::<String>::new());
         assert!(!format!("{settings:?}").contains("s3cret"));
     }
@@ -270,6 +351,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "lz4"),
         ]);
         let settings = settings.unwrap();
         assert_eq!(
@@ -281,7 +363,7 @@ mod tests {
             (DEFAULT_MAX_QUEUE_SIZE, 100)
         );
         assert_eq!(settings.headers, vec![]);
-        assert_eq!(warnings.len(), 7, "{warnings:?}");
+        assert_eq!(warnings.len(), 8, "{warnings:?}");
         assert!(!warnings.join("\n").contains("s3cret"));
     }
 

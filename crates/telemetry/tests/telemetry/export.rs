@@ -2,11 +2,17 @@
 
 use crate::captured::{Captured, settings};
 use crate::receiver::{Receiver, Security, attribute, hex, named};
-use heddle_telemetry::settings::{OtlpProtocol, OtlpSettings, TraceSampler};
+use heddle_telemetry::settings::{OtlpCompression, OtlpProtocol, OtlpSettings, TraceSampler};
 use heddle_telemetry::{ContinueTrace, ShutdownError, TelemetrySettings};
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{ServerConfig, crypto};
+use tonic::transport::Identity;
 use tracing::{info, info_span, warn};
 
 /// Time for a flush that works.
@@ -173,6 +179,8 @@ async fn a_receiver_that_is_away_stops_nobody_and_is_complained_of_once() {
     let ended = captured.telemetry.shutdown(Duration::from_secs(2)).await;
     assert!(ended.is_err(), "{ended:?}");
     assert_eq!((metrics.exported.get(), metrics.dropped.get()), (0, 10_000));
+    let reason = captured.written.lines()[0]["error"].to_string();
+    assert!(reason.contains("Connection refused"), "{reason}");
     assert!(metrics.failures.get() > 1, "{}", metrics.failures.get());
     let lines = captured.written.lines();
     assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -253,22 +261,74 @@ async fn a_line_written_after_shutdown_still_has_ids() {
 }
 
 #[tokio::test]
-async fn a_receiver_behind_tls_is_trusted_by_the_certificate_that_is_given() {
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let file = std::env::temp_dir().join(format!("heddle-telemetry-{}.pem", std::process::id()));
-    std::fs::write(&file, key.cert.pem()).unwrap();
-    let receiver = Receiver::http(Security::Tls(server_tls(&key))).await;
-    let mut settings = with_limits(receiver.address, |otlp| otlp.certificate = Some(file.clone()));
-    settings.otlp.as_mut().unwrap().endpoint =
-        format!("https://localhost:{}/v1/traces", receiver.address.port());
+async fn requests_are_packed_when_the_settings_say_so() {
+    let receiver = Receiver::http(Security::None).await;
+    let settings = with_limits(receiver.address, |otlp| otlp.compression = OtlpCompression::Gzip);
     check_spans_arrive(&receiver, settings).await;
-    std::fs::remove_file(file).unwrap();
+    assert_eq!(receiver.arrived()[0].headers["content-encoding"], "gzip");
+
+    let receiver = Receiver::grpc().await;
+    let mut settings = exporting(receiver.endpoint(), OtlpProtocol::Grpc);
+    settings.otlp.as_mut().unwrap().compression = OtlpCompression::Gzip;
+    check_spans_arrive(&receiver, settings).await;
+    assert_eq!(receiver.arrived()[0].headers["grpc-encoding"], "gzip");
 }
 
-fn server_tls(
-    key: &rcgen::CertifiedKey<rcgen::KeyPair>,
-) -> std::sync::Arc<tokio_rustls::rustls::ServerConfig> {
-    use tokio_rustls::rustls::{ServerConfig, crypto, pki_types::PrivateKeyDer};
+#[tokio::test]
+async fn a_receiver_behind_tls_is_trusted_by_the_certificate_that_is_given() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = CertificateFile::new(&key);
+    let receiver = Receiver::http(Security::Tls(server_tls(&key))).await;
+    let endpoint = format!("https://localhost:{}/v1/traces", receiver.address.port());
+    let settings = trusting(exporting(endpoint, OtlpProtocol::HttpProtobuf), &file);
+    check_spans_arrive(&receiver, settings).await;
+
+    let identity = Identity::from_pem(key.cert.pem(), key.signing_key.serialize_pem());
+    let receiver = Receiver::grpc_tls(identity).await;
+    let endpoint = format!("https://localhost:{}", receiver.address.port());
+    let settings = trusting(exporting(endpoint, OtlpProtocol::Grpc), &file);
+    check_spans_arrive(&receiver, settings).await;
+}
+
+#[tokio::test]
+async fn a_receiver_with_another_certificate_gets_nothing() {
+    let [ours, theirs] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let file = CertificateFile::new(&ours);
+    let receiver = Receiver::http(Security::Tls(server_tls(&theirs))).await;
+    let endpoint = format!("https://localhost:{}/v1/traces", receiver.address.port());
+    let captured = Captured::new(trusting(exporting(endpoint, OtlpProtocol::HttpProtobuf), &file));
+    captured.run(|| drop(info_span!("secret").entered()));
+    let ended = captured.telemetry.shutdown(Duration::from_secs(2)).await;
+    assert!(matches!(ended, Err(ShutdownError::SpansLost(1))), "{ended:?}");
+    assert_eq!(receiver.arrived().len(), 0);
+}
+
+/// A certificate in a file that goes away with it.
+struct CertificateFile(PathBuf);
+
+impl CertificateFile {
+    fn new(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = std::env::temp_dir().join(format!("heddle-telemetry-{}-{count}.pem", std::process::id()));
+        std::fs::write(&file, key.cert.pem()).unwrap();
+        Self(file)
+    }
+}
+
+impl Drop for CertificateFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+fn trusting(mut settings: TelemetrySettings, file: &CertificateFile) -> TelemetrySettings {
+    settings.otlp.as_mut().unwrap().certificate = Some(file.0.clone());
+    settings
+}
+
+fn server_tls(key: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<ServerConfig> {
     let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()

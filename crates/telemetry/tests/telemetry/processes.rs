@@ -11,6 +11,9 @@ use tracing_log::log;
 /// Tells the child what it is there for.
 const ROLE: &str = "HEDDLE_TELEMETRY_TEST_ROLE";
 
+const THREADS: usize = 8;
+const LINES_OF_A_THREAD: usize = 50;
+
 /// The child's part of the tests below. Started as a test without a role, it has nothing to do.
 #[test]
 fn the_child_does_what_its_role_says() {
@@ -34,6 +37,18 @@ fn play(role: &str) {
         "log" => {
             info!(answer = 42, "from tracing");
             log::warn!(target: "library", "from the log crate");
+        }
+        "log from threads" => std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                scope.spawn(move || {
+                    (0..LINES_OF_A_THREAD).for_each(|line| info!(thread, line, padding = "x".repeat(6_000)))
+                });
+            }
+        }),
+        "ask for debug" => {
+            let by_tracing = tracing::enabled!(tracing::Level::DEBUG);
+            let by_log = log::log_enabled!(log::Level::Debug);
+            info!(by_tracing, by_log);
         }
         "panic" => panic!("the shed is stuck\nbetween two lines"),
         "panic while logging" => info!("{}", PanicsWhenShown),
@@ -183,4 +198,24 @@ async fn an_event_inside_an_event_leaves_the_span_unmarked() {
         "{:#?}",
         span.events
     );
+}
+
+#[tokio::test]
+async fn lines_of_several_threads_are_not_mixed() {
+    let output = child("log from threads", &[]).await;
+    let lines = lines(&output);
+    assert_eq!(lines.len(), THREADS * LINES_OF_A_THREAD);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["padding"].as_str().map(str::len) == Some(6_000))
+    );
+}
+
+#[tokio::test]
+async fn a_debug_line_costs_nothing_but_a_look_where_the_filter_hides_it() {
+    let output = child("ask for debug", &[]).await;
+    let lines = lines(&output);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!([&lines[0]["by_tracing"], &lines[0]["by_log"]], [false, false]);
 }

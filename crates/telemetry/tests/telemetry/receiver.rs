@@ -1,7 +1,9 @@
 //! OTLP receivers on loopback: the protocol's own gRPC service, and HTTP with protobuf.
 
+use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -15,6 +17,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use std::convert::Infallible;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 /// How long a span may take from one thread of this process to another.
 const ARRIVAL: Duration = Duration::from_secs(20);
@@ -65,16 +71,23 @@ impl Receiver {
     }
 
     pub(crate) async fn grpc() -> Self {
+        Self::grpc_of(Server::builder()).await
+    }
+
+    /// A gRPC receiver behind TLS; `identity` is its certificate and key.
+    pub(crate) async fn grpc_tls(identity: Identity) -> Self {
+        let server = Server::builder().tls_config(ServerTlsConfig::new().identity(identity));
+        Self::grpc_of(server.unwrap()).await
+    }
+
+    async fn grpc_of(server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (sender, arrived) = watch::channel(Vec::new());
         let address = listener.local_addr().unwrap();
-        let service = TraceServiceServer::new(Service(sender));
-        let incoming = tonic::transport::server::TcpIncoming::from(listener);
+        let service = TraceServiceServer::new(Service(sender)).accept_compressed(CompressionEncoding::Gzip);
+        let incoming = TcpIncoming::from(listener);
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let server = tonic::transport::Server::builder().serve_with_incoming(service, incoming);
-            server.await.unwrap();
-        });
+        tasks.spawn(async move { server.serve_with_incoming(service, incoming).await.unwrap() });
         Self {
             address,
             arrived,
@@ -170,7 +183,11 @@ async fn take(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let request = ExportTraceServiceRequest::decode(body).unwrap();
+    let body = match parts.headers.get("content-encoding") {
+        Some(encoding) => unpacked(encoding, &body),
+        None => body.to_vec(),
+    };
+    let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
     let arrived = Arrived {
         path: parts.uri.path().to_owned(),
         headers: parts.headers,
@@ -182,6 +199,13 @@ async fn take(
         .header("content-type", "application/x-protobuf")
         .body(answer.into())
         .unwrap())
+}
+
+fn unpacked(encoding: &HeaderValue, body: &[u8]) -> Vec<u8> {
+    assert_eq!(encoding, "gzip");
+    let mut unpacked = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut unpacked).unwrap();
+    unpacked
 }
 
 /// An attribute as text; empty when it is absent.

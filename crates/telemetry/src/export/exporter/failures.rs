@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// A receiver that is away for hours is worth a line every so often, not one for every batch.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-#[derive(Default)]
 pub(super) struct FailureLog {
+    endpoint: String,
     failing: bool,
     logged_at: Option<Instant>,
     unlogged_failures: u64,
@@ -15,11 +15,21 @@ pub(super) struct FailureLog {
 }
 
 impl FailureLog {
+    pub(super) fn new(endpoint: &str) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            failing: false,
+            logged_at: None,
+            unlogged_failures: 0,
+            lost_spans: 0,
+        }
+    }
+
     pub(super) fn note(&mut self, round: &Round) {
         match round {
             Round::Exported if self.failing => {
                 self.failing = false;
-                tracing::info!("exporting traces again");
+                tracing::info!(endpoint = self.endpoint, "exporting traces again");
             }
             Round::Failed { spans, reason } => self.failed(*spans, reason),
             Round::Exported | Round::QueueClosed => {}
@@ -33,17 +43,21 @@ impl FailureLog {
             self.unlogged_failures += 1;
             return;
         }
-        let (lost_spans, unlogged_failures) = (self.lost_spans, self.unlogged_failures);
+        let Self {
+            endpoint,
+            lost_spans,
+            unlogged_failures,
+            ..
+        } = self;
         tracing::warn!(
             error = reason,
+            endpoint,
             lost_spans,
             unlogged_failures,
             "failed to export traces"
         );
-        *self = Self {
-            failing: true,
-            logged_at: Some(Instant::now()),
-            ..Self::default()
-        };
+        self.logged_at = Some(Instant::now());
+        self.unlogged_failures = 0;
+        self.lost_spans = 0;
     }
 }
