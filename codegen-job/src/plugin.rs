@@ -12,8 +12,9 @@ mod rust_modules;
 mod version;
 
 use crate::compile::Compiled;
+use crate::redact::Redactor;
 use crate::repo_path::RepoPath;
-use crate::stop::Stop;
+use crate::stop::{Stop, Stopped};
 use insertion::Merge;
 use process::Command;
 use registry::Program;
@@ -54,6 +55,8 @@ pub struct Workshop {
     pub readable: Vec<PathBuf>,
     /// What each of them may use up.
     pub limits: ProcessLimits,
+    /// What must not be repeated of what they say.
+    pub redactor: Redactor,
 }
 
 /// The files of all generators, by their path below the output's, with what wrote them.
@@ -103,7 +106,8 @@ async fn run_one(
         .await
         .map_err(fail)?;
     if !output.stderr.is_empty() {
-        tracing::warn!(generator = %generator.name, text = %output.stderr, "the plugin wrote to its standard error");
+        let text = workshop.redactor.redact(&output.stderr);
+        tracing::warn!(generator = %generator.name, %text, "the plugin wrote to its standard error");
     }
     let response = response::decode(generator, &output.stdout)?;
     response::check_features(generator, &response, compiled)?;
@@ -128,15 +132,22 @@ pub async fn versions(
     generators: &[Generator],
     workshop: &Workshop,
     stop: &Stop,
-) -> Result<Vec<PluginVersion>, PluginError> {
+) -> Result<Vec<PluginVersion>, Stopped> {
     let plugins: BTreeMap<_, _> = generators
         .iter()
-        .map(|one| (&one.plugin.name, (one, &one.plugin)))
+        .map(|one| (&one.plugin.name, &one.plugin))
         .collect();
     let mut versions = Vec::new();
-    for (generator, plugin) in plugins.into_values() {
-        let version = version::ask(plugin, workshop, stop).await;
-        versions.push(version.map_err(|source| PluginError::run(generator, source))?);
+    for plugin in plugins.into_values() {
+        versions.push(version_of(plugin, workshop, stop).await?);
     }
     Ok(versions)
+}
+
+/// What version a plugin is.
+///
+/// # Errors
+/// As [`versions`].
+pub async fn version_of(plugin: &Plugin, workshop: &Workshop, stop: &Stop) -> Result<PluginVersion, Stopped> {
+    version::ask(plugin, workshop, stop).await
 }

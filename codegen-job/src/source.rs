@@ -1,11 +1,13 @@
 //! The IDL of a run: every `.proto` file of the source commit, or of a working directory.
 
 mod local;
+mod remote;
 
 use crate::repo_path::RepoPath;
 use std::collections::BTreeMap;
 
 pub use local::{LocalError, read_directory};
+pub use remote::{Fetched, fetch, resolve_commit};
 
 /// The most `.proto` files of one repository.
 pub const FILES_LIMIT: usize = 50_000;

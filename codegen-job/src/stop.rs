@@ -1,5 +1,6 @@
 //! When a run must stop: cancelled from outside, or out of time.
 
+use heddle_git_remote::Cancellation;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,9 @@ pub enum Stopped {
     /// By its deadline.
     #[error("failed to finish in time: the run took longer than {} s; raise spec.timeout", _0.as_secs())]
     TimedOut(Duration),
+    /// By a panic in a step.
+    #[error("failed to finish: a step broke off; please report this")]
+    BrokeOff,
 }
 
 impl Stop {
@@ -57,6 +61,23 @@ impl Stop {
         }
     }
 
+    /// The result of blocking `work` on a thread for that. When the run must stop first, Git operations in `work` are
+    /// told to by `cancellation`, and are not waited for.
+    ///
+    /// # Errors
+    /// Why the run was stopped.
+    pub async fn guard_blocking<T: Send + 'static>(
+        &self,
+        cancellation: &Cancellation,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let outcome = self.guard(blocking(work)).await;
+        if outcome.is_err() {
+            cancellation.cancel();
+        }
+        outcome?
+    }
+
     /// Whether the run must stop by now.
     ///
     /// # Errors
@@ -71,4 +92,15 @@ impl Stop {
             Ok(())
         }
     }
+}
+
+/// The result of blocking `work`, in the current span.
+///
+/// # Errors
+/// [`Stopped::BrokeOff`] when it panics.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .map_err(|_| Stopped::BrokeOff)
 }

@@ -2,7 +2,7 @@
 
 use super::registry::Program;
 use super::{Plugin, ProcessError, Workshop, command, process};
-use crate::stop::Stop;
+use crate::stop::{Stop, Stopped};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
@@ -29,11 +29,7 @@ impl fmt::Display for PluginVersion {
     }
 }
 
-pub(super) async fn ask(
-    plugin: &Plugin,
-    workshop: &Workshop,
-    stop: &Stop,
-) -> Result<PluginVersion, ProcessError> {
+pub(super) async fn ask(plugin: &Plugin, workshop: &Workshop, stop: &Stop) -> Result<PluginVersion, Stopped> {
     let version = match &plugin.program {
         Program::Builtin(builtin) => builtin.version().to_owned(),
         Program::Executable { path, .. } => {
@@ -41,7 +37,7 @@ pub(super) async fn ask(
             patient.limits.time = patient.limits.time.min(PATIENCE);
             let told = process::run(&command(plugin, &["--version"]), &patient, Vec::new(), stop).await;
             match told {
-                Err(ProcessError::Stop(stopped)) => return Err(ProcessError::Stop(stopped)),
+                Err(ProcessError::Stop(stopped)) => return Err(stopped),
                 Ok(output) => read(&output.stdout),
                 Err(_) => None,
             }

@@ -1,0 +1,136 @@
+//! What people and the operator are told at the end.
+
+use heddle_codegen::deliver::Delivered;
+use heddle_codegen::diff::{self, Colour};
+use heddle_codegen::failure::Failure;
+use heddle_codegen::message::files_in_words;
+use heddle_codegen::redact::Redactor;
+use heddle_codegen::request::Request;
+use heddle_codegen::run::Rehearsal;
+use heddle_crds::codegen::Report;
+use heddle_crds::idl_repo::FileCounts;
+use heddle_git_remote::CommitId;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+/// How a run ended, before it is told to anybody.
+pub(crate) struct Outcome {
+    /// The commit it worked on, once it was known.
+    pub(crate) commit: Option<CommitId>,
+    pub(crate) result: Result<Delivered, Failure>,
+}
+
+/// Where words for people go, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Voice {
+    /// Whether errors are read by a person rather than a log collector.
+    pub(crate) is_human: bool,
+}
+
+impl Outcome {
+    pub(crate) fn report(&self, redactor: &Redactor) -> Report {
+        let delivered = self.result.as_ref().ok();
+        Report {
+            source_revision: self.commit.map(|commit| commit.to_string()).unwrap_or_default(),
+            output_revision: delivered
+                .and_then(|delivered| delivered.commit)
+                .map(|commit| commit.to_string()),
+            committed: delivered.is_some_and(|delivered| delivered.committed),
+            files: delivered.map(|delivered| delivered.counts).unwrap_or_default(),
+            error: self
+                .result
+                .as_ref()
+                .err()
+                .map(|failure| failure.to_run_error(redactor)),
+        }
+    }
+}
+
+impl Voice {
+    /// Records a failure where telemetry sees it. At a terminal [`Self::explain`] says the rest.
+    pub(crate) fn log(self, failure: &Failure, redactor: &Redactor) {
+        let error = failure.to_run_error(redactor);
+        if self.is_human {
+            tracing::error!(reason = error.reason.as_str(), "the run failed");
+        } else {
+            tracing::error!(reason = error.reason.as_str(), error = %error.message, "the run failed");
+        }
+    }
+
+    /// Explains a failure to a person.
+    pub(crate) fn explain(self, failure: &Failure, redactor: &Redactor) {
+        if self.is_human {
+            let message = failure.to_run_error(redactor).message;
+            eprintln!(
+                "\n{} {message}\n\n{} {}",
+                bold("error:"),
+                bold("hint:"),
+                failure.hint()
+            );
+        }
+    }
+
+    pub(crate) fn tell_delivered(self, request: &Request, delivered: &Delivered) {
+        if !self.is_human {
+            return;
+        }
+        let Delivered {
+            commit,
+            committed,
+            counts,
+        } = delivered;
+        let verb = if *committed {
+            "Delivered"
+        } else {
+            "Nothing to deliver"
+        };
+        let commit = commit.map(|commit| format!(" at {commit}")).unwrap_or_default();
+        let output = &request.output;
+        println!(
+            "{verb}: {}, branch {} of {}{commit}",
+            in_words(*counts),
+            output.branch,
+            output.url
+        );
+    }
+}
+
+fn in_words(counts: FileCounts) -> String {
+    format!("{}, {} unchanged", files_in_words(counts), counts.unchanged)
+}
+
+fn bold(text: &str) -> String {
+    if may_colour(io::stderr().is_terminal()) {
+        format!("\u{1b}[1m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn may_colour(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints a rehearsal as a diff on standard output. A reader that has seen enough is no error.
+pub(crate) fn tell_rehearsal(rehearsal: &Rehearsal) -> io::Result<()> {
+    let colour = if may_colour(io::stdout().is_terminal()) {
+        Colour::On
+    } else {
+        Colour::Off
+    };
+    let mut text = String::new();
+    diff::write(&mut text, &rehearsal.plan, &rehearsal.observed, colour).map_err(io::Error::other)?;
+    text.push_str(&format!("Would deliver: {}\n", in_words(rehearsal.plan.counts)));
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Leaves the report where the kubelet finds it.
+pub(crate) fn write_report(report: &Report, file: Option<&Path>) {
+    let Some(file) = file else { return };
+    if let Err(error) = std::fs::write(file, report.to_termination_message()) {
+        tracing::error!(file = %file.display(), %error, "failed to write the termination message");
+    }
+}

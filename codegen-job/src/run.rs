@@ -1,0 +1,290 @@
+//! A run from one end to the other: the steps in their order, and nothing else.
+
+use crate::compile::{Compiled, Input, compile};
+use crate::deliver::{Delivered, Delivery, deliver, rehearse};
+use crate::failure::Failure;
+use crate::output::{ObservedOutput, Plan};
+use crate::plugin::{Generator, Registry, Workshop, run_all, versions};
+use crate::request::{Request, RequestError};
+use crate::select::{Selection, select};
+use crate::source::{Fetched, SourceFiles, fetch, read_directory, resolve_commit};
+use crate::stop::Stop;
+use heddle_git_remote::{AddressPolicy, Cancellation, CommitId, Credentials, Limits, Remote, RemoteUrl};
+use heddle_telemetry::TraceParent;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Instrument;
+
+/// How long a push in flight may still take after the run's own time is over.
+const PUSH_ALLOWANCE: Duration = Duration::from_secs(30);
+
+/// Everything that a run is given besides the request.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The folder of the source's Secret.
+    pub source_secret: Option<PathBuf>,
+    /// The folder of the output's Secret.
+    pub output_secret: Option<PathBuf>,
+    /// A folder of this run's own to write to.
+    pub work_folder: PathBuf,
+    /// Where plugins are.
+    pub registry: Registry,
+    /// What children run by.
+    pub workshop: Workshop,
+    /// Which addresses may be connected to.
+    pub policy: AddressPolicy,
+}
+
+/// Where the IDL of a run comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// The source repository, at this commit or at what `source.ref` means now.
+    Repository(Option<CommitId>),
+    /// A directory on this machine.
+    Directory(PathBuf),
+}
+
+/// A run in progress.
+pub struct Run {
+    request: Arc<Request>,
+    surroundings: Surroundings,
+    cancellation: Cancellation,
+    stop: Stop,
+}
+
+/// What would be delivered.
+pub struct Rehearsal {
+    /// The changes.
+    pub plan: Plan,
+    /// What they were made from.
+    pub observed: ObservedOutput,
+}
+
+impl Run {
+    /// A run of `request`.
+    pub fn new(request: Request, surroundings: Surroundings, stop: Stop) -> Self {
+        Self {
+            request: Arc::new(request),
+            surroundings,
+            cancellation: Cancellation::default(),
+            stop,
+        }
+    }
+
+    /// The commit to generate from: `wanted`, or what the source's reference means now.
+    ///
+    /// # Errors
+    /// When the source does not answer or has no such reference.
+    pub async fn resolve(&self, wanted: Option<CommitId>) -> Result<CommitId, Failure> {
+        if let Some(commit) = wanted {
+            return Ok(commit);
+        }
+        let (remote, selector) = (self.source()?, self.request.source.selector.clone());
+        let work = move || resolve_commit(&remote, &selector);
+        let commit = self.stop.guard_blocking(&self.cancellation, work).await?;
+        commit.map_err(|source| self.source_failure(source))
+    }
+
+    /// Generates from `commit` of the source and delivers the result.
+    ///
+    /// # Errors
+    /// Whatever a step failed with.
+    pub async fn deliver(&self, commit: CommitId) -> Result<Delivered, Failure> {
+        let generators = self.generators()?;
+        let remote = self.output()?;
+        let source = self.fetch(commit).await?;
+        let delivery = self.generate(&generators, source, remote).await?;
+        Ok(deliver(&delivery, &self.stop)
+            .instrument(tracing::info_span!("deliver"))
+            .await?)
+    }
+
+    /// Generates and compares the result with the output branch, which stays as it is.
+    ///
+    /// # Errors
+    /// Whatever a step failed with.
+    pub async fn rehearse(&self, origin: &Origin) -> Result<Rehearsal, Failure> {
+        let generators = self.generators()?;
+        let remote = self.output()?;
+        let source = self.read(origin).await?;
+        let delivery = self.generate(&generators, source, remote).await?;
+        let (plan, observed) = rehearse(&delivery, &self.stop)
+            .instrument(tracing::info_span!("compare"))
+            .await?;
+        Ok(Rehearsal { plan, observed })
+    }
+
+    /// Compiles only.
+    ///
+    /// # Errors
+    /// Whatever a step failed with.
+    pub async fn check(&self, origin: &Origin) -> Result<Selection, Failure> {
+        let source = self.read(origin).await?;
+        let selection = self.select(&source.files)?;
+        self.compile(source.files, selection.clone()).await?;
+        Ok(selection)
+    }
+
+    async fn read(&self, origin: &Origin) -> Result<Fetched, Failure> {
+        match origin {
+            Origin::Repository(wanted) => self.fetch(self.resolve(*wanted).await?).await,
+            Origin::Directory(folder) => self.read_directory(folder),
+        }
+    }
+
+    async fn generate(
+        &self,
+        generators: &[Generator],
+        source: Fetched,
+        remote: Remote,
+    ) -> Result<Delivery, Failure> {
+        let selection = self.select(&source.files)?;
+        let compiled = self.compile(source.files.clone(), selection).await?;
+        let workshop = &self.surroundings.workshop;
+        let generated = run_all(generators, &compiled, workshop, &self.stop).await?;
+        let plugins = versions(generators, workshop, &self.stop).await?;
+        Ok(Delivery {
+            request: self.request.clone(),
+            remote,
+            cancellation: self.cancellation.clone(),
+            folder: self.surroundings.work_folder.join("output.git"),
+            source: Arc::new(source),
+            generated: Arc::new(generated),
+            plugins: Arc::new(plugins),
+        })
+    }
+
+    fn generators(&self) -> Result<Vec<Generator>, Failure> {
+        let find = |wanted: &crate::request::GeneratorRequest| {
+            let plugin = self.surroundings.registry.find(&wanted.name, &wanted.plugin)?;
+            let (name, parameter, path) =
+                (wanted.name.clone(), wanted.parameter.clone(), wanted.path.clone());
+            Ok(Generator {
+                name,
+                plugin,
+                parameter,
+                path,
+            })
+        };
+        let generators: Result<Vec<_>, RequestError> = self.request.generators.iter().map(find).collect();
+        Ok(generators?)
+    }
+
+    async fn fetch(&self, commit: CommitId) -> Result<Fetched, Failure> {
+        let span = tracing::info_span!("fetch", url = %self.request.source.url, %commit);
+        async {
+            let (remote, selector) = (self.source()?, self.request.source.selector.clone());
+            let folder = self.surroundings.work_folder.join("source.git");
+            let work = move || fetch(&remote, &selector, commit, &folder, &mut |_| {});
+            let fetched = self.stop.guard_blocking(&self.cancellation, work).await?;
+            let fetched = fetched.map_err(|source| self.source_failure(source))?;
+            tracing::info!(files = fetched.files.paths().count(), "fetched the source");
+            Ok(fetched)
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// There is no commit in a directory; what the message would say of it is never committed.
+    fn read_directory(&self, folder: &Path) -> Result<Fetched, Failure> {
+        let nowhere = "0"
+            .repeat(40)
+            .parse()
+            .map_err(|_| crate::stop::Stopped::BrokeOff)?;
+        Ok(Fetched {
+            commit: nowhere,
+            subject: String::new(),
+            files: read_directory(folder)?,
+        })
+    }
+
+    fn select(&self, files: &SourceFiles) -> Result<Selection, Failure> {
+        let source = &self.request.source;
+        let selection = select(files, &source.patterns, &source.roots)?;
+        if selection.outside_roots > 0 {
+            tracing::info!(
+                files = selection.outside_roots,
+                "left out files that are below none of the import roots"
+            );
+        }
+        Ok(selection)
+    }
+
+    async fn compile(&self, files: SourceFiles, selection: Selection) -> Result<Compiled, Failure> {
+        let input = Input {
+            sources: Arc::new(files),
+            roots: self.request.source.roots.clone(),
+            selection,
+        };
+        let count = input.selection.files.len();
+        let span = tracing::info_span!("compile", files = count);
+        let compiled = self
+            .stop
+            .guard_blocking(&self.cancellation, move || compile(&input))
+            .instrument(span)
+            .await??;
+        tracing::info!(
+            files = count,
+            with_imports = compiled.pool.files().len(),
+            "compiled"
+        );
+        Ok(compiled)
+    }
+
+    fn source(&self) -> Result<Remote, Failure> {
+        let remaining = self
+            .stop
+            .deadline
+            .saturating_duration_since(tokio::time::Instant::now());
+        self.remote(
+            "source",
+            &self.request.source.url,
+            self.surroundings.source_secret.as_deref(),
+            remaining,
+        )
+    }
+
+    fn output(&self) -> Result<Remote, Failure> {
+        // Its operations before the push end with the run's time all the same, by cancellation.
+        let limit = self.stop.timeout + PUSH_ALLOWANCE;
+        self.remote(
+            "output",
+            &self.request.output.url,
+            self.surroundings.output_secret.as_deref(),
+            limit,
+        )
+    }
+
+    fn remote(
+        &self,
+        which: &'static str,
+        url: &RemoteUrl,
+        secret: Option<&Path>,
+        limit: Duration,
+    ) -> Result<Remote, Failure> {
+        let fail = |source| Failure::Credentials { which, source };
+        let credentials = secret
+            .map_or(Ok(Credentials::default()), Credentials::from_directory)
+            .map_err(fail)?;
+        let limits = Limits {
+            total_timeout: limit.min(Limits::default().total_timeout),
+            ..Limits::default()
+        };
+        let remote = Remote::new(url.clone())
+            .with_credentials(credentials)
+            .with_address_policy(self.surroundings.policy.clone())
+            .with_limits(limits)
+            .with_cancellation(self.cancellation.clone())
+            .with_trace_parent(TraceParent::current().map(|parent| parent.to_string()));
+        remote.check().map_err(fail)?;
+        Ok(remote)
+    }
+
+    fn source_failure(&self, source: heddle_git_remote::GitError) -> Failure {
+        Failure::Source {
+            url: self.request.source.url.to_string(),
+            source,
+        }
+    }
+}
