@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -81,6 +83,25 @@ pub struct Credentials {
 pub(crate) enum Login {
     Basic { username: String, password: String },
     Bearer(String),
+}
+
+impl Login {
+    /// The value of the `Authorization` header (RFC 7617, RFC 6750).
+    pub(crate) fn authorization(&self) -> String {
+        match self {
+            Self::Basic { username, password } => {
+                format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+            }
+            Self::Bearer(token) => format!("Bearer {token}"),
+        }
+    }
+
+    fn secret(&self) -> &str {
+        match self {
+            Self::Basic { password, .. } => password,
+            Self::Bearer(token) => token,
+        }
+    }
 }
 
 /// A private key for ssh.
@@ -173,17 +194,16 @@ impl Credentials {
     }
 
     /// What must never be printed, for masking it in servers' answers.
-    pub(crate) fn secrets(&self) -> Vec<&str> {
+    pub(crate) fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
-        match &self.login {
-            Some(Login::Basic { password, .. }) => secrets.push(password.as_str()),
-            Some(Login::Bearer(token)) => secrets.push(token.as_str()),
-            None => {}
+        if let Some(login) = &self.login {
+            secrets.push(login.secret().to_owned());
+            secrets.extend(login.authorization().split(' ').nth(1).map(str::to_owned));
         }
         secrets.extend(
             self.identity
                 .as_ref()
-                .and_then(|identity| identity.passphrase.as_deref()),
+                .and_then(|identity| identity.passphrase.clone()),
         );
         secrets
     }

@@ -52,6 +52,7 @@ pub(crate) fn with_connection<T>(
 ) -> Result<T, GitError> {
     transport::prepare()?;
     session.remote().check()?;
+    session.forget_failure();
     let _entered = session.enter();
     let url = session.remote().url.as_str();
     let opened = match repository {

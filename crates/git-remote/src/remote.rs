@@ -59,8 +59,7 @@ impl Remote {
     /// that format is left out rather than sent.
     #[must_use]
     pub fn with_trace_parent(mut self, trace_parent: Option<String>) -> Self {
-        self.trace_parent =
-            trace_parent.filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
+        self.trace_parent = trace_parent.filter(|text| is_trace_parent(text));
         self
     }
 
@@ -77,4 +76,13 @@ impl Remote {
     pub fn check(&self) -> Result<(), GitError> {
         self.credentials.check_for(&self.url)
     }
+}
+
+/// Version 00 of the format: version, trace id, span id and flags in lower-case hexadecimal.
+fn is_trace_parent(text: &str) -> bool {
+    let hexadecimal = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    text.split('-').map(str::len).eq([2, 32, 16, 2]) && text.split('-').all(hexadecimal)
 }

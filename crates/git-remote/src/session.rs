@@ -117,6 +117,11 @@ impl Session {
         })
     }
 
+    /// Forgets a recorded cause: what went wrong on a connection says nothing about the next one.
+    pub(crate) fn forget_failure(&self) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// Makes this the session of transports created on this thread until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
         Entered {

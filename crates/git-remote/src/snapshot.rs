@@ -6,8 +6,10 @@ use crate::libgit2::local;
 use crate::{CommitId, GitError};
 
 const READ: &str = "read a commit";
-/// Files listed: a few trees that contain each other many times can stand for more files than fit into memory.
-const FILES: usize = 1_000_000;
+/// Files and folders listed: a few trees that contain each other many times can stand for more than fits into memory.
+const ENTRIES: usize = 1_000_000;
+/// Bytes of a file that is read; a small pack can hold files that are larger than memory.
+const FILE_BYTES: usize = 64 * 1024 * 1024;
 const EXECUTABLE: i32 = 0o100_755;
 const SYMLINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
@@ -85,7 +87,7 @@ impl Snapshot {
     /// All files, sorted by path. Names that are not UTF-8 are left out.
     ///
     /// # Errors
-    /// The local repository is damaged.
+    /// There are more than a million entries, or the local repository is damaged.
     pub fn files(&self) -> Result<Vec<FileEntry>, GitError> {
         list(&self.repository, self.commit)
     }
@@ -93,7 +95,7 @@ impl Snapshot {
     /// The content of the file (or link) at `path`, or `None` when there is none.
     ///
     /// # Errors
-    /// The local repository is damaged.
+    /// It is larger than 64 MiB, or the local repository is damaged.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         read(&self.repository, self.commit, path)
     }
@@ -110,10 +112,15 @@ pub(crate) fn tree(repository: &Repository, commit: CommitId) -> Result<Tree<'_>
 pub(crate) fn list(repository: &Repository, commit: CommitId) -> Result<Vec<FileEntry>, GitError> {
     let odb = repository.odb().map_err(|error| local(READ, &error))?;
     let mut files = Vec::new();
+    let mut entries = 0;
     // A stack of our own, as libgit2's walk fails at names that are not UTF-8.
     let mut pending = vec![(String::new(), tree(repository, commit)?)];
     while let Some((folder, tree)) = pending.pop() {
         for entry in &tree {
+            entries += 1;
+            if entries > ENTRIES {
+                return Err(exceed(commit, "files and folders", ENTRIES));
+            }
             let Ok(name) = entry.name() else { continue };
             let path = format!("{folder}{name}");
             let Some(kind) = kind(entry.kind(), entry.filemode()) else {
@@ -131,19 +138,19 @@ pub(crate) fn list(repository: &Repository, commit: CommitId) -> Result<Vec<File
                         .0 as u64
                 }
             };
-            if files.len() == FILES {
-                let remote = format!("commit {commit}");
-                return Err(GitError::ExceedLimit {
-                    remote,
-                    what: "files",
-                    allowed: FILES as u64,
-                });
-            }
             files.push(FileEntry { path, kind, size });
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+fn exceed(commit: CommitId, what: &'static str, allowed: usize) -> GitError {
+    GitError::ExceedLimit {
+        remote: format!("commit {commit}"),
+        what,
+        allowed: allowed as u64,
+    }
 }
 
 fn kind(object: Option<ObjectType>, mode: i32) -> Option<FileKind> {
@@ -168,6 +175,11 @@ pub(crate) fn read(
     };
     if entry.kind() != Some(ObjectType::Blob) {
         return Ok(None);
+    }
+    let odb = repository.odb().map_err(|error| local(READ, &error))?;
+    let (size, _) = odb.read_header(entry.id()).map_err(|error| local(READ, &error))?;
+    if size > FILE_BYTES {
+        return Err(exceed(commit, "bytes in a file", FILE_BYTES));
     }
     let blob = repository
         .find_blob(entry.id())

@@ -5,7 +5,7 @@ const SERVER_TEXT_CHARACTERS: usize = 400;
 
 /// One line without control characters, at most [`SERVER_TEXT_CHARACTERS`] long, with `secrets` masked in case the
 /// server echoes what it was sent.
-pub(crate) fn sanitize(text: &str, secrets: &[&str]) -> String {
+pub(crate) fn sanitize(text: &str, secrets: &[String]) -> String {
     let visible: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -14,7 +14,7 @@ pub(crate) fn sanitize(text: &str, secrets: &[&str]) -> String {
     let masked = secrets
         .iter()
         .filter(|secret| !secret.is_empty())
-        .fold(line, |line, secret| line.replace(secret, "<redacted>"));
+        .fold(line, |line, secret| line.replace(secret.as_str(), "<redacted>"));
     truncate(masked)
 }
 
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn server_text_becomes_one_bounded_line_without_secrets() {
         assert_eq!(
-            sanitize("a\r\n\x1b[31mb  s3cret", &["s3cret"]),
+            sanitize("a\r\n\x1b[31mb  s3cret", &["s3cret".to_owned()]),
             "a [31mb <redacted>"
         );
         assert_eq!(

@@ -8,4 +8,5 @@ mod real {
     mod pushing;
     mod secrets;
     mod ssh;
+    mod stall;
 }

@@ -5,16 +5,16 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use futures::TryStreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, request};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Body, Frame, Incoming};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio_util::io::ReaderStream;
+use hyper::body::{Body, Incoming};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{ChildStdout, Command};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::backend_process::{Answer, feed};
 use crate::command::environment;
 
 /// Bytes of the head of a CGI response.
@@ -51,8 +51,10 @@ impl Backend {
             .stdout
             .take()
             .context("the backend has no standard output")?;
-        self.tasks.spawn(feed(child, stdin, body));
-        respond(stdout).await
+        let abandoned = CancellationToken::new();
+        let guard = abandoned.clone().drop_guard();
+        self.tasks.spawn(feed(child, stdin, body, abandoned));
+        respond(stdout, guard).await
     }
 
     fn command(&self, head: &request::Parts, body: &Incoming, user: &str) -> Command {
@@ -86,34 +88,17 @@ impl Backend {
                 command.env(variable, value);
             }
         }
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
+        // A group of its own, so that what the backend starts can be ended with it.
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         command
     }
 }
 
-/// Feeds the request to the backend and waits for its end. A backend that ends early, or a client that goes away,
-/// ends the other side by the closed pipe, so there is nothing to report.
-async fn feed(mut child: Child, mut stdin: ChildStdin, mut body: Incoming) {
-    while let Some(Ok(frame)) = body.frame().await {
-        let Ok(data) = frame.into_data() else { continue };
-        if stdin.write_all(&data).await.is_err() {
-            break;
-        }
-    }
-    drop(stdin);
-    if let Err(error) = child.wait().await {
-        eprintln!("failed to wait for git http-backend: {error}");
-    }
-}
-
-async fn respond(stdout: ChildStdout) -> Result<Response<StreamedBody>> {
+async fn respond(stdout: ChildStdout, guard: DropGuard) -> Result<Response<StreamedBody>> {
     let mut reader = BufReader::new(stdout);
     let (status, headers) = read_head(&mut reader).await?;
-    let frames = StreamBody::new(ReaderStream::new(reader).map_ok(Frame::data));
-    let mut response = Response::new(BodyExt::boxed(frames));
+    let mut response = Response::new(BodyExt::boxed(StreamBody::new(Answer::new(reader, guard))));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

@@ -7,11 +7,13 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// Settings for every git that is run, given by environment as `git config` pairs. Repositories of test folders
-/// and mounted volumes often belong to another user than the process.
-const SETTINGS: [(&str, &str); 3] = [
+/// and mounted volumes often belong to another user than the process, and a collection of garbage in the background
+/// would outlive the test, or be left to a process 1 that never waits for it.
+const SETTINGS: [(&str, &str); 4] = [
     ("safe.directory", "*"),
     ("init.defaultBranch", "main"),
-    ("protocol.file.allow", "always"),
+    ("gc.auto", "0"),
+    ("receive.autogc", "false"),
 ];
 
 /// The environment that makes git independent of the machine, with `more` settings.

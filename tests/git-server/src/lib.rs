@@ -4,6 +4,7 @@
 //! threads of their own, so that synchronous and asynchronous tests use them alike, and stop when dropped.
 
 mod account;
+mod backend_process;
 mod bare_repository;
 mod certificate;
 mod cgi;

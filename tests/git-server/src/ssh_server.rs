@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::{Uid, User};
 
 use crate::BareRepository;
-use crate::command::{run, run_text};
+use crate::command::{environment, run, run_text};
 
 /// Where Debian's packages put it; sshd insists on being called by its full path.
 const SSHD: &str = "/usr/sbin/sshd";
@@ -36,6 +36,14 @@ impl SshServer {
     /// # Errors
     /// openssh-server is not installed; the error says how to install it. Or the folder is not writable.
     pub fn start(directory: &Path) -> Result<Self> {
+        Self::start_with(directory, &[])
+    }
+
+    /// [`Self::start`] with git settings for every command, such as `uploadpack.packObjectsHook`.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn start_with(directory: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         if !Path::new(SSHD).exists() {
             bail!("{SSHD} is missing; on Debian: apt-get install openssh-server");
         }
@@ -48,7 +56,7 @@ impl SshServer {
         let user = User::from_uid(Uid::effective())?.context("the current user has no name")?;
         prepare_privilege_separation()?;
         let configuration = directory.join("sshd_config");
-        fs::write(&configuration, sshd_config(directory)).context("failed to write sshd_config")?;
+        fs::write(&configuration, sshd_config(directory, settings)).context("failed to write sshd_config")?;
         run(Command::new(SSHD).arg("-t").arg("-f").arg(&configuration))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("failed to listen")?;
         let address = listener
@@ -195,12 +203,19 @@ fn prepare_privilege_separation() -> Result<()> {
     made.with_context(|| format!("failed to create {PRIVILEGE_SEPARATION}"))
 }
 
-fn sshd_config(directory: &Path) -> String {
+fn sshd_config(directory: &Path, settings: &[(&str, &str)]) -> String {
     let directory = directory.display();
+    let variables = environment(settings)
+        .into_iter()
+        .filter(|(name, _)| name != "PATH");
+    let variables: Vec<_> = variables
+        .map(|(name, value)| format!("{name}=\"{value}\""))
+        .collect();
     format!(
         "HostKey {directory}/host_key\nAuthorizedKeysFile {directory}/authorized_keys\nPidFile none\nUsePAM no\n\
          StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-         AllowTcpForwarding no\nX11Forwarding no\nPrintMotd no\nLogLevel ERROR\n"
+         AllowTcpForwarding no\nX11Forwarding no\nPrintMotd no\nLogLevel ERROR\nSetEnv {}\n",
+        variables.join(" ")
     )
 }
 

@@ -3,8 +3,6 @@
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use tempfile::SpooledTempFile;
 use url::Url;
@@ -229,7 +227,7 @@ fn headers(session: &Session, target: &Url, more: &[(&'static str, &str)]) -> Ve
             .remote()
             .credentials
             .login()
-            .map(|login| ("Authorization", authorization(login))),
+            .map(|login| ("Authorization", login.authorization())),
     );
     headers.extend(
         session
@@ -239,15 +237,6 @@ fn headers(session: &Session, target: &Url, more: &[(&'static str, &str)]) -> Ve
             .map(|parent| ("traceparent", parent)),
     );
     headers
-}
-
-fn authorization(login: &Login) -> String {
-    match login {
-        Login::Basic { username, password } => {
-            format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
-        }
-        Login::Bearer(token) => format!("Bearer {token}"),
-    }
 }
 
 fn extend(base: &Url, suffix: &str, query: Option<&str>) -> Url {

@@ -79,6 +79,11 @@ pub(super) fn explain(session: &Session, error: &Error) -> GitError {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             ("it is not valid yet".to_owned(), "check the clocks of both sides")
         }
+        // webpki has no variant of its own for this, the most common mistake of all.
+        other if other.to_string().contains("CaUsedAsEndEntity") => (
+            "it is an authority's certificate, not a server's".to_owned(),
+            "make the server a certificate without CA:TRUE (openssl req -x509 … -addext basicConstraints=CA:FALSE)",
+        ),
         other => (other.to_string(), "check the server's certificate"),
     };
     GitError::TrustCertificate {

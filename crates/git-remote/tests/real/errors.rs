@@ -3,7 +3,8 @@
 use std::net::TcpListener;
 
 use heddle_git_remote::{AddressPolicy, GitError, GitErrorKind, Remote, Selector, list_references, resolve};
-use heddle_git_server::Redirect;
+use heddle_git_server::{Redirect, TlsFiles};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::fixture::{Fixture, PASSWORD, READER_PASSWORD, remote, secret};
 
@@ -209,4 +210,58 @@ fn redirects_are_followed_within_the_host_only() {
         );
         assert!(!error.to_string().contains("canary-path"), "{error}");
     }
+}
+
+#[test]
+fn an_authority_that_is_used_as_a_servers_certificate_is_explained() {
+    let fixture = Fixture::start_with(|options| {
+        options.tls = Some(self_signed(&options.data, "localhost"));
+    });
+    let ca = std::fs::read_to_string(fixture.folder("server/self.crt")).unwrap();
+    let error = failure(&remote(&fixture.server.url(IDL)).with_credentials(secret(&[("ca.crt", &ca)])));
+    assert_eq!(error.kind(), GitErrorKind::TlsNotTrusted, "{error}");
+    assert!(
+        error.to_string().contains("it is an authority's certificate"),
+        "{error}"
+    );
+}
+
+/// What `openssl req -x509` makes by default.
+fn self_signed(directory: &std::path::Path, name: &str) -> TlsFiles {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let files = TlsFiles {
+        certificate: directory.join("self.crt"),
+        key: directory.join("self.key"),
+    };
+    std::fs::create_dir_all(directory).unwrap();
+    std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    files
+}
+
+#[test]
+fn a_repository_of_sha256_objects_is_named_as_such() {
+    let fixture = Fixture::start();
+    let path = fixture.server.repository(IDL).unwrap().path().to_path_buf();
+    std::fs::remove_dir_all(&path).unwrap();
+    let made = std::process::Command::new("git")
+        .args(["init", "--quiet", "--bare", "--object-format=sha256"])
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    fixture
+        .server
+        .repository(IDL)
+        .unwrap()
+        .commit("main", "c", &[("a", Some(b"a"))])
+        .unwrap();
+    let error = failure(&fixture.remote(IDL));
+    assert!(
+        error
+            .to_string()
+            .contains("unknown remote object format 'sha256'"),
+        "{error}"
+    );
 }

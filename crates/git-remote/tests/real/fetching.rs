@@ -1,14 +1,12 @@
 //! Listing and fetching over HTTPS.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use heddle_git_remote::{
-    Cancellation, FileKind, GitErrorKind, Limits, Selector, fetch_commit, list_references, resolve,
-};
+use heddle_git_remote::{FileKind, GitErrorKind, Limits, Selector, fetch_commit, list_references, resolve};
 use heddle_git_server::{Account, WorkCopy};
 
 use super::fixture::{Fixture, PASSWORD, id};
+use super::stall::Stall;
 
 const IDL: &str = "idl.git";
 
@@ -171,96 +169,22 @@ fn a_commit_that_is_nowhere_is_not_found() {
     }
 }
 
-/// A hook that the server runs instead of packing objects: it says that it has begun, and then waits for ever.
-fn stalled(fixture_folder: &std::path::Path) -> std::path::PathBuf {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (hook, begun) = (fixture_folder.join("stall"), fixture_folder.join("begun"));
-    fs::create_dir_all(fixture_folder).unwrap();
-    fs::write(
-        &hook,
-        format!("#!/bin/sh\ntouch {}\nexec sleep 600\n", begun.display()),
-    )
-    .unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    hook
-}
-
 #[test]
 fn a_fetch_is_cancelled_while_the_server_keeps_it_waiting() {
-    let hooks = tempfile::tempdir().unwrap();
-    let hook = stalled(hooks.path());
-    let fixture = Fixture::start_with(|options| {
-        options.settings.insert(
-            "uploadpack.packObjectsHook".to_owned(),
-            hook.display().to_string(),
-        );
-    });
-    let commit = fixture
-        .server
-        .repository(IDL)
-        .unwrap()
-        .commit("main", "c", &[("n", Some(b"1"))])
-        .unwrap();
-    let cancellation = Cancellation::default();
-    let remote = fixture.remote(IDL).with_cancellation(cancellation.clone());
-    let folder = fixture.folder("clone");
-
-    let fetching = std::thread::spawn(move || {
-        fetch_commit(&remote, &folder, id(&commit), None, &mut |_| {}).map(|snapshot| snapshot.commit())
-    });
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !hooks.path().join("begun").exists() {
-        assert!(Instant::now() < deadline, "the server never began to pack");
-        std::thread::yield_now();
-    }
-    let cancelled = Instant::now();
-    cancellation.cancel();
-
-    assert_eq!(
-        fetching.join().unwrap().unwrap_err().kind(),
-        GitErrorKind::Cancelled
-    );
-    assert!(cancelled.elapsed() < Duration::from_secs(3));
+    let stall = Stall::new();
+    let fixture = Fixture::start_with(|options| options.settings.extend([stall.setting()]));
+    let repository = fixture.server.repository(IDL).unwrap();
+    let commit = repository.commit("main", "c", &[("n", Some(b"1"))]).unwrap();
+    stall.assert_cancels(fixture.remote(IDL), fixture.folder("clone"), id(&commit));
 }
 
 #[test]
 fn a_server_that_stalls_is_a_timeout() {
-    let hooks = tempfile::tempdir().unwrap();
-    let hook = stalled(hooks.path());
-    let fixture = Fixture::start_with(|options| {
-        options.settings.insert(
-            "uploadpack.packObjectsHook".to_owned(),
-            hook.display().to_string(),
-        );
-    });
-    let commit = fixture
-        .server
-        .repository(IDL)
-        .unwrap()
-        .commit("main", "c", &[("n", Some(b"1"))])
-        .unwrap();
-    let idle = Limits {
-        idle_timeout: Duration::from_millis(400),
-        ..Limits::default()
-    };
-    let total = Limits {
-        total_timeout: Duration::from_millis(900),
-        ..Limits::default()
-    };
-    for (name, limits, step) in [
-        ("idle", idle, "waiting for data"),
-        ("total", total, "the whole operation"),
-    ] {
-        let remote = fixture.remote(IDL).with_limits(limits);
-        let error = fetch_commit(&remote, &fixture.folder(name), id(&commit), None, &mut |_| {})
-            .map(|snapshot| snapshot.commit())
-            .unwrap_err();
-        assert_eq!(error.kind(), GitErrorKind::Timeout, "{error}");
-        assert!(
-            error.is_transient() && error.to_string().contains(step),
-            "{error}"
-        );
-    }
+    let stall = Stall::new();
+    let fixture = Fixture::start_with(|options| options.settings.extend([stall.setting()]));
+    let repository = fixture.server.repository(IDL).unwrap();
+    let commit = repository.commit("main", "c", &[("n", Some(b"1"))]).unwrap();
+    stall.assert_times_out(&fixture.remote(IDL), &fixture.folder("clone"), id(&commit));
 }
 
 #[test]
@@ -326,4 +250,31 @@ fn the_trace_goes_along_in_every_request() {
             .all(|request| request.traceparent.as_deref() == Some(parent)),
         "{requests:?}"
     );
+}
+
+#[test]
+fn many_remotes_with_different_authorities_work_at_the_same_time() {
+    let fixtures: Vec<_> = (0..4).map(|_| Fixture::start()).collect();
+    let commits: Vec<_> = fixtures
+        .iter()
+        .enumerate()
+        .map(|(index, fixture)| {
+            let repository = fixture.server.repository(IDL).unwrap();
+            repository
+                .commit("main", "c", &[("n", Some(index.to_string().as_bytes()))])
+                .unwrap()
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for round in 0..8 {
+            for (index, (fixture, commit)) in fixtures.iter().zip(&commits).enumerate() {
+                scope.spawn(move || {
+                    let folder = fixture.folder(&format!("clone-{round}"));
+                    let snapshot =
+                        fetch_commit(&fixture.remote(IDL), &folder, id(commit), None, &mut |_| {}).unwrap();
+                    assert_eq!(snapshot.read("n").unwrap().unwrap(), index.to_string().as_bytes());
+                });
+            }
+        }
+    });
 }

@@ -7,6 +7,7 @@ use heddle_git_server::SshServer;
 use tempfile::TempDir;
 
 use super::fixture::{commit, id, remote, secret};
+use super::stall::Stall;
 
 struct Ssh {
     server: SshServer,
@@ -15,9 +16,13 @@ struct Ssh {
 
 impl Ssh {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self {
-            server: SshServer::start(&directory.path().join("ssh")).unwrap(),
+            server: SshServer::start_with(&directory.path().join("ssh"), settings).unwrap(),
             directory,
         }
     }
@@ -172,4 +177,31 @@ fn a_port_that_does_not_speak_ssh_is_a_failed_connection() {
     let error = failure(&remote(&format!("ssh://git@{address}/idl.git")).with_credentials(credentials));
     server.join().unwrap();
     assert_eq!(error.kind(), GitErrorKind::ConnectionFailed, "{error}");
+}
+
+#[test]
+fn a_stalled_fetch_over_ssh_is_cancelled_or_times_out() {
+    let stall = Stall::new();
+    let (key, value) = stall.setting();
+    let ssh = Ssh::start_with(&[(&key, &value)]);
+    let repository = ssh.server.repository("idl.git").unwrap();
+    let wanted = id(&repository.commit("main", "c", &[("n", Some(b"1"))]).unwrap());
+    stall.assert_cancels(ssh.good("idl.git"), ssh.directory.path().join("one"), wanted);
+    stall.assert_times_out(&ssh.good("idl.git"), &ssh.directory.path().join("two"), wanted);
+}
+
+#[test]
+fn a_commit_that_is_nowhere_is_not_found_over_ssh() {
+    let ssh = Ssh::start();
+    ssh.server
+        .repository("idl.git")
+        .unwrap()
+        .commit("main", "c", &[("n", Some(b"1"))])
+        .unwrap();
+    let wanted = id(&"1234567890".repeat(4));
+    let folder = ssh.directory.path().join("clone");
+    let error = fetch_commit(&ssh.good("idl.git"), &folder, wanted, None, &mut |_| {})
+        .map(|snapshot| snapshot.commit())
+        .unwrap_err();
+    assert_eq!(error.kind(), GitErrorKind::CommitNotFound, "{error}");
 }
