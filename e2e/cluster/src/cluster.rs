@@ -1,7 +1,7 @@
 //! Which cluster is used: somebody's own, one of kind, or the single node; and the handle on it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 
@@ -24,6 +24,16 @@ pub enum Origin {
     Node,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yours(_) => "your own cluster",
+            Self::Kind => "the cluster made by kind",
+            Self::Node => "the single node",
+        })
+    }
+}
+
 impl Origin {
     fn choose(layout: &Layout) -> Self {
         let own = layout.kubeconfig();
@@ -44,7 +54,8 @@ impl Origin {
 }
 
 fn is_same(path: &Path, own: &Path) -> bool {
-    path == own || path.canonicalize().is_ok_and(|path| path == own)
+    std::path::absolute(path).is_ok_and(|path| path == own)
+        || path.canonicalize().is_ok_and(|path| path == own)
 }
 
 /// A cluster that answers.
@@ -84,7 +95,7 @@ impl Cluster {
         cluster
             .command()
             .run(&["get", "--raw=/readyz"])
-            .context("failed to reach the cluster")?;
+            .with_context(|| cluster.unreachable())?;
         Ok(cluster)
     }
 
@@ -95,27 +106,35 @@ impl Cluster {
     pub fn down(repo_root: &Path, progress: &Progress) -> Result<()> {
         let layout = Layout::new(repo_root)?;
         let _lock = lock(&layout, progress)?;
+        if !teardown::has_remains(&layout) {
+            progress.say("There is no cluster to remove");
+        }
         kind::down(&layout, progress)?;
-        teardown::node(&layout, progress)
+        teardown::node(&layout, progress)?;
+        if let Origin::Yours(path) = Origin::choose(&layout) {
+            progress.say(&format!(
+                "The cluster of {} is yours and stays as it is",
+                path.display()
+            ));
+        }
+        Ok(())
     }
 
-    /// Words about the cluster of the checkout at `repo_root`; makes and changes nothing.
+    /// A sentence about the cluster of the checkout at `repo_root`; makes and changes nothing.
     ///
     /// # Errors
     /// When `repo_root` does not exist.
     pub fn status(repo_root: &Path) -> Result<String> {
         let layout = Layout::new(repo_root)?;
         let origin = Origin::choose(&layout);
-        let kubectl = Tools::cached()?.path(Tool::Kubectl);
         let kubeconfig = kubeconfig(&layout, &origin);
-        let ready = Kubectl::new(kubectl, kubeconfig.clone(), &layout)
-            .run(&["get", "--raw=/readyz"])
-            .is_ok();
-        let answer = if ready { "ready" } else { "not running" };
-        Ok(format!(
-            "{origin:?}: {answer}; kubeconfig {}",
-            kubeconfig.display()
-        ))
+        let kubectl = Kubectl::new(Tools::cached()?.path(Tool::Kubectl), kubeconfig.clone(), &layout);
+        let answer = if kubectl.run(&["get", "--raw=/readyz"]).is_ok() {
+            "is ready"
+        } else {
+            "is not running"
+        };
+        Ok(format!("{origin} {answer}; kubeconfig {}", kubeconfig.display()))
     }
 
     /// The kubeconfig of an administrator.
@@ -180,6 +199,16 @@ impl Cluster {
             Origin::Yours(_) => {
                 anyhow::bail!("this cluster is yours: push the image where its nodes can pull it")
             }
+        }
+    }
+
+    fn unreachable(&self) -> String {
+        match &self.origin {
+            Origin::Yours(path) => format!(
+                "failed to reach the cluster of {}; unset KUBECONFIG and HEDDLE_E2E_KUBECONFIG to have one made here",
+                path.display()
+            ),
+            Origin::Kind | Origin::Node => "failed to reach the cluster".to_owned(),
         }
     }
 

@@ -54,6 +54,11 @@ fn delegate(hierarchy: &Path) {
     }
 }
 
+/// True while any group `name` is there.
+pub(crate) fn exist(name: &str) -> bool {
+    !all_groups(name).is_empty()
+}
+
 /// Every process below the group `name`.
 pub(crate) fn processes(name: &str) -> Vec<i32> {
     let groups = all_groups(name);

@@ -3,6 +3,7 @@
 //! Some paths are fixed in kubelet, containerd and the network library. Only files known to be this cluster's are
 //! removed from them, and a folder only when nothing is left in it.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -26,16 +27,18 @@ const ABSENT: &str = "absent";
 /// Fixed in kubelet: links to the logs of containers.
 const CONTAINER_LOGS: &str = "/var/log/containers";
 /// Fixed in kubelet: the socket at which device plugins register.
-const KUBELET: &str = "/var/lib/kubelet";
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 /// Fixed in the network library: results of adding a container to a network.
 const NETWORK_RESULTS: &str = "/var/lib/cni/results";
 /// Fixed in containerd's shims: their sockets.
 const SHIM_SOCKETS: &str = "/run/containerd/s";
-/// Folders the above lie in, which exist on no machine without Kubernetes.
-const PARENTS: [&str; 4] = [KUBELET, "/var/lib/cni", "/run/containerd", "/run/mount"];
+const KUBELET: &str = "/var/lib/kubelet";
+const CONTAINERD: &str = "/run/containerd";
+const NETWORK: &str = "/var/lib/cni";
+/// Folders the above lie in, which a machine without Kubernetes and containerd does not have.
+const PARENTS: [&str; 4] = [KUBELET, CONTAINERD, NETWORK, "/run/mount"];
 
-/// Notes the kernel settings once, before kubelet changes them.
+/// Notes the kernel settings once, before kubelet changes them, and which folders are not there yet.
 ///
 /// # Errors
 /// When the note cannot be written.
@@ -51,9 +54,10 @@ pub(crate) fn remember(layout: &Layout) -> Result<()> {
         ))
     };
     let mut lines: String = KERNEL_SETTINGS.iter().filter_map(line).collect();
-    if !Path::new(KUBELET).exists() {
-        lines.push_str(&format!("{ABSENT}={KUBELET}\n"));
-    }
+    let absent = [KUBELET, CONTAINERD, NETWORK]
+        .into_iter()
+        .filter(|folder| !Path::new(folder).exists());
+    lines.extend(absent.map(|folder| format!("{ABSENT}={folder}\n")));
     fs::write(&note, lines).with_context(|| format!("failed to write {}", note.display()))
 }
 
@@ -129,8 +133,12 @@ fn container_logs(layout: &Layout) -> Vec<PathBuf> {
     entries(CONTAINER_LOGS).into_iter().filter(ours).collect()
 }
 
-/// Results are named after network, container and interface; every containerd calls its loopback network the same.
+/// Results are named after network, container and interface. Every containerd calls its loopback network the same, and
+/// containers that were killed are known no more, so all are ours only when there were none before.
 fn network_results(layout: &Layout) -> Vec<PathBuf> {
+    if was_absent(layout, NETWORK) {
+        return entries(NETWORK_RESULTS);
+    }
     let containers: Vec<String> = tasks(layout).iter().filter_map(|task| file_name(task)).collect();
     let prefix = format!("{}-", layout.scope());
     let ours = |path: &PathBuf| {
@@ -154,21 +162,39 @@ fn tasks(layout: &Layout) -> Vec<PathBuf> {
     )
 }
 
-/// Each task's folder names its shim's socket; the containers of a pod share one.
+/// Each task's folder names its shim's socket; the containers of a pod share one. A shim that was killed takes its
+/// folder along but not its socket, which is ours when there was no containerd on this host before.
 fn shim_sockets(layout: &Layout) -> Vec<PathBuf> {
-    let sockets = tasks(layout).into_iter().filter_map(|task| {
+    let named = tasks(layout).into_iter().filter_map(|task| {
         let text = fs::read_to_string(task.join("address")).ok()?;
         Some(PathBuf::from(text.trim().strip_prefix("unix://")?))
     });
+    let mut sockets: Vec<PathBuf> = named.filter(|socket| socket.starts_with(SHIM_SOCKETS)).collect();
+    if was_absent(layout, CONTAINERD) {
+        sockets.extend(
+            entries(SHIM_SOCKETS)
+                .into_iter()
+                .filter(|socket| nobody_listens(socket)),
+        );
+    }
     sockets
-        .filter(|socket| socket.starts_with(SHIM_SOCKETS))
-        .collect()
+}
+
+fn nobody_listens(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Ours alone when there was no kubelet on this host before.
 fn device_plugins(layout: &Layout) -> Vec<PathBuf> {
-    let ours = noted(layout)
+    if was_absent(layout, KUBELET) {
+        entries(DEVICE_PLUGINS)
+    } else {
+        Vec::new()
+    }
+}
+
+fn was_absent(layout: &Layout, folder: &str) -> bool {
+    noted(layout)
         .iter()
-        .any(|(name, value)| name == ABSENT && value == KUBELET);
-    if ours { entries(DEVICE_PLUGINS) } else { Vec::new() }
+        .any(|(name, value)| name == ABSENT && value == folder)
 }

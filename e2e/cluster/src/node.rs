@@ -22,6 +22,7 @@ use crate::processes::Component;
 use crate::progress::{Progress, human};
 use crate::tools::{KUBERNETES_VERSION, Tool, Tools};
 use crate::{control_groups, debian, host, teardown};
+use readiness::Watch;
 use runtime::Snapshotter;
 
 /// Where the API server listens on the node's address.
@@ -38,6 +39,9 @@ const DNS_ADDRESS: &str = "10.96.0.10";
 const POD_RANGE: &str = "10.244.0.0/16";
 /// Image of every pod's sandbox; never looked for in a registry.
 pub(crate) const PAUSE_IMAGE: &str = "docker.io/library/heddle-pause:e2e";
+
+/// The rest fails, rather than waits, without these.
+const STARTED_FIRST: [&str; 3] = ["etcd", "containerd", "kube-apiserver"];
 
 /// Written last; holds the digest of the recipe the cluster was made from.
 const READY: &str = "ready";
@@ -127,26 +131,25 @@ impl<'a> Node<'a> {
         if !self.is_complete() {
             return false;
         }
-        self.progress.say("The cluster is there but not well; mending it");
-        let mended = self.start_missing().and_then(|()| self.await_ready());
-        if let Err(error) = &mended {
-            self.progress
-                .say(&format!("It cannot be mended ({error:#}); starting anew"));
+        let components = self.components();
+        let dead = components
+            .iter()
+            .filter(|component| !component.is_alive(self.layout));
+        let names: Vec<&str> = dead.map(|component| component.name).collect();
+        self.progress.say(&format!(
+            "The cluster is not well; starting what is not running: {}",
+            names.join(", ")
+        ));
+        let mended = self.start_control_plane(&[]).and_then(|()| self.await_ready());
+        match &mended {
+            Ok(times) => self
+                .progress
+                .say(&format!("✓ Mended in {}", human(times.node + times.dns))),
+            Err(error) => self
+                .progress
+                .say(&format!("It cannot be mended ({error:#}); starting anew")),
         }
         mended.is_ok()
-    }
-
-    fn start_missing(&self) -> Result<()> {
-        for component in self
-            .components()
-            .iter()
-            .filter(|component| !component.is_alive(self.layout))
-        {
-            self.progress
-                .say(&format!("  {} is not running; starting it", component.name));
-            component.start(self.layout)?;
-        }
-        Ok(())
     }
 
     fn make(&self) -> Result<()> {
@@ -158,7 +161,6 @@ impl<'a> Node<'a> {
         self.prepare().context("failed to prepare the node")?;
         self.start_control_plane(&images)?;
         let control_plane = step.done("The API server is ready");
-        self.start_missing_quietly()?;
         let node = self.await_ready()?;
         fs::write(self.layout.at_state(READY), self.recipe())
             .context("failed to note that the cluster is ready")?;
@@ -191,40 +193,46 @@ impl<'a> Node<'a> {
         agents::configure(layout)
     }
 
-    /// Images are loaded while the API server sets itself up.
+    /// Starts what is not running of the parts that the others fail without. Images are loaded while the API server
+    /// sets itself up.
     fn start_control_plane(&self, images: &[Archive]) -> Result<()> {
-        let components = self.components();
-        for name in ["etcd", "containerd", "kube-apiserver"] {
-            components
-                .iter()
-                .filter(|component| component.name == name)
-                .try_for_each(|c| c.start(self.layout))?;
-        }
-        readiness::await_runtime(self.layout)?;
-        for image in images {
-            import(self.layout, &image.path)?;
-        }
-        readiness::await_api_server(self.layout, &self.kubectl())
+        let components = self.components().into_iter();
+        let first: Vec<Component> = components
+            .filter(|component| STARTED_FIRST.contains(&component.name))
+            .collect();
+        self.start_missing(&first)?;
+        let watch = self.watch(first);
+        watch.runtime()?;
+        images
+            .iter()
+            .try_for_each(|image| import(self.layout, &image.path))?;
+        watch.api_server()
     }
 
-    fn start_missing_quietly(&self) -> Result<()> {
-        let missing = self
-            .components()
-            .into_iter()
+    fn start_missing(&self, components: &[Component]) -> Result<()> {
+        let mut missing = components
+            .iter()
             .filter(|component| !component.is_alive(self.layout));
-        missing
-            .into_iter()
-            .try_for_each(|component| component.start(self.layout))
+        missing.try_for_each(|component| component.start(self.layout))
     }
 
     fn await_ready(&self) -> Result<readiness::Times> {
         let step = self.progress.step("Waiting for node, service accounts and DNS");
-        let kubectl = self.kubectl();
-        readiness::await_api_server(self.layout, &kubectl)?;
-        kubectl.apply(dns::MANIFEST)?;
-        let times = readiness::await_node(self.layout, &kubectl)?;
+        let components = self.components();
+        self.start_missing(&components)?;
+        let watch = self.watch(components);
+        watch.kubectl.apply(dns::MANIFEST)?;
+        let times = watch.node()?;
         step.nothing();
         Ok(times)
+    }
+
+    fn watch(&self, started: Vec<Component>) -> Watch<'a> {
+        Watch {
+            layout: self.layout,
+            kubectl: self.kubectl(),
+            started,
+        }
     }
 
     fn kubectl(&self) -> Kubectl {

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -14,11 +15,15 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::layout::Layout;
+use crate::wait::{Look, until};
 
 const CLUSTER_VARIABLE: &str = "HEDDLE_CLUSTER";
 const COMPONENT_VARIABLE: &str = "HEDDLE_COMPONENT";
 /// Debian's own, since the caller's may lack the folders of administration tools.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Starting another program and ending take microseconds, unless the host is very busy.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A long-running program of the node.
 #[derive(Debug, Clone)]
@@ -55,21 +60,44 @@ impl Component {
         let child = command.spawn().with_context(context)?;
         let file = layout.at_state(&format!("pids/{}", self.name));
         create(&file)
-            .and_then(|_| Ok(fs::write(&file, child.id().to_string())?))
+            .and_then(|_| Ok(fs::write(&file, format!("{}\n", child.id()))?))
             .with_context(context)
     }
 
     /// True while the process on file is this component of this cluster.
     pub(crate) fn is_alive(&self, layout: &Layout) -> bool {
-        let Ok(text) = fs::read_to_string(layout.at_state(&format!("pids/{}", self.name))) else {
+        let file = fs::read_to_string(layout.at_state(&format!("pids/{}", self.name)));
+        let Some(pid) = file.ok().and_then(|text| text.trim().parse().ok()) else {
             return false;
         };
-        let Ok(pid) = text.trim().parse() else {
-            return false;
-        };
-        has_variable(pid, CLUSTER_VARIABLE, layout.state())
-            && has_variable(pid, COMPONENT_VARIABLE, Path::new(self.name))
+        let environment = settled_environment(pid);
+        holds(
+            &environment,
+            CLUSTER_VARIABLE,
+            layout.state().as_os_str().as_encoded_bytes(),
+        ) && holds(&environment, COMPONENT_VARIABLE, self.name.as_bytes())
     }
+}
+
+/// The environment of a process, empty when it has ended. It is empty for a moment as well while the process turns
+/// into another program, and while it ends but still holds its sockets; both are waited for.
+fn settled_environment(pid: i32) -> Vec<u8> {
+    let look = || match environment(pid) {
+        bytes if bytes.is_empty() && !has_ended(pid) => Look::NotYet(String::new()),
+        bytes => Look::Done(bytes),
+    };
+    until("a process to settle", SETTLE_LIMIT, || Ok(look())).unwrap_or_default()
+}
+
+/// A zombie has given up everything but its number.
+fn has_ended(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before the state is in brackets and may itself contain some.
+    let state = status
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim_start().chars().next());
+    matches!(state, None | Some('Z' | 'X'))
 }
 
 fn create(file: &Path) -> Result<File> {
@@ -81,9 +109,10 @@ fn create(file: &Path) -> Result<File> {
 
 /// Every process that was started for this cluster, by the variable it inherited.
 pub(crate) fn of_cluster(layout: &Layout) -> Vec<i32> {
+    let state = layout.state().as_os_str().as_encoded_bytes();
     all()
         .into_iter()
-        .filter(|pid| has_variable(*pid, CLUSTER_VARIABLE, layout.state()))
+        .filter(|pid| holds(&environment(*pid), CLUSTER_VARIABLE, state))
         .collect()
 }
 
@@ -97,10 +126,8 @@ fn all() -> Vec<i32> {
         .collect()
 }
 
-/// A process that is gone, or a zombie, has no environment.
-fn has_variable(pid: i32, name: &str, value: &Path) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    holds(&environment, name, value.as_os_str().as_encoded_bytes())
+fn environment(pid: i32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
 fn holds(environment: &[u8], name: &str, value: &[u8]) -> bool {
@@ -131,10 +158,39 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_process_has_no_variables() {
-        let mut child = Command::new("true").env("HEDDLE_TEST", "x").spawn().unwrap();
+    fn a_dead_process_has_ended_and_has_no_environment() {
+        let mut child = Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         child.wait().unwrap();
-        assert!(!has_variable(pid, "HEDDLE_TEST", Path::new("x")));
+        assert!(has_ended(pid));
+        assert!(settled_environment(pid).is_empty());
+    }
+
+    #[test]
+    fn a_zombie_has_ended() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        until("the zombie", SETTLE_LIMIT, || {
+            Ok(if has_ended(pid) {
+                Look::Done(())
+            } else {
+                Look::NotYet("it lives".to_owned())
+            })
+        })
+        .unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_live_process_has_the_environment_it_was_given() {
+        let mut child = Command::new("cat")
+            .env("HEDDLE_TEST", "x")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let environment = settled_environment(i32::try_from(child.id()).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(holds(&environment, "HEDDLE_TEST", b"x"));
     }
 }

@@ -15,6 +15,8 @@ use crate::progress::Progress;
 use crate::wait::{Look, until};
 use crate::{control_groups, host, mounts, processes};
 
+/// How often in a row nothing may be found before nothing is there.
+const CLEAN_LOOKS: u32 = 2;
 const PROCESS_LIMIT: Duration = Duration::from_secs(30);
 const MOUNT_LIMIT: Duration = Duration::from_secs(20);
 const GROUP_LIMIT: Duration = Duration::from_secs(20);
@@ -43,8 +45,13 @@ pub(crate) fn node(layout: &Layout, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-fn has_remains(layout: &Layout) -> bool {
-    layout.state().exists() || !processes_left(layout).is_empty() || !mounts::below(layout.state()).is_empty()
+/// True while anything of the cluster is on this host.
+pub(crate) fn has_remains(layout: &Layout) -> bool {
+    layout.state().exists()
+        || !processes_left(layout).is_empty()
+        || !mounts::below(layout.state()).is_empty()
+        || network::link_exists(layout)
+        || control_groups::exist(&layout.scope())
 }
 
 /// Components and shims carry the cluster's variable; what runs in containers is in its control group.
@@ -54,12 +61,15 @@ fn processes_left(layout: &Layout) -> BTreeSet<i32> {
     pids
 }
 
-/// Looks again after every round: a component may have started a child between the look and the signal.
+/// Looks again after every round, since a component may have started a child between the look and the signal; and
+/// once more at the end, since a process has no environment while it turns into another program.
 fn end_processes(layout: &Layout) -> Result<()> {
+    let mut clean_looks = 0;
     until("the cluster's processes to end", PROCESS_LIMIT, || {
         let left = processes_left(layout);
         left.iter().for_each(|pid| processes::end(*pid));
-        Ok(if left.is_empty() {
+        clean_looks = if left.is_empty() { clean_looks + 1 } else { 0 };
+        Ok(if clean_looks == CLEAN_LOOKS {
             Look::Done(())
         } else {
             Look::NotYet(format!("{left:?} are left"))

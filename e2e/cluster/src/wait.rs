@@ -11,6 +11,7 @@ use anyhow::{Result, anyhow};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How much of a log's end a failed wait shows.
 const TAIL_LINES: usize = 15;
+const TAIL_COLUMNS: usize = 240;
 const TAIL_BYTES: u64 = 16 * 1024;
 
 /// What one look at a condition found.
@@ -57,7 +58,12 @@ pub(crate) fn tail(log: &Path) -> String {
     };
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-    shown.iter().map(|line| format!("\n    {line}")).collect()
+    shown.iter().map(|line| format!("\n    {}", cut(line))).collect()
+}
+
+/// Some components log their whole configuration in one line.
+fn cut(line: &str) -> String {
+    line.chars().take(TAIL_COLUMNS).collect()
 }
 
 fn read_end(log: &Path) -> std::io::Result<String> {

@@ -19,6 +19,8 @@ pub(super) struct Buildah {
     run: PathBuf,
     scratch: PathBuf,
     settings: PathBuf,
+    /// True when `BLOB_CACHE` was not there before.
+    untouched: bool,
 }
 
 impl Buildah {
@@ -31,11 +33,13 @@ impl Buildah {
         let text = format!("[network]\nnetwork_config_dir = {:?}\n", cache.join("network"));
         fs::write(&settings, text).with_context(|| format!("failed to write {}", settings.display()))?;
         let [root, run, scratch] = ["storage", "run", "staging"].map(|folder| cache.join(folder));
+        let untouched = !Path::new(BLOB_CACHE).exists();
         Ok(Self {
             root,
             run,
             scratch,
             settings,
+            untouched,
         })
     }
 
@@ -76,14 +80,10 @@ impl Buildah {
         self.commit(&spec.dockerfile, &context, base, &image)?;
         let fresh = self.scratch.join("image.tar");
         let destination = format!("docker-archive:{}:{}", fresh.display(), spec.name);
-        let untouched = !Path::new(BLOB_CACHE).exists();
         let pushed = self
             .command()
             .args(["push", "--quiet", &image, &destination])
             .done();
-        if untouched {
-            forget_blobs();
-        }
         self.command().args(["rmi", "--force", &image]).done()?;
         pushed?;
         fs::rename(&fresh, archive).with_context(|| format!("failed to write {}", archive.display()))?;
@@ -132,11 +132,16 @@ impl Buildah {
     }
 }
 
-/// Removes the file and the folders made for it; a folder with anything else in it is somebody's, and stays.
-fn forget_blobs() {
-    let _ = fs::remove_file(BLOB_CACHE);
-    for folder in Path::new(BLOB_CACHE).ancestors().skip(1).take(2) {
-        let _ = fs::remove_dir(folder);
+/// Removes the note about blobs and the folders made for it; a folder with anything else in it stays.
+impl Drop for Buildah {
+    fn drop(&mut self) {
+        if !self.untouched {
+            return;
+        }
+        let _ = fs::remove_file(BLOB_CACHE);
+        for folder in Path::new(BLOB_CACHE).ancestors().skip(1).take(2) {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 

@@ -81,6 +81,10 @@ pub(super) fn controller_manager(layout: &Layout, tools: &Tools) -> Component {
         format!("--cluster-signing-cert-file={}", path("ca.crt")),
         format!("--cluster-signing-key-file={}", path("ca.key")),
         format!("--service-cluster-ip-range={SERVICE_RANGE}"),
+        format!(
+            "--flex-volume-plugin-dir={}",
+            layout.at_state("kubelet/volume-plugins").display()
+        ),
     ]);
     component(
         tools,

@@ -1,6 +1,7 @@
 //! The node's network namespace and its one link to the host.
 
 use std::fs::File;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -81,11 +82,18 @@ pub(super) fn exists(layout: &Layout) -> bool {
         .is_ok()
 }
 
+/// True while the host's end of the link is there.
+pub(crate) fn link_exists(layout: &Layout) -> bool {
+    Path::new("/sys/class/net").join(layout.host_link()).exists()
+}
+
 /// Removes the host's end of the link, and with it the node's.
+///
+/// # Errors
+/// When it is there and cannot be removed.
 pub(crate) fn remove_link(layout: &Layout) -> Result<()> {
-    let link = layout.host_link();
-    if !std::path::Path::new("/sys/class/net").join(&link).exists() {
+    if !link_exists(layout) {
         return Ok(());
     }
-    ip(&["link", "delete", &link])
+    ip(&["link", "delete", &layout.host_link()])
 }

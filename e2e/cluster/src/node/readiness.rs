@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
-use super::runtime;
+use super::{NODE_NAME, runtime};
 use crate::kubectl::Kubectl;
 use crate::layout::Layout;
+use crate::processes::Component;
 use crate::wait::{Look, tail, until};
 
 const RUNTIME_LIMIT: Duration = Duration::from_secs(60);
@@ -23,67 +24,71 @@ pub(super) struct Times {
 
 /// True when every part is ready now.
 pub(super) fn is_ready(kubectl: &Kubectl) -> bool {
-    [
-        api_server(kubectl),
-        node(kubectl),
-        service_account(kubectl),
-        dns(kubectl),
-    ]
-    .iter()
-    .all(is_done)
+    let parts = [api_server, node, kubelet, service_account, dns];
+    parts.iter().all(|look| matches!(look(kubectl), Look::Done(())))
 }
 
-fn is_done(look: &Look<()>) -> bool {
-    matches!(look, Look::Done(()))
+/// Waits for components that have been started, and gives up as soon as one of them ends.
+#[derive(Debug)]
+pub(super) struct Watch<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) kubectl: Kubectl,
+    pub(super) started: Vec<Component>,
 }
 
-pub(super) fn await_runtime(layout: &Layout) -> Result<()> {
-    let look = || {
-        if runtime::answers(layout) {
-            Look::Done(())
-        } else {
-            Look::NotYet("it does not answer".into())
-        }
-    };
-    explained(
-        layout,
-        "containerd",
-        until("containerd", RUNTIME_LIMIT, || Ok(look())),
-    )
-}
+impl Watch<'_> {
+    pub(super) fn runtime(&self) -> Result<()> {
+        let silent = || Look::NotYet("it does not answer".to_owned());
+        let look = || {
+            if runtime::answers(self.layout) {
+                Look::Done(())
+            } else {
+                silent()
+            }
+        };
+        self.wait("containerd", RUNTIME_LIMIT, "containerd", look)
+    }
 
-pub(super) fn await_api_server(layout: &Layout, kubectl: &Kubectl) -> Result<()> {
-    explained(
-        layout,
-        "kube-apiserver",
-        until("the API server", API_SERVER_LIMIT, || Ok(api_server(kubectl))),
-    )
-}
+    pub(super) fn api_server(&self) -> Result<()> {
+        self.wait("the API server", API_SERVER_LIMIT, "kube-apiserver", || {
+            api_server(&self.kubectl)
+        })
+    }
 
-/// Waits for the node, for the account that the first pod needs, and for DNS.
-pub(super) fn await_node(layout: &Layout, kubectl: &Kubectl) -> Result<Times> {
-    let started = Instant::now();
-    explained(
-        layout,
-        "kubelet",
-        until("the node", NODE_LIMIT, || Ok(node(kubectl))),
-    )?;
-    let accounts = until("the service account", NODE_LIMIT, || Ok(service_account(kubectl)));
-    explained(layout, "kube-controller-manager", accounts)?;
-    let node = started.elapsed();
-    explained(layout, "kubelet", until("DNS", DNS_LIMIT, || Ok(dns(kubectl))))?;
-    Ok(Times {
-        node,
-        dns: started.elapsed() - node,
-    })
-}
+    /// Waits for the node, for the account that the first pod needs, and for DNS.
+    pub(super) fn node(&self) -> Result<Times> {
+        let (started, kubectl) = (Instant::now(), &self.kubectl);
+        self.wait("the node", NODE_LIMIT, "kubelet", || node(kubectl))?;
+        self.wait("kubelet", NODE_LIMIT, "kubelet", || kubelet(kubectl))?;
+        self.wait("the first account", NODE_LIMIT, "kube-controller-manager", || {
+            service_account(kubectl)
+        })?;
+        let node = started.elapsed();
+        self.wait("DNS", DNS_LIMIT, "kubelet", || dns(kubectl))?;
+        Ok(Times {
+            node,
+            dns: started.elapsed() - node,
+        })
+    }
 
-/// An error ends with the last lines of the component that is most likely to know why.
-fn explained<T>(layout: &Layout, component: &str, result: Result<T>) -> Result<T> {
-    let log = layout.log(component);
-    result
-        .map_err(|error| anyhow!("{error:#}; the end of {}:{}", log.display(), tail(&log)))
-        .context("failed to get the cluster ready")
+    /// An error ends with the last lines of the component that ended, or else of the one most likely to know why.
+    fn wait(&self, what: &str, limit: Duration, component: &str, look: impl Fn() -> Look<()>) -> Result<()> {
+        let result = until(what, limit, || match self.dead() {
+            Some(dead) => Err(anyhow!("{dead} has ended")),
+            None => Ok(look()),
+        });
+        result.map_err(|error| {
+            let log = self.layout.log(self.dead().unwrap_or(component));
+            anyhow!("{error:#}\n  the end of {}:{}", log.display(), tail(&log))
+        })
+    }
+
+    fn dead(&self) -> Option<&'static str> {
+        self.started
+            .iter()
+            .find(|component| !component.is_alive(self.layout))
+            .map(|component| component.name)
+    }
 }
 
 fn api_server(kubectl: &Kubectl) -> Look<()> {
@@ -95,29 +100,32 @@ fn node(kubectl: &Kubectl) -> Look<()> {
     expect(kubectl, &["get", "nodes", "--output", ready], "True")
 }
 
-fn service_account(kubectl: &Kubectl) -> Look<()> {
+/// Asked through the API server: the node's condition stays for a while after its kubelet is gone.
+fn kubelet(kubectl: &Kubectl) -> Look<()> {
     expect(
         kubectl,
-        &["get", "serviceaccount", "default", "--output", "name"],
-        "serviceaccount/default",
+        &["get", &format!("--raw=/api/v1/nodes/{NODE_NAME}/proxy/healthz")],
+        "ok",
     )
+}
+
+fn service_account(kubectl: &Kubectl) -> Look<()> {
+    let account = ["get", "serviceaccount", "default", "--output", "name"];
+    expect(kubectl, &account, "serviceaccount/default")
 }
 
 fn dns(kubectl: &Kubectl) -> Look<()> {
     let ready = "jsonpath={.status.readyReplicas}";
-    expect(
-        kubectl,
-        &[
-            "get",
-            "deployment",
-            "coredns",
-            "--namespace",
-            "kube-system",
-            "--output",
-            ready,
-        ],
-        "1",
-    )
+    let deployment = [
+        "get",
+        "deployment",
+        "coredns",
+        "--namespace",
+        "kube-system",
+        "--output",
+        ready,
+    ];
+    expect(kubectl, &deployment, "1")
 }
 
 fn expect(kubectl: &Kubectl, command: &[&str], expected: &str) -> Look<()> {

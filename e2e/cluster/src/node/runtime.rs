@@ -92,7 +92,7 @@ pub(super) fn component(layout: &Layout) -> Component {
     }
 }
 
-/// `restrict_oom_score_adj`: a host without CAP_SYS_RESOURCE lets nobody lower a score, and runc dies of trying.
+/// `disable_apparmor`: its profile would stay in the host's kernel. `restrict_oom_score_adj`: a host without CAP_SYS_RESOURCE lets nobody lower a score, and runc dies of trying.
 pub(super) fn render(layout: &Layout, snapshotter: Snapshotter) -> String {
     let state = layout.state().display();
     let socket = layout.containerd_socket().display().to_string();
@@ -110,6 +110,7 @@ path = "{state}/containerd/opt"
 
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE_IMAGE}"
+disable_apparmor = true
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
 
