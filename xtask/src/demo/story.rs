@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Where the demo's IdlRepo lives.
 const NAMESPACE: &str = "heddle-demo";
-const NAME: &str = "shop";
+const NAME: &str = "bookshop";
 /// How long a delivery may take before the demo gives up and shows what is wrong.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(180);
 /// How many log lines of the trace are shown for each component.
@@ -60,7 +60,7 @@ fn clear(system: &System) -> Result<()> {
 fn push_idl(root: &Path, source: &WorkCopy, progress: &Progress) -> Result<String> {
     let step = progress.step("Pushing the IDL of examples/idl");
     copy(&root.join("examples/idl"), source.directory())?;
-    let commit = source.commit("Describe the shop's catalogue and orders")?;
+    let commit = source.commit("Describe the bookshop's catalogue and orders")?;
     source.push("main")?;
     step.done("Pushed the IDL of examples/idl");
     Ok(commit)
@@ -232,18 +232,20 @@ fn add_a_message(source: &WorkCopy, progress: &Progress) -> Result<String> {
     let step = progress.step("Pushing a second commit of IDL");
     let text = "syntax = \"proto3\";
 
-package shop.catalog.v1;
+package bookshop.catalog.v1;
 
-// What somebody thinks of a product.
+option go_package = \"bookshop.example/gen/bookshop/catalog/v1;catalogv1\";
+
+// What somebody thinks of a book.
 message Review {
-  string product_id = 1;
+  string isbn = 1;
   // From 1 to 5.
   uint32 stars = 2;
   string text = 3;
 }
 ";
-    source.write("shop/catalog/v1/review.proto", text.as_bytes())?;
-    let commit = source.commit("Let people review products")?;
+    source.write("bookshop/catalog/v1/review.proto", text.as_bytes())?;
+    let commit = source.commit("Let people review books")?;
     step.done("Pushed a second commit of IDL");
     Ok(commit)
 }
