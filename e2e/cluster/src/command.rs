@@ -46,7 +46,8 @@ pub(crate) struct Run {
 impl Run {
     /// `program`, found on PATH or by path, killed after [`SHORT`].
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
-        let mut command = Command::new(program.as_ref());
+        let found = program.as_ref().to_str().and_then(find);
+        let mut command = Command::new(found.as_deref().map_or(program.as_ref(), Path::as_os_str));
         command.env("LC_ALL", "C.UTF-8");
         let name = Path::new(program.as_ref())
             .file_name()
@@ -224,7 +225,8 @@ fn check(program: &str, status: ExitStatus, last: &VecDeque<String>) -> Result<(
     bail!("failed to run {program}: {status}{}", repeat(last))
 }
 
-/// The path of `program`, looked for on PATH and in the folders where administration tools live.
+/// The path of `program`, looked for on PATH and in the folders where administration tools live. A path is taken as
+/// it is.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

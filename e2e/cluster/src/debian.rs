@@ -18,7 +18,8 @@ struct Package {
     purpose: &'static str,
 }
 
-const PACKAGES: [Package; 8] = [
+/// What the node itself is made of.
+const NODE: [Package; 6] = [
     Package {
         name: "containerd",
         program: "containerd",
@@ -49,6 +50,10 @@ const PACKAGES: [Package; 8] = [
         program: "nft",
         purpose: "Services, as kube-proxy programs them",
     },
+];
+
+/// What images are made with.
+const IMAGES: [Package; 2] = [
     Package {
         name: "buildah",
         program: "buildah",
@@ -71,22 +76,31 @@ impl Package {
     }
 }
 
-/// Installs the packages that are missing; needs root only when there are any.
+/// Installs what a node and its images need, as far as it is missing; needs root only when something is.
 ///
 /// # Errors
 /// When something is missing and this is not root, not Debian, or apt fails; the text has the command to run.
-pub(crate) fn ensure_packages(progress: &Progress) -> Result<()> {
-    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| package.is_missing()).collect();
+pub(crate) fn ensure_node(progress: &Progress) -> Result<()> {
+    ensure(progress, NODE.iter().chain(&IMAGES))
+}
+
+/// As [`ensure_node`], for images alone.
+///
+/// # Errors
+/// As [`ensure_node`].
+pub(crate) fn ensure_images(progress: &Progress) -> Result<()> {
+    ensure(progress, IMAGES.iter())
+}
+
+fn ensure<'a>(progress: &Progress, packages: impl Iterator<Item = &'a Package>) -> Result<()> {
+    let missing: Vec<&Package> = packages.filter(|package| package.is_missing()).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     if find("apt-get").is_none() || !nix::unistd::geteuid().is_root() {
-        bail!(
-            "{} missing; install with: sudo apt-get install --no-install-recommends {}",
-            they_are(&names),
-            names.join(" ")
-        );
+        let command = format!("sudo apt-get install --no-install-recommends {}", names.join(" "));
+        bail!("{} missing; install with: {command}", they_are(&names));
     }
     progress.say("A cluster needs these Debian packages, installed now with apt-get:");
     for package in &missing {

@@ -13,6 +13,7 @@ pub use base::Base;
 
 use crate::cluster::Cluster;
 use crate::command::{LONG, Run};
+use crate::debian;
 use crate::layout::cache_root;
 use crate::progress::Progress;
 use crate::tools::{Lock, Tool, Tools};
@@ -131,6 +132,7 @@ fn build_one(progress: &Progress, cache: &Path, spec: &ImageSpec) -> Result<Arch
     if archive.path.is_file() && fs::read_to_string(&note).is_ok_and(|noted| noted == archive.digest) {
         return Ok(archive);
     }
+    debian::ensure_images(progress)?;
     let buildah = Buildah::new(cache)?;
     let base = base::ensure(progress, &buildah, cache, spec.base)?;
     let step = progress.step(&format!("Building image {}", spec.name));
@@ -154,7 +156,6 @@ pub fn build_and_load(cluster: &Cluster, progress: &Progress, specs: &[ImageSpec
         ));
         return Ok(());
     }
-    crate::debian::ensure_packages(progress)?;
     for archive in build(progress, specs)? {
         cluster.load(progress, &archive)?;
     }

@@ -7,13 +7,18 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 /// Range of the links between host and node: RFC 2544 reserves it for tests, so no host routes it.
 const LINK_RANGE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 /// How many /30 networks fit into the /15 of `LINK_RANGE`.
 const LINK_NETWORKS: u32 = 1 << 15;
+
+/// `sun_path` of unix(7) with the zero that ends it.
+const SOCKET_PATH_LIMIT: usize = 107;
+/// Of the sockets below the state folder; kubelet makes it.
+const LONGEST_SOCKET: &str = "kubelet/pod-resources/kubelet.sock";
 
 /// The paths and names of one cluster.
 #[derive(Debug, Clone)]
@@ -46,6 +51,24 @@ impl Layout {
     /// `.heddle`, which Git ignores.
     pub(crate) fn home(&self) -> PathBuf {
         self.root.join(".heddle")
+    }
+
+    /// Checks that sockets fit below the state folder: the kernel takes paths of 107 bytes.
+    ///
+    /// # Errors
+    /// When they do not; the text says how long the checkout's path may be.
+    pub(crate) fn check_length(&self) -> Result<()> {
+        let longest = self.at_state(LONGEST_SOCKET).as_os_str().len();
+        let Some(excess) = longest
+            .checked_sub(SOCKET_PATH_LIMIT)
+            .filter(|excess| *excess > 0)
+        else {
+            return Ok(());
+        };
+        let root = self.root.display();
+        bail!(
+            "the path {root} is {excess} bytes too long for the sockets of a cluster; use a checkout nearer to /"
+        )
     }
 
     /// The lock between runs that bring this cluster up or down; it has to outlive what it guards.
@@ -164,6 +187,15 @@ mod tests {
         let (host, node) = (u32::from(layout.host_address()), u32::from(layout.node_address()));
         assert_eq!(host >> 2, node >> 2);
         assert_eq!(host >> 17, u32::from(LINK_RANGE) >> 17);
+    }
+
+    #[test]
+    fn a_path_too_long_for_sockets_is_refused() {
+        assert!(Layout::at("/src/heddle".into()).check_length().is_ok());
+        let error = Layout::at(format!("/{}", "x".repeat(60)).into())
+            .check_length()
+            .unwrap_err();
+        assert!(error.to_string().contains("5 bytes too long"), "{error}");
     }
 
     #[test]

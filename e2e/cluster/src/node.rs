@@ -67,6 +67,7 @@ impl<'a> Node<'a> {
                 "a cluster needs root, for namespaces, mounts and control groups; run this with sudo, or set KUBECONFIG"
             );
         }
+        layout.check_length()?;
         let tools = Tools::ensure(progress, &Tool::ALL)?;
         let node = Self {
             layout,
@@ -154,7 +155,7 @@ impl<'a> Node<'a> {
 
     fn make(&self) -> Result<()> {
         teardown::node(self.layout, self.progress)?;
-        debian::ensure_packages(self.progress)?;
+        debian::ensure_node(self.progress)?;
         let images = system_images(self.progress, &self.tools)?;
         let started = Instant::now();
         let step = self.progress.step("Starting the control plane");
