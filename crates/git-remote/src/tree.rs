@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use git2::{ObjectType, Oid, Repository, Tree};
+use git2::{ObjectType, Oid, Repository, Tree, TreeBuilder};
 
 use crate::libgit2::local;
 use crate::output::{Edit, Edits};
@@ -68,56 +68,45 @@ impl<'a> Folder<'a> {
         base: Option<&Tree<'_>>,
         path: &str,
     ) -> Result<Option<Oid>, GitError> {
-        let mut builder = repository
-            .treebuilder(base)
-            .map_err(|error| local(WRITE, &error))?;
-        for (name, edit) in &self.edits {
-            let existing = base.and_then(|base| base.get_name(name));
-            let is_folder = existing
-                .as_ref()
-                .is_some_and(|entry| entry.kind() == Some(ObjectType::Tree));
-            match edit {
-                Edit::Delete if existing.is_none() || is_folder => {}
-                Edit::Delete => builder.remove(*name).map_err(|error| local(WRITE, &error))?,
-                Edit::Write(_) if is_folder => {
-                    return Err(refuse(&join(path, name), "a folder is in the way"));
-                }
-                Edit::Write(content) => {
-                    let executable = existing.is_some_and(|entry| entry.filemode() == EXECUTABLE);
-                    let blob = repository.blob(content).map_err(|error| local(WRITE, &error))?;
-                    let mode = if executable { EXECUTABLE } else { FILE };
-                    builder
-                        .insert(*name, blob, mode)
-                        .map_err(|error| refuse(&join(path, name), error.message()))?;
-                }
-            }
-        }
+        let mut builder = repository.treebuilder(base).map_err(failed)?;
+        // Folders first: one that becomes empty makes room for a file of its name.
         for (name, folder) in &self.folders {
-            let path = join(path, name);
-            let existing = builder.get(name).map_err(|error| local(WRITE, &error))?;
-            let subtree = match existing.map(|entry| (entry.kind(), entry.id())) {
-                Some((Some(ObjectType::Tree), id)) => {
-                    Some(repository.find_tree(id).map_err(|error| local(WRITE, &error))?)
-                }
-                Some(_) if folder.writes() => {
-                    return Err(refuse(&path, "a file is where a folder has to be"));
-                }
-                Some(_) => continue,
-                None => None,
-            };
-            match folder.write(repository, subtree.as_ref(), &path)? {
-                Some(tree) => {
-                    builder
-                        .insert(*name, tree, FOLDER)
-                        .map_err(|error| refuse(&path, error.message()))?;
-                }
-                None if subtree.is_some() => builder.remove(*name).map_err(|error| local(WRITE, &error))?,
-                None => {}
-            }
+            self.write_folder(repository, &mut builder, name, folder, &join(path, name))?;
+        }
+        for (name, edit) in &self.edits {
+            write_file(repository, &mut builder, name, edit, &join(path, name))?;
         }
         match builder.is_empty() {
             true => Ok(None),
-            false => builder.write().map(Some).map_err(|error| local(WRITE, &error)),
+            false => builder.write().map(Some).map_err(failed),
+        }
+    }
+
+    fn write_folder(
+        &self,
+        repository: &Repository,
+        builder: &mut TreeBuilder<'_>,
+        name: &str,
+        folder: &Self,
+        path: &str,
+    ) -> Result<(), GitError> {
+        let (kind, id) = existing(builder, name)?;
+        let makes_room = matches!(self.edits.get(name), Some(Edit::Delete));
+        let subtree = match kind {
+            Kind::Folder => Some(repository.find_tree(id).map_err(failed)?),
+            Kind::File { .. } if !folder.writes() => return Ok(()),
+            Kind::File { .. } if !makes_room => {
+                return Err(refuse(path, "a file is where a folder has to be"));
+            }
+            Kind::File { .. } | Kind::Nothing => None,
+        };
+        match folder.write(repository, subtree.as_ref(), path)? {
+            Some(tree) => builder
+                .insert(name, tree, FOLDER)
+                .map(drop)
+                .map_err(|e| refuse(path, e.message())),
+            None if subtree.is_some() => builder.remove(name).map_err(failed),
+            None => Ok(()),
         }
     }
 
@@ -126,6 +115,59 @@ impl<'a> Folder<'a> {
         self.edits.values().any(|edit| matches!(edit, Edit::Write(_)))
             || self.folders.values().any(Self::writes)
     }
+}
+
+/// What is at a name.
+enum Kind {
+    Nothing,
+    Folder,
+    File { executable: bool },
+}
+
+fn existing(builder: &TreeBuilder<'_>, name: &str) -> Result<(Kind, Oid), GitError> {
+    let entry = builder.get(name).map_err(failed)?;
+    Ok(
+        entry.map_or((Kind::Nothing, Oid::ZERO_SHA1), |entry| match entry.kind() {
+            Some(ObjectType::Tree) => (Kind::Folder, entry.id()),
+            _ => (
+                Kind::File {
+                    executable: entry.filemode() == EXECUTABLE,
+                },
+                entry.id(),
+            ),
+        }),
+    )
+}
+
+fn write_file(
+    repository: &Repository,
+    builder: &mut TreeBuilder<'_>,
+    name: &str,
+    edit: &Edit,
+    path: &str,
+) -> Result<(), GitError> {
+    let (kind, _) = existing(builder, name)?;
+    match (edit, kind) {
+        (Edit::Delete, Kind::Nothing | Kind::Folder) => Ok(()),
+        (Edit::Delete, Kind::File { .. }) => builder.remove(name).map_err(failed),
+        (Edit::Write(_), Kind::Folder) => Err(refuse(path, "a folder is in the way")),
+        (Edit::Write(content), kind) => {
+            let blob = repository.blob(content).map_err(failed)?;
+            let mode = if matches!(kind, Kind::File { executable: true }) {
+                EXECUTABLE
+            } else {
+                FILE
+            };
+            builder
+                .insert(name, blob, mode)
+                .map(drop)
+                .map_err(|error| refuse(path, error.message()))
+        }
+    }
+}
+
+fn failed(error: git2::Error) -> GitError {
+    local(WRITE, &error)
 }
 
 fn join(folder: &str, name: &str) -> String {

@@ -126,7 +126,7 @@ fn a_commit_in_the_past_is_fetched_by_its_id() {
 fn a_server_that_gives_out_tips_only_is_asked_for_more_history() {
     let fixture = Fixture::start_with(|options| options.any_commit = false);
     let repository = fixture.server.repository(IDL).unwrap();
-    let ids: Vec<_> = (0..200)
+    let ids: Vec<_> = (0..80)
         .map(|n| {
             repository
                 .commit("main", "c", &[("n", Some(format!("{n}").as_bytes()))])
@@ -135,9 +135,9 @@ fn a_server_that_gives_out_tips_only_is_asked_for_more_history() {
         .collect();
 
     for (index, reference) in [
-        (150, Some("refs/heads/main")),
-        (60, None),
-        (10, Some("refs/heads/gone")),
+        (70, Some("refs/heads/main")),
+        (5, None),
+        (20, Some("refs/heads/gone")),
     ] {
         let folder = fixture.folder(&format!("clone-{index}"));
         let wanted = id(&ids[index]);

@@ -276,3 +276,24 @@ fn a_name_that_no_branch_can_have_is_refused() {
         assert_eq!(error.kind(), GitErrorKind::ReferenceNotFound, "{name}: {error}");
     }
 }
+
+#[test]
+fn files_and_folders_can_take_each_others_place() {
+    let fixture = Fixture::start();
+    let repository = fixture.server.repository(OUT).unwrap();
+    repository
+        .commit("main", "c", &[("file", Some(b"1")), ("folder/x", Some(b"1"))])
+        .unwrap();
+    let branch = open(&fixture, "one", "main");
+    let swap = [
+        ("file", None),
+        ("file/x", Some("2")),
+        ("folder", Some("2")),
+        ("folder/x", None),
+    ];
+
+    assert_eq!(branch.push(commit(&branch, &swap)).unwrap(), PushOutcome::Pushed);
+
+    let names: Vec<_> = repository.files("main").unwrap().into_keys().collect();
+    assert_eq!(names, ["file/x", "folder"]);
+}
