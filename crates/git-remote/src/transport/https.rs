@@ -51,7 +51,7 @@ impl HttpsTransport {
         let suffix = "/info/refs";
         let mut target = extend(&self.base(), suffix, Some(&format!("service={service}")));
         for _ in 0..=REDIRECTS {
-            let headers = headers(&self.session, &target, &[("Accept", &expected)]);
+            let headers = headers(&self.session, &target, &[("Accept", "*/*")]);
             let response = http::exchange(
                 &self.session,
                 Request {

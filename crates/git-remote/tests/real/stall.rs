@@ -43,7 +43,7 @@ impl Stall {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.directory.path().join("begun").exists() {
             assert!(Instant::now() < deadline, "the server never began to pack");
-            std::thread::yield_now();
+            std::thread::park_timeout(Duration::from_millis(10));
         }
         let cancelled = Instant::now();
         cancellation.cancel();
