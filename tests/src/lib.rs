@@ -1,1 +1,10 @@
-//! .
+//! What tests of the operator need around it: a real Kubernetes API with the real Job controller, real Git servers, the
+//! operator as a process, and something that does for pods what a kubelet does.
+
+pub mod api_server;
+pub mod eventually;
+pub mod http;
+pub mod kubelet;
+pub mod namespace;
+pub mod operator;
+pub mod world;

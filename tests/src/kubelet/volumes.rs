@@ -1,0 +1,81 @@
+//! A pod's volumes as folders of the host.
+
+use super::Node;
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeSource, Pod, Secret, Volume};
+use kube::{Api, ResourceExt};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders of the host, by the path that they are mounted at.
+pub(super) type Mounts = BTreeMap<String, PathBuf>;
+
+/// Makes the folders of the pod's first container.
+pub(super) async fn mount(node: &Node, pod: &Pod, folder: &Path) -> Result<Mounts> {
+    let spec = pod.spec.as_ref().context("a pod without spec")?;
+    let container = spec.containers.first().context("a pod without containers")?;
+    let mut mounts = Mounts::new();
+    for mount in container.volume_mounts.iter().flatten() {
+        let volume = spec
+            .volumes
+            .iter()
+            .flatten()
+            .find(|volume| volume.name == mount.name);
+        let volume = volume.with_context(|| format!("failed to find volume {}", mount.name))?;
+        let path = folder.join("volumes").join(&mount.name);
+        fs::create_dir_all(&path)?;
+        fill(node, pod, volume, &path).await?;
+        mounts.insert(mount.mount_path.clone(), path);
+    }
+    Ok(mounts)
+}
+
+async fn fill(node: &Node, pod: &Pod, volume: &Volume, path: &Path) -> Result<()> {
+    match volume {
+        Volume {
+            downward_api: Some(source),
+            ..
+        } => write_annotations(pod, source, path),
+        Volume {
+            secret: Some(source), ..
+        } => {
+            let name = source.secret_name.as_deref().unwrap_or_default();
+            let api = Api::<Secret>::namespaced(node.client.clone(), &node.namespace);
+            for (key, value) in api.get(name).await?.data.unwrap_or_default() {
+                fs::write(path.join(key), value.0)?;
+            }
+            Ok(())
+        }
+        Volume {
+            empty_dir: Some(_), ..
+        } => Ok(()),
+        _ => bail!(
+            "failed to mount {}: a kind of volume that Jobs do not have",
+            volume.name
+        ),
+    }
+}
+
+fn write_annotations(pod: &Pod, source: &DownwardAPIVolumeSource, path: &Path) -> Result<()> {
+    for item in source.items.iter().flatten() {
+        let field = item.field_ref.as_ref().context("an item without field")?;
+        let name = field
+            .field_path
+            .strip_prefix("metadata.annotations['")
+            .and_then(|rest| rest.strip_suffix("']"));
+        let value = name.and_then(|name| pod.annotations().get(name));
+        let value = value.with_context(|| format!("failed to find {}", field.field_path))?;
+        fs::write(path.join(&item.path), value)?;
+    }
+    Ok(())
+}
+
+/// The argument with mounted paths replaced by the folders of the host.
+pub(super) fn translate(argument: &str, mounts: &Mounts) -> String {
+    let translated = mounts.iter().find_map(|(mounted, path)| {
+        let rest = argument.strip_prefix(mounted.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", path.display()))
+    });
+    translated.unwrap_or_else(|| argument.to_owned())
+}

@@ -1,0 +1,222 @@
+//! A namespace for one test, and the few things tests do in it.
+
+use crate::api_server::ApiServer;
+use crate::eventually::{Probe, eventually};
+use anyhow::{Context, Result};
+use heddle_crds::IdlRepo;
+use heddle_crds::condition::{self, Condition};
+use heddle_crds::idl_repo::{IdlRepoStatus, LastRun};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long anything may take that takes a moment.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// A namespace in which only pods of the restricted profile are admitted.
+#[derive(Clone)]
+pub struct TestNamespace {
+    /// Of one who may do everything.
+    pub client: Client,
+    /// The name.
+    pub name: String,
+}
+
+impl TestNamespace {
+    /// A new one.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn create(server: &ApiServer) -> Result<Self> {
+        let client = server.client().await?;
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                generate_name: Some("test-".into()),
+                labels: Some(BTreeMap::from([(
+                    "pod-security.kubernetes.io/enforce".into(),
+                    "restricted".into(),
+                )])),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        let created = Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await?;
+        Ok(Self {
+            client,
+            name: created.name_any(),
+        })
+    }
+
+    /// IdlRepos in it.
+    #[must_use]
+    pub fn idl_repos(&self) -> Api<IdlRepo> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// Creates or changes an IdlRepo as `kubectl apply` does.
+    ///
+    /// # Errors
+    /// The API refuses it.
+    pub async fn apply(&self, name: &str, spec: &Value) -> Result<IdlRepo, kube::Error> {
+        let object = json!({
+            "apiVersion": "heddle.dev/v1alpha1",
+            "kind": "IdlRepo",
+            "metadata": { "name": name, "namespace": self.name },
+            "spec": spec,
+        });
+        let parameters = PatchParams::apply("kubectl").force();
+        self.idl_repos()
+            .patch(name, &parameters, &Patch::Apply(&object))
+            .await
+    }
+
+    /// Changes part of an IdlRepo.
+    ///
+    /// # Errors
+    /// The API refuses it.
+    pub async fn merge(&self, name: &str, patch: &Value) -> Result<()> {
+        self.idl_repos()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
+        Ok(())
+    }
+
+    /// Asks for a look right now, as people do.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn request(&self, name: &str, value: &str) -> Result<()> {
+        let patch = json!({ "metadata": { "annotations": { "heddle.dev/requestedAt": value } } });
+        self.merge(name, &patch).await
+    }
+
+    /// Creates or replaces a Secret.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn secret(&self, name: &str, data: &[(&str, &str)]) -> Result<()> {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.into()),
+                ..ObjectMeta::default()
+            },
+            string_data: Some(
+                data.iter()
+                    .map(|(key, value)| ((*key).into(), (*value).into()))
+                    .collect::<BTreeMap<_, _>>(),
+            ),
+            ..Secret::default()
+        };
+        let api = Api::<Secret>::namespaced(self.client.clone(), &self.name);
+        api.patch(
+            name,
+            &PatchParams::apply("kubectl").force(),
+            &Patch::Apply(&secret),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Waits until an IdlRepo's status is as `wanted`.
+    ///
+    /// # Errors
+    /// It never is; the last status is in the text.
+    pub async fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&IdlRepoStatus) -> bool,
+    ) -> Result<IdlRepoStatus> {
+        let api = self.idl_repos();
+        eventually(what, SOON, || async {
+            let status = api.get(name).await?.status.unwrap_or_default();
+            Ok(match wanted(&status) {
+                true => Probe::Seen(status),
+                false => {
+                    let jobs = self.jobs().await?;
+                    let jobs: Vec<_> = jobs.iter().map(|job| (job.name_any(), &job.status)).collect();
+                    let pods = self.pods().await?;
+                    let pods: Vec<_> = pods.iter().map(|pod| (pod.name_any(), &pod.status)).collect();
+                    Probe::NotYet(serde_json::to_string_pretty(&(status, jobs, pods))?)
+                }
+            })
+        })
+        .await
+    }
+
+    /// Waits until the condition has the reason.
+    ///
+    /// # Errors
+    /// It never has; the last status is in the text.
+    pub async fn wait_for_reason(&self, name: &str, type_: &str, reason: &str) -> Result<Condition> {
+        let what = format!("{name} has {type_} with reason {reason}");
+        let status = self
+            .wait_for(name, &what, |status| {
+                condition::find(&status.conditions, type_).is_some_and(|found| found.reason == reason)
+            })
+            .await?;
+        condition::find(&status.conditions, type_)
+            .cloned()
+            .context("it is there")
+    }
+
+    /// Waits until the code for this source commit is delivered, and gives the run that did it.
+    ///
+    /// # Errors
+    /// It never is; the last status is in the text.
+    pub async fn wait_for_delivery(&self, name: &str, commit: &str) -> Result<LastRun> {
+        let status = self
+            .wait_for(name, &format!("{name} is ready for {commit}"), |status| {
+                let ready = condition::find(&status.conditions, "Ready");
+                status.generated_revision.as_deref() == Some(commit)
+                    && ready.is_some_and(|ready| ready.reason == "Succeeded")
+            })
+            .await?;
+        status.last_run.context("a delivery without a run")
+    }
+
+    /// The Jobs in it.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn jobs(&self) -> Result<Vec<Job>> {
+        let api = Api::<Job>::namespaced(self.client.clone(), &self.name);
+        Ok(api.list(&ListParams::default()).await?.items)
+    }
+
+    /// The pods in it.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn pods(&self) -> Result<Vec<Pod>> {
+        let api = Api::<Pod>::namespaced(self.client.clone(), &self.name);
+        Ok(api.list(&ListParams::default()).await?.items)
+    }
+
+    /// The events in it, oldest first.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn events(&self) -> Result<Vec<Event>> {
+        let api = Api::<Event>::namespaced(self.client.clone(), &self.name);
+        let mut events = api.list(&ListParams::default()).await?.items;
+        events.sort_by_key(|event| event.event_time.clone());
+        Ok(events)
+    }
+
+    /// Deletes an IdlRepo.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.idl_repos().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}

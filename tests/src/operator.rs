@@ -1,0 +1,161 @@
+//! The operator as a process of its own, which can be stopped and killed.
+
+use crate::api_server::{ApiServer, free_port};
+use crate::eventually::{Probe, eventually};
+use crate::http::{self, Answer};
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+/// How long the operator may take to be ready, or to stop.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How an operator is started.
+#[derive(Clone, Debug)]
+pub struct OperatorOptions {
+    /// The program.
+    pub program: PathBuf,
+    /// The namespace it looks after.
+    pub namespace: String,
+    /// Its name among the replicas. One that was killed and one that follows it have the same.
+    pub replica: String,
+    /// More arguments.
+    pub arguments: Vec<String>,
+    /// More variables.
+    pub variables: Vec<(String, String)>,
+}
+
+/// A running operator. It is killed when dropped.
+#[derive(Debug)]
+pub struct Operator {
+    child: Child,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Starts one, without waiting for anything.
+    ///
+    /// # Errors
+    /// The program is missing.
+    pub fn start(server: &ApiServer, folder: &Path, options: &OperatorOptions) -> Result<Self> {
+        let port = free_port()?;
+        let log = folder.join(format!("operator-{}.log", options.replica));
+        // What followed a kill goes on in the same file.
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let child = Command::new(&options.program)
+            .env_clear()
+            .env("KUBECONFIG", server.kubeconfig())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(options.variables.iter().cloned())
+            .arg("--codegen-image=heddle-codegen")
+            // Everything in these tests is on loopback.
+            .arg("--denied-cidrs=")
+            .arg(format!("--watch-namespaces={}", options.namespace))
+            .arg(format!("--lease-namespace={}", options.namespace))
+            .arg("--lease-duration=3")
+            .arg(format!("--pod-name={}", options.replica))
+            .arg(format!("--listen=127.0.0.1:{port}"))
+            .arg("--log-format=json")
+            .args(&options.arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("failed to start {}", options.program.display()))?;
+        Ok(Self { child, port, log })
+    }
+
+    /// Asks one of its HTTP endpoints.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        http::request("GET", self.port, path, "").await
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// It never is; its log is in the text.
+    pub async fn wait_until_ready(&self) -> Result<()> {
+        eventually("the operator is ready", LIMIT, || async {
+            Ok(match self.get("/readyz").await {
+                Ok(Answer { status: 200, .. }) => Probe::Seen(()),
+                Ok(answer) => Probe::NotYet(answer.body),
+                Err(error) => Probe::NotYet(error.to_string()),
+            })
+        })
+        .await
+        .with_context(|| self.log_text().unwrap_or_default())
+    }
+
+    /// The value of a metric without labels.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = self.get("/metrics").await?.body;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line
+            .with_context(|| format!("failed to find {name} in {text}"))?
+            .parse()?)
+    }
+
+    /// Ends it as the kernel does when memory runs out: at once and without a word.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.context("failed to kill the operator")
+    }
+
+    /// Tells it to stop, as Kubernetes does.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn terminate(&self) -> Result<()> {
+        let id = self.child.id().context("the operator has ended")?;
+        kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGTERM).context("failed to signal the operator")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        match tokio::time::timeout(LIMIT, self.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => bail!("the operator did not end within {} s", LIMIT.as_secs()),
+        }
+    }
+
+    /// Everything it has written, as text.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn log_text(&self) -> Result<String> {
+        std::fs::read_to_string(&self.log).context("failed to read the operator's log")
+    }
+
+    /// Everything it has logged, one object a line.
+    ///
+    /// # Errors
+    /// A line is not JSON.
+    pub fn log_lines(&self) -> Result<Vec<Value>> {
+        let text = self.log_text()?;
+        text.lines()
+            .map(|line| {
+                serde_json::from_str(line).with_context(|| format!("a line that is not JSON: {line}"))
+            })
+            .collect()
+    }
+}
