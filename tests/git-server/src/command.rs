@@ -82,7 +82,10 @@ fn cannot_start(command: &Command) -> String {
 fn finish(command: &Command, output: Output) -> Result<Vec<u8>> {
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed ({}): {}", output.status, words.trim());
+        // Not the environment: it holds credentials.
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let program = command.get_program().display();
+        bail!("{program} {} failed ({}): {}", arguments.join(" "), output.status, words.trim());
     }
     Ok(output.stdout)
 }

@@ -43,18 +43,10 @@ pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
     Ok(())
 }
 
-/// Yesterday's demo would make today's first push a second one.
+/// Yesterday's demo would make today's first run a second one.
 fn clear(system: &System) -> Result<()> {
     let kubectl = system.kubectl();
-    kubectl.output(&[
-        "delete",
-        "namespace",
-        NAMESPACE,
-        "--ignore-not-found",
-        "--wait",
-        "--timeout=90s",
-    ])?;
-    system.git.reset(&kubectl)
+    kubectl.output(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=90s"]).map(drop)
 }
 
 fn push_idl(root: &Path, source: &WorkCopy, progress: &Progress) -> Result<String> {
@@ -234,7 +226,7 @@ fn add_a_message(source: &WorkCopy, progress: &Progress) -> Result<String> {
 
 package bookshop.catalog.v1;
 
-option go_package = \"bookshop.example/gen/bookshop/catalog/v1;catalogv1\";
+option go_package = \"example.com/bookshop/gen/bookshop/catalog/v1;catalogv1\";
 
 // What somebody thinks of a book.
 message Review {

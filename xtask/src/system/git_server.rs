@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use tempfile::TempDir;
 
 /// Where the server runs.
@@ -27,13 +27,15 @@ pub(crate) struct GitServer {
 }
 
 impl GitServer {
-    /// Installs the server, with certificates and a password of its own.
+    /// Installs the server, with certificates and a password of its own and empty repositories.
     pub(super) fn install(root: &Path, kubectl: &Kubectl, image: &str, progress: &Progress) -> Result<Self> {
         let step = progress.step("Installing a Git server");
         let manifest = root.join("e2e/manifests/git-server.yaml");
         let manifest = fs::read_to_string(&manifest)
             .with_context(|| format!("failed to read {}", manifest.display()))?
-            .replace("image: heddle-git-server", &format!("image: {image}"));
+            .replace("image: heddle-git-server", &format!("image: {image}"))
+            // Whatever changes in the template makes the Deployment start a new pod, with empty repositories.
+            .replace("started-for: nobody", &format!("started-for: {:032x}", rand::random::<u128>()));
         let server = Self {
             password: format!("{CANARY}-{:032x}", rand::random::<u128>()),
             folder: tempfile::tempdir().context("failed to make a temporary folder")?,
@@ -41,25 +43,10 @@ impl GitServer {
         kubectl.apply(&restricted_namespace(NAMESPACE).to_string())?;
         kubectl.apply(&server.server_secret()?)?;
         kubectl.apply(&manifest)?;
-        server.reset(kubectl)?;
+        let deployment = "deployment/git-server";
+        kubectl.output(&["--namespace", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"])?;
         step.done("Installed a Git server");
         Ok(server)
-    }
-
-    /// Starts the server anew, with empty repositories.
-    pub(crate) fn reset(&self, kubectl: &Kubectl) -> Result<()> {
-        let deployment = "deployment/git-server";
-        kubectl.output(&["--namespace", NAMESPACE, "rollout", "restart", deployment])?;
-        kubectl
-            .output(&[
-                "--namespace",
-                NAMESPACE,
-                "rollout",
-                "status",
-                deployment,
-                "--timeout=120s",
-            ])
-            .map(drop)
     }
 
     fn server_secret(&self) -> Result<String> {
@@ -151,6 +138,8 @@ fn read(path: &Path) -> Result<String> {
 /// `kubectl port-forward`, ended when dropped.
 pub(crate) struct PortForward {
     child: Child,
+    // It tells of each connection and ends when nobody listens.
+    _said: BufReader<ChildStdout>,
     url: String,
 }
 
@@ -174,10 +163,12 @@ impl PortForward {
             .context("failed to read from kubectl port-forward")?;
         let mut forward = Self {
             child,
+            _said: BufReader::new(stdout),
             url: String::new(),
         };
         let mut line = String::new();
-        BufReader::new(stdout)
+        forward
+            ._said
             .read_line(&mut line)
             .context("failed to read from kubectl port-forward")?;
         let port = line
