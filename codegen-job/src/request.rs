@@ -380,7 +380,7 @@ spec:
             "failed to find an IdlRepo of heddle.dev/v1alpha1 in repo.yaml",
         );
         check("plugin: prost", "plugn: prost", "unknown field `plugn`");
-        check("plugin: prost", "plugn: prost", "at line 15");
+        check("plugin: prost", "plugn: prost", "at line 14");
         check(
             "https://git.example/idl.git",
             "http://git.example/idl.git",
@@ -403,7 +403,7 @@ spec:
         );
         check(
             "  source:\n",
-            "  source:\n    ref: {semver: x}\n",
+            "  source:\n    ref: {semver: \">>1\"}\n",
             "spec.source.ref.semver",
         );
         check(

@@ -1,0 +1,100 @@
+//! SIGTERM: the run ends before the push, says so, and leaves no child behind; a push in flight is finished.
+
+use crate::harness::{Ended, Stage};
+use heddle_crds::idl_repo::Reason;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(20);
+
+fn await_condition(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+}
+
+fn end(child: Child, report: &Path) -> Ended {
+    Ended::new(child.wait_with_output().unwrap(), report)
+}
+
+fn is_running(mark: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark))
+    })
+}
+
+#[test]
+fn a_cancelled_run_says_so_and_pushes_nothing() {
+    for stop in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut stage = Stage::new();
+        let mark = format!("heddle-cancelled-{stop}-{}", std::process::id());
+        stage.plugin("slow", &format!("#!/bin/sh\nsh -c 'sleep 600; : {mark}'\n"));
+        stage.generate = vec!["{name: slow, plugin: slow}".into()];
+        let child = stage.command("run", &[]).spawn().unwrap();
+        await_condition("the plugin runs", || is_running(&mark));
+        let cancelled = Instant::now();
+        signal(&child, stop);
+        let ended = end(child, &stage.path("report.json"));
+        assert!(
+            cancelled.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            cancelled.elapsed()
+        );
+        ended.expect_failure(Reason::JobFailed, &["cancelled before anything was pushed"]);
+        let source = stage.source.branch("main").unwrap().unwrap();
+        assert_eq!(ended.report.unwrap().source_revision, source);
+        assert!(!is_running(&mark));
+        assert_eq!(stage.output.branch("main").unwrap(), None);
+        assert_eq!(fs::read_dir(stage.path("work")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_push_in_flight_is_finished() {
+    let stage = Stage::new();
+    let (started, go_on) = (stage.path("started"), stage.path("go-on"));
+    let hook = format!(
+        "#!/bin/sh\n: > {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n",
+        started.display(),
+        go_on.display()
+    );
+    stage.output.install_hook("pre-receive", &hook).unwrap();
+    let child = stage.command("run", &[]).spawn().unwrap();
+    await_condition("the push is in flight", || started.exists());
+    signal(&child, Signal::SIGTERM);
+    fs::write(&go_on, "").unwrap();
+    let ended = end(child, &stage.path("report.json"));
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let report = ended.report.unwrap();
+    assert!(report.committed);
+    assert_eq!(report.output_revision, stage.output.branch("main").unwrap());
+}
+
+#[test]
+fn a_killed_run_leaves_no_child_and_the_next_one_delivers_once() {
+    let mut stage = Stage::new();
+    let mark = format!("heddle-killed-{}", std::process::id());
+    stage.plugin("slow", &format!("#!/bin/sh\nexec sh -c 'sleep 600; : {mark}'\n"));
+    stage.generate = vec!["{name: slow, plugin: slow}".into()];
+    let mut child = stage.command("run", &[]).spawn().unwrap();
+    await_condition("the plugin runs", || is_running(&mark));
+    signal(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    await_condition("the plugin is gone", || !is_running(&mark));
+    stage.generate = vec![crate::harness::PROST.into()];
+    assert!(stage.deliver().committed);
+    assert!(!stage.deliver().committed);
+    assert_eq!(stage.output.log("main").unwrap().len(), 1);
+}
