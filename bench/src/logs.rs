@@ -101,7 +101,9 @@ fn method(arguments: &Arguments) -> String {
     format!(
         "Medians of {} alternating rounds of {} events each, one thread, lines written to nowhere, on {processor}. \
          An event has three fields; its spans have three more. The range is that of the middle half of the rounds. \
-         Where ids stand is read from a line of each subject. `cargo xtask bench logs` repeats it.\n\n![](logs.svg)\n",
+         Where ids stand is read from a line of each subject. Peers have their defaults: they print the fields of the \
+         nearest span twice, and their OpenTelemetry layer notes threads and idle times, which ours does not. \
+         `cargo xtask bench logs` repeats it.\n\n![](logs.svg)",
         arguments.rounds, arguments.events
     )
 }

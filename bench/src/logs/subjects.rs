@@ -35,8 +35,8 @@ pub(super) enum Ids {
 impl fmt::Display for Ids {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Complete => "top level, with flags",
-            Self::Partial => "nested, without flags",
+            Self::Complete => "complete, at top level",
+            Self::Partial => "elsewhere or incomplete",
             Self::Absent => "none",
         })
     }
