@@ -10,6 +10,9 @@ const LINE_INTERVAL: Duration = Duration::from_secs(15);
 /// Redraw interval of a bar that nobody advances.
 const SPIN_INTERVAL: Duration = Duration::from_millis(120);
 
+const SPINNER: &str = "{spinner} {prefix} {elapsed:.dim} {wide_msg:.dim}";
+const BAR: &str = "{spinner} {prefix} [{bar:30}] {pos}/{len} {wide_msg:.dim}";
+
 /// Where words and bars go: standard error.
 #[derive(Debug)]
 pub struct Progress {
@@ -47,7 +50,7 @@ impl Progress {
     /// Announces a step; the caller ends it with [`Step::done`], or drops it on failure.
     #[must_use]
     pub fn step(&self, title: &str) -> Step<'_> {
-        let bar = self.bars.add(ProgressBar::new_spinner().with_style(spinner()));
+        let bar = self.bars.add(ProgressBar::new_spinner().with_style(SPINNER));
         if self.terminal {
             bar.set_prefix(title.to_owned());
             bar.enable_steady_tick(SPIN_INTERVAL);
@@ -60,6 +63,7 @@ impl Progress {
             bar,
             title: title.to_owned(),
             started: now,
+            counted_since: now,
             last_line: now,
             message: String::new(),
         }
@@ -73,6 +77,8 @@ pub struct Step<'a> {
     bar: ProgressBar,
     title: String,
     started: Instant,
+    /// When units began to be counted; what went before says nothing about their pace.
+    counted_since: Instant,
     last_line: Instant,
     message: String,
 }
@@ -81,8 +87,8 @@ impl Step<'_> {
     /// Turns the spinner into a bar of `total` units, with an estimate of the time left.
     pub fn total(&mut self, total: u64) {
         self.bar.set_length(total);
-        self.bar.set_style(bar());
-        self.bar.reset_eta();
+        self.bar.set_style(style(BAR));
+        self.counted_since = Instant::now();
     }
 
     /// One unit is done; `what` names it.
@@ -94,7 +100,10 @@ impl Step<'_> {
     /// What is being done right now.
     pub fn note(&mut self, what: &str) {
         what.clone_into(&mut self.message);
-        self.bar.set_message(self.message.clone());
+        let left = self
+            .left()
+            .map_or_else(String::new, |left| format!("{left} left, "));
+        self.bar.set_message(format!("{left}{what}"));
         self.tick();
     }
 
@@ -121,15 +130,32 @@ impl Step<'_> {
     }
 
     fn line(&self) -> String {
-        let share = self.bar.length().map_or_else(String::new, |total| {
-            let left = human(self.bar.eta());
-            format!(", {} of {total}, about {left} left", self.bar.position())
-        });
         let elapsed = human(self.started.elapsed());
-        format!("  {} ({elapsed}{share}) {}", self.title, self.message)
+        let share = self
+            .bar
+            .length()
+            .map(|total| format!(", {} of {total}", self.bar.position()));
+        let left = self.left().map(|left| format!(", about {left} left"));
+        let (share, left) = (share.unwrap_or_default(), left.unwrap_or_default());
+        format!("  {} ({elapsed}{share}{left}) {}", self.title, self.message)
             .trim_end()
             .to_owned()
     }
+
+    fn left(&self) -> Option<String> {
+        let left = estimate(
+            self.counted_since.elapsed(),
+            self.bar.position(),
+            self.bar.length()?,
+        )?;
+        Some(human(left))
+    }
+}
+
+/// The pace so far, kept up; units differ too much for the pace of the last few to mean anything.
+fn estimate(elapsed: Duration, done: u64, total: u64) -> Option<Duration> {
+    let rest = u32::try_from(total.saturating_sub(done)).ok()?;
+    elapsed.checked_div(u32::try_from(done).ok()?)?.checked_mul(rest)
 }
 
 impl Drop for Step<'_> {
@@ -146,14 +172,6 @@ pub fn human(duration: Duration) -> String {
         seconds @ 10..120 => format!("{seconds} s"),
         seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
     }
-}
-
-fn spinner() -> ProgressStyle {
-    style("{spinner} {prefix} {elapsed:.dim} {wide_msg:.dim}")
-}
-
-fn bar() -> ProgressStyle {
-    style("{spinner} {prefix} [{bar:30}] {pos}/{len}, {eta} left {wide_msg:.dim}")
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -175,12 +193,19 @@ mod tests {
 
     #[test]
     fn both_styles_are_valid_templates() {
-        for template in [
-            "{spinner} {prefix} {elapsed:.dim} {wide_msg:.dim}",
-            "{bar:30} {pos}/{len}, {eta}",
-        ] {
+        for template in [SPINNER, BAR] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
+    }
+
+    #[test]
+    fn the_estimate_keeps_up_the_pace_so_far() {
+        assert_eq!(
+            estimate(Duration::from_secs(10), 5, 20),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(estimate(Duration::from_secs(10), 0, 20), None);
+        assert_eq!(estimate(Duration::from_secs(10), 20, 20), Some(Duration::ZERO));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::progress::{Progress, Step};
 /// Kubernetes whole takes 18 CPU minutes; a machine that needs longer than this is not going to be used.
 const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
 
+/// Prefix of the folders that builds are made in.
+const UNFINISHED: &str = "building-";
+
 /// What one line of Go's standard error tells.
 #[derive(Debug, PartialEq, Eq)]
 enum Told<'a> {
@@ -39,16 +42,39 @@ pub(super) fn build(progress: &Progress, module: Module, folder: &Path, tools: &
     if find("go").is_none() {
         bail!("Go is not on PATH; install it (https://go.dev/doc/install, 1.24 or later) and run this again");
     }
-    let names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
-    let mut step = progress.step(&format!("Building {} ({})", module.title(), names.join(", ")));
+    let title = module.title();
+    progress.say(&format!(
+        "{title} is built once, in {}: {}",
+        module.usual_time(),
+        names(tools)
+    ));
+    let mut step = progress.step(&format!("Building {title}"));
     let packages: Vec<String> = tools.iter().map(|tool| tool.package()).collect();
     let total = resolve(&mut step, module, &packages)?;
     step.total(total);
-    let fresh = folder.join(format!("building-{}", std::process::id()));
-    let built = install(&mut step, module, &packages, &fresh).and_then(|()| adopt(&fresh, folder, tools));
+    remove_interrupted(folder)?;
+    let fresh = folder.join(format!("{UNFINISHED}{}", std::process::id()));
+    install(&mut step, module, &packages, &fresh)?;
+    adopt(&fresh, folder, tools)?;
     fs::remove_dir_all(&fresh).with_context(|| format!("failed to remove {}", fresh.display()))?;
-    built?;
-    step.done(&format!("Built {}, kept in {}", module.title(), folder.display()));
+    step.done(&format!("Built {title}, kept in {}", folder.display()));
+    Ok(())
+}
+
+fn names(tools: &[Tool]) -> String {
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
+    names.join(", ")
+}
+
+/// The caller holds the lock, so whatever is unfinished belongs to a run that failed or was killed.
+fn remove_interrupted(folder: &Path) -> Result<()> {
+    let context = || format!("failed to clear {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_dir_all(entry.path()).with_context(context)?;
+        }
+    }
     Ok(())
 }
 
