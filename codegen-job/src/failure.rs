@@ -115,6 +115,7 @@ impl Failure {
                 "put the executable protoc-gen-<name> into the plugin folder or on PATH; `heddle-codegen plugins` lists \
                  what is found"
             }
+            Reason::PluginFailed => "options of plugins go into spec.generate[].options, one entry each",
             Reason::AuthenticationFailed
             | Reason::SecretInvalid
             | Reason::HostKeyNotTrusted

@@ -107,13 +107,13 @@ async fn run_one(
         .map_err(fail)?;
     if !output.stderr.is_empty() {
         let text = workshop.redactor.redact(&output.stderr);
-        tracing::warn!(generator = %generator.name, %text, "the plugin wrote to its standard error");
+        tracing::warn!(%text, "the plugin wrote to its standard error");
     }
     let response = response::decode(generator, &output.stdout)?;
     response::check_features(generator, &response, compiled)?;
     let files = response.file.len();
     merge.add(generator, response.file)?;
-    tracing::info!(generator = %generator.name, files, "generated");
+    tracing::info!(files, "generated");
     Ok(())
 }
 
