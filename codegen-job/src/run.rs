@@ -266,7 +266,8 @@ impl Run {
         let fail = |source| Failure::Credentials { which, source };
         let credentials = secret
             .map_or(Ok(Credentials::default()), Credentials::from_directory)
-            .map_err(fail)?;
+            .map_err(fail)?
+            .from_origin(format!("the Secret that {which}.secretRef names"));
         let limits = Limits {
             total_timeout: limit.min(Limits::default().total_timeout),
             ..Limits::default()

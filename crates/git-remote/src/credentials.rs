@@ -79,6 +79,7 @@ pub struct Credentials {
     authorities: Vec<CertificateDer<'static>>,
     identity: Option<Identity>,
     known_hosts: Option<String>,
+    origin: Option<String>,
 }
 
 /// What goes into the `Authorization` header.
@@ -162,7 +163,21 @@ impl Credentials {
             authorities,
             identity,
             known_hosts,
+            origin: None,
         })
+    }
+
+    /// Says where they are from, such as `Secret "push"`, so that errors can name what to look at.
+    #[must_use]
+    pub fn from_origin(self, origin: impl Into<String>) -> Self {
+        Self {
+            origin: Some(origin.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        self.origin.as_deref().unwrap_or("the Secret")
     }
 
     pub(crate) fn check_for(&self, url: &RemoteUrl) -> Result<(), GitError> {

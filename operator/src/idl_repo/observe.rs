@@ -298,6 +298,7 @@ fn credentials(field: &str, url: &RemoteUrl, secret: &Named) -> Result<Credentia
         .collect();
     Credentials::from_secret(&data)
         .and_then(|credentials| {
+            let credentials = credentials.from_origin(format!("Secret {}", secret.name_any()));
             Remote::new(url.clone())
                 .with_credentials(credentials.clone())
                 .check()?;

@@ -112,14 +112,17 @@ pub(super) fn accept(
     })
 }
 
-fn unauthorized(session: &Session) -> &'static str {
-    match session.remote().credentials.login() {
+fn unauthorized(session: &Session) -> String {
+    let credentials = &session.remote().credentials;
+    let refused = match credentials.login() {
         None => {
-            "the server wants credentials; put \"username\" and \"password\", or \"bearerToken\", into a Secret"
+            return "the server wants credentials; put \"username\" and \"password\", or \"bearerToken\", into a Secret"
+                .to_owned();
         }
-        Some(Login::Basic { .. }) => "the server refuses \"username\" and \"password\"; check the Secret",
-        Some(Login::Bearer(_)) => "the server refuses \"bearerToken\"; check the Secret",
-    }
+        Some(Login::Basic { .. }) => "\"username\" and \"password\"",
+        Some(Login::Bearer(_)) => "\"bearerToken\"",
+    };
+    format!("the server refuses {refused}; check {}", credentials.origin())
 }
 
 fn forbidden(service: &str) -> &'static str {

@@ -148,11 +148,14 @@ impl Link {
             };
         }
         if REFUSED_KEY.contains(&code) {
-            let reason = "the server refuses the key \"identity\" for this user; \
-                          check the Secret, the user in the URL and the deploy keys on the server";
+            let reason = format!(
+                "the server refuses the key \"identity\" for this user; \
+                 check {}, the user in the URL and the deploy keys on the server",
+                self.session.remote().credentials.origin()
+            );
             return GitError::Authenticate {
                 remote: self.session.remote().url.to_string(),
-                reason: reason.to_owned(),
+                reason,
             };
         }
         lost(&self.session, error.message())
