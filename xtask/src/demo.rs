@@ -3,9 +3,11 @@
 mod story;
 
 use crate::binaries::Binaries;
+use crate::prepare;
 use crate::root;
 use crate::system::System;
 use anyhow::Result;
+use heddle_e2e_cluster::Progress;
 use std::time::Instant;
 
 #[derive(clap::Args)]
@@ -23,6 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let started = Instant::now();
     println!("Heddle: a commit of IDL in, a commit of generated code out.\n");
+    prepare(&Progress::new())?;
     println!("Building Heddle …");
     let binaries = Binaries::build_programs(&root)?;
     let system = System::up(&root, &binaries)?;

@@ -9,7 +9,9 @@ mod process;
 mod system;
 mod test;
 
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use heddle_e2e_cluster::Progress;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,6 +60,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Makes sure of what everything else is built with, and says what to do about what cannot be installed.
+fn prepare(progress: &Progress) -> Result<()> {
+    heddle_e2e_cluster::ensure_build_packages(progress)?;
+    heddle_e2e_cluster::ensure_git_packages(progress)?;
+    process::output(std::process::Command::new("go").arg("version"))
+        .context("failed to find Go, which Kubernetes and the Go plugins are built with\n  install it from https://go.dev/doc/install")
+        .map(drop)
 }
 
 /// The root of the repository.

@@ -5,9 +5,10 @@ mod summary;
 use crate::binaries::{Binaries, TestBinary};
 use crate::process::{cargo, run as run_command};
 use crate::system::System;
-use crate::{codegen, layers, root};
+use crate::{codegen, layers, prepare, root};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use heddle_e2e_cluster::Progress;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -54,6 +55,7 @@ impl Stage {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let wanted = |stage| arguments.only.is_empty() || arguments.only.contains(&stage);
     let mut summary = Summary::default();
+    prepare(&Progress::new())?;
     if wanted(Stage::Static) {
         static_checks(&mut summary)?;
     }

@@ -66,6 +66,49 @@ const IMAGES: [Package; 2] = [
     },
 ];
 
+/// What the workspace is built with, beside Rust: libraries in C that are compiled into our programs.
+const BUILD: [Package; 4] = [
+    Package {
+        name: "gcc",
+        program: "gcc",
+        purpose: "links programs and compiles libgit2",
+    },
+    Package {
+        name: "libc6-dev",
+        program: "/usr/include/stdlib.h",
+        purpose: "headers of the C library",
+    },
+    Package {
+        name: "make",
+        program: "make",
+        purpose: "builds OpenSSL, for ssh",
+    },
+    Package {
+        name: "perl",
+        program: "perl",
+        purpose: "configures OpenSSL's build",
+    },
+];
+
+/// What Git repositories are served and looked at with.
+const GIT: [Package; 3] = [
+    Package {
+        name: "git",
+        program: "git",
+        purpose: "serves and clones the repositories of demo and tests",
+    },
+    Package {
+        name: "openssh-server",
+        program: "/usr/sbin/sshd",
+        purpose: "serves repositories over ssh in tests",
+    },
+    Package {
+        name: "openssh-client",
+        program: "ssh-keygen",
+        purpose: "makes keys for tests over ssh",
+    },
+];
+
 impl Package {
     fn is_missing(&self) -> bool {
         if self.program.starts_with('/') {
@@ -76,12 +119,28 @@ impl Package {
     }
 }
 
+/// Installs what the workspace is built with, as far as it is missing.
+///
+/// # Errors
+/// When something is missing and this is not root, not Debian, or apt fails; the text has the command to run.
+pub fn ensure_build_packages(progress: &Progress) -> Result<()> {
+    ensure(progress, "Building Heddle", BUILD.iter())
+}
+
+/// Installs what the demo and the tests serve Git repositories with, as far as it is missing.
+///
+/// # Errors
+/// As [`ensure_build_packages`].
+pub fn ensure_git_packages(progress: &Progress) -> Result<()> {
+    ensure(progress, "Serving Git repositories", GIT.iter())
+}
+
 /// Installs what a node and its images need, as far as it is missing; needs root only when something is.
 ///
 /// # Errors
 /// When something is missing and this is not root, not Debian, or apt fails; the text has the command to run.
 pub(crate) fn ensure_node(progress: &Progress) -> Result<()> {
-    ensure(progress, NODE.iter().chain(&IMAGES))
+    ensure(progress, "A cluster", NODE.iter().chain(&IMAGES))
 }
 
 /// As [`ensure_node`], for images alone.
@@ -89,10 +148,10 @@ pub(crate) fn ensure_node(progress: &Progress) -> Result<()> {
 /// # Errors
 /// As [`ensure_node`].
 pub(crate) fn ensure_images(progress: &Progress) -> Result<()> {
-    ensure(progress, IMAGES.iter())
+    ensure(progress, "Building images", IMAGES.iter())
 }
 
-fn ensure<'a>(progress: &Progress, packages: impl Iterator<Item = &'a Package>) -> Result<()> {
+fn ensure<'a>(progress: &Progress, what: &str, packages: impl Iterator<Item = &'a Package>) -> Result<()> {
     let missing: Vec<&Package> = packages.filter(|package| package.is_missing()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -102,7 +161,7 @@ fn ensure<'a>(progress: &Progress, packages: impl Iterator<Item = &'a Package>) 
         let command = format!("sudo apt-get install --no-install-recommends {}", names.join(" "));
         bail!("{} missing; install with: {command}", they_are(&names));
     }
-    progress.say("A cluster needs these Debian packages, installed now with apt-get:");
+    progress.say(&format!("{what} needs these Debian packages, installed now with apt-get:"));
     for package in &missing {
         progress.say(&format!("  {:28} {}", package.name, package.purpose));
     }

@@ -46,7 +46,16 @@ pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
 /// Yesterday's demo would make today's first run a second one.
 fn clear(system: &System) -> Result<()> {
     let kubectl = system.kubectl();
-    kubectl.output(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=90s"]).map(drop)
+    kubectl
+        .output(&[
+            "delete",
+            "namespace",
+            NAMESPACE,
+            "--ignore-not-found",
+            "--wait",
+            "--timeout=90s",
+        ])
+        .map(drop)
 }
 
 fn push_idl(root: &Path, source: &WorkCopy, progress: &Progress) -> Result<String> {

@@ -35,7 +35,10 @@ impl GitServer {
             .with_context(|| format!("failed to read {}", manifest.display()))?
             .replace("image: heddle-git-server", &format!("image: {image}"))
             // Whatever changes in the template makes the Deployment start a new pod, with empty repositories.
-            .replace("started-for: nobody", &format!("started-for: {:032x}", rand::random::<u128>()));
+            .replace(
+                "started-for: nobody",
+                &format!("started-for: {:032x}", rand::random::<u128>()),
+            );
         let server = Self {
             password: format!("{CANARY}-{:032x}", rand::random::<u128>()),
             folder: tempfile::tempdir().context("failed to make a temporary folder")?,
@@ -44,7 +47,14 @@ impl GitServer {
         kubectl.apply(&server.server_secret()?)?;
         kubectl.apply(&manifest)?;
         let deployment = "deployment/git-server";
-        kubectl.output(&["--namespace", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"])?;
+        kubectl.output(&[
+            "--namespace",
+            NAMESPACE,
+            "rollout",
+            "status",
+            deployment,
+            "--timeout=120s",
+        ])?;
         step.done("Installed a Git server");
         Ok(server)
     }
