@@ -182,6 +182,54 @@ impl TestNamespace {
         status.last_run.context("a delivery without a run")
     }
 
+    /// An IdlRepo's status as it is now.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn status(&self, name: &str) -> Result<IdlRepoStatus> {
+        Ok(self.idl_repos().get_status(name).await?.status.unwrap_or_default())
+    }
+
+    /// Waits until a request to look ([`Self::request`]) has been answered.
+    ///
+    /// # Errors
+    /// It never is; the last status is in the text.
+    pub async fn wait_for_handled(&self, name: &str, value: &str) -> Result<IdlRepoStatus> {
+        self.wait_for(name, &format!("{name} was looked at for {value}"), |status| {
+            status.last_handled_requested_at.as_deref() == Some(value)
+        })
+        .await
+    }
+
+    /// Waits until the Jobs are as wanted.
+    ///
+    /// # Errors
+    /// They never are; how they are is in the text.
+    pub async fn wait_for_jobs(&self, what: &str, wanted: impl Fn(&[Job]) -> bool) -> Result<Vec<Job>> {
+        eventually(what, SOON, || async {
+            let jobs = self.jobs().await?;
+            Ok(match wanted(&jobs) {
+                true => Probe::Seen(jobs),
+                false => Probe::NotYet(serde_json::to_string_pretty(&jobs)?),
+            })
+        })
+        .await
+    }
+
+    /// The reasons of an IdlRepo's events, oldest first.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn event_reasons(&self, name: &str) -> Result<Vec<String>> {
+        let events = self.events().await?.into_iter();
+        let of_object = events.filter(|event| {
+            event.regarding.as_ref().is_some_and(|object| {
+                object.kind.as_deref() == Some("IdlRepo") && object.name.as_deref() == Some(name)
+            })
+        });
+        Ok(of_object.filter_map(|event| event.reason).collect())
+    }
+
     /// The Jobs in it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The controller of IdlRepo against a real API server, real Git over HTTPS, and the real codegen program.
 
 mod delivery;
+mod source;
 
 use anyhow::Result;
 use heddle_tests::world::{Programs, World};
