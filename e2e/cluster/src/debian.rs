@@ -161,7 +161,9 @@ fn ensure<'a>(progress: &Progress, what: &str, packages: impl Iterator<Item = &'
         let command = format!("sudo apt-get install --no-install-recommends {}", names.join(" "));
         bail!("{} missing; install with: {command}", they_are(&names));
     }
-    progress.say(&format!("{what} needs these Debian packages, installed now with apt-get:"));
+    progress.say(&format!(
+        "{what} needs these Debian packages, installed now with apt-get:"
+    ));
     for package in &missing {
         progress.say(&format!("  {:28} {}", package.name, package.purpose));
     }

@@ -50,7 +50,9 @@ impl Progress {
     /// Announces a step; the caller ends it with [`Step::done`], or drops it on failure.
     #[must_use]
     pub fn step(&self, title: &str) -> Step<'_> {
-        let bar = self.bars.add(ProgressBar::new_spinner().with_style(SPINNER));
+        let bar = self
+            .bars
+            .add(ProgressBar::new_spinner().with_style(style(SPINNER)));
         if self.terminal {
             bar.set_prefix(title.to_owned());
             bar.enable_steady_tick(SPIN_INTERVAL);
