@@ -216,6 +216,21 @@ impl TestNamespace {
         .await
     }
 
+    /// Waits until the pods are as wanted.
+    ///
+    /// # Errors
+    /// They never are; how they are is in the text.
+    pub async fn wait_for_pods(&self, what: &str, wanted: impl Fn(&[Pod]) -> bool) -> Result<Vec<Pod>> {
+        eventually(what, SOON, || async {
+            let pods = self.pods().await?;
+            Ok(match wanted(&pods) {
+                true => Probe::Seen(pods),
+                false => Probe::NotYet(serde_json::to_string_pretty(&pods)?),
+            })
+        })
+        .await
+    }
+
     /// The reasons of an IdlRepo's events, oldest first.
     ///
     /// # Errors

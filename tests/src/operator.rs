@@ -1,6 +1,6 @@
 //! The operator as a process of its own, which can be stopped and killed.
 
-use crate::api_server::{ApiServer, free_port};
+use crate::api_server::free_port;
 use crate::eventually::{Probe, eventually};
 use crate::http::{self, Answer};
 use anyhow::{Context, Result, bail};
@@ -20,14 +20,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct OperatorOptions {
     /// The program.
     pub program: PathBuf,
+    /// How it reaches the API server.
+    pub kubeconfig: PathBuf,
     /// The namespace it looks after.
     pub namespace: String,
     /// Its name among the replicas. One that was killed and one that follows it have the same.
     pub replica: String,
     /// More arguments.
     pub arguments: Vec<String>,
-    /// More variables.
-    pub variables: Vec<(String, String)>,
 }
 
 /// A running operator. It is killed when dropped.
@@ -43,19 +43,18 @@ impl Operator {
     ///
     /// # Errors
     /// The program is missing.
-    pub fn start(server: &ApiServer, folder: &Path, options: &OperatorOptions) -> Result<Self> {
+    pub fn start(folder: &Path, options: &OperatorOptions) -> Result<Self> {
         let port = free_port()?;
         let log = folder.join(format!("operator-{}.log", options.replica));
         // What followed a kill goes on in the same file.
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let child = Command::new(&options.program)
             .env_clear()
-            .env("KUBECONFIG", server.kubeconfig())
+            .env("KUBECONFIG", &options.kubeconfig)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .envs(options.variables.iter().cloned())
-            .arg("--codegen-image=heddle-codegen")
             // Everything in these tests is on loopback.
-            .arg("--denied-cidrs=")
+            .env("HEDDLE_DENIED_CIDRS", "")
+            .arg("--codegen-image=heddle-codegen")
             .arg(format!("--watch-namespaces={}", options.namespace))
             .arg(format!("--lease-namespace={}", options.namespace))
             .arg("--lease-duration=3")
@@ -84,16 +83,22 @@ impl Operator {
     ///
     /// # Errors
     /// It never is; its log is in the text.
-    pub async fn wait_until_ready(&self) -> Result<()> {
-        eventually("the operator is ready", LIMIT, || async {
-            Ok(match self.get("/readyz").await {
-                Ok(Answer { status: 200, .. }) => Probe::Seen(()),
-                Ok(answer) => Probe::NotYet(answer.body),
-                Err(error) => Probe::NotYet(error.to_string()),
-            })
-        })
-        .await
-        .with_context(|| self.log_text().unwrap_or_default())
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
+        let (child, port) = (&mut self.child, self.port);
+        let ready = eventually("the operator is ready", LIMIT, || {
+            let ended = child.try_wait();
+            async move {
+                if let Some(status) = ended? {
+                    bail!("the operator has ended: {status}");
+                }
+                Ok(match http::request("GET", port, "/readyz", "").await {
+                    Ok(Answer { status: 200, .. }) => Probe::Seen(()),
+                    Ok(answer) => Probe::NotYet(answer.body),
+                    Err(error) => Probe::NotYet(error.to_string()),
+                })
+            }
+        });
+        ready.await.with_context(|| self.log_text().unwrap_or_default())
     }
 
     /// The value of a metric without labels.

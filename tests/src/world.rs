@@ -1,7 +1,7 @@
 //! Everything one test of the IdlRepo controller needs: a namespace, a Git server with a source and an output
 //! repository, a kubelet, and an operator.
 
-use crate::api_server::ApiServer;
+use crate::api_server::{ApiServer, free_port};
 use crate::kubelet::{Kubelet, Stage};
 use crate::namespace::TestNamespace;
 use crate::operator::{Operator, OperatorOptions};
@@ -114,16 +114,33 @@ impl World {
     /// # Errors
     /// It does not get ready.
     pub async fn operator_with(&self, replica: &str, arguments: &[&str]) -> Result<Operator> {
-        let options = OperatorOptions {
+        let options = self.options(replica, arguments);
+        let mut operator = Operator::start(self.folder.path(), &options)?;
+        operator.wait_until_ready().await?;
+        Ok(operator)
+    }
+
+    /// An operator whose API server is not there.
+    ///
+    /// # Errors
+    /// The program is missing.
+    pub fn operator_without_api(&self) -> Result<Operator> {
+        let text = std::fs::read_to_string(self.server.kubeconfig())?;
+        let mut kubeconfig: Value = serde_json::from_str(&text)?;
+        kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{}", free_port()?));
+        let path = self.folder.path().join("kubeconfig-without-api");
+        std::fs::write(&path, kubeconfig.to_string())?;
+        Operator::start(self.folder.path(), &OperatorOptions { kubeconfig: path, ..self.options("lonely", &[]) })
+    }
+
+    fn options(&self, replica: &str, arguments: &[&str]) -> OperatorOptions {
+        OperatorOptions {
             program: self.programs.operator.clone(),
+            kubeconfig: self.server.kubeconfig(),
             namespace: self.namespace.name.clone(),
             replica: replica.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-            variables: Vec::new(),
-        };
-        let operator = Operator::start(self.server, self.folder.path(), &options)?;
-        operator.wait_until_ready().await?;
-        Ok(operator)
+        }
     }
 
     /// A specification that works: Rust from `main` of the source to `main` of the output.

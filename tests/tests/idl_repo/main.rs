@@ -1,6 +1,8 @@
 //! The controller of IdlRepo against a real API server, real Git over HTTPS, and the real codegen program.
 
 mod delivery;
+mod process;
+mod runs;
 mod source;
 
 use anyhow::Result;
