@@ -13,6 +13,11 @@ use crate::progress::Progress;
 use crate::tools::{Lock, Tool, Tools};
 use crate::{kind, teardown};
 
+/// Said before a node is made for the first time.
+const ABOUT_THE_NODE: &str = "KUBECONFIG names no cluster and kind is not to be had, so a single node is made here: etcd, API server,
+controllers, scheduler, kubelet and kube-proxy as ordinary processes, with containerd and CoreDNS, in a network
+namespace of their own. What is built is kept in the cache; everything else goes when the cluster is taken down.";
+
 /// Where a cluster comes from, in order of preference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -76,7 +81,12 @@ impl Cluster {
         let _lock = lock(&layout, progress)?;
         let origin = Origin::choose(&layout);
         let tools = match &origin {
-            Origin::Node => Node::up(&layout, progress)?,
+            Origin::Node => {
+                if !teardown::has_remains(&layout) {
+                    progress.say(ABOUT_THE_NODE);
+                }
+                Node::up(&layout, progress)?
+            }
             Origin::Kind => {
                 let tools = Tools::ensure(progress, &[Tool::Kubectl, Tool::Helm])?;
                 kind::up(&layout, progress)?;

@@ -90,7 +90,7 @@ fn settled_environment(pid: i32) -> Vec<u8> {
 }
 
 /// A zombie has given up everything but its number.
-fn has_ended(pid: i32) -> bool {
+pub(crate) fn has_ended(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name before the state is in brackets and may itself contain some.
     let state = status

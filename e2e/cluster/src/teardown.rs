@@ -58,6 +58,8 @@ pub(crate) fn has_remains(layout: &Layout) -> bool {
 fn processes_left(layout: &Layout) -> BTreeSet<i32> {
     let mut pids: BTreeSet<i32> = processes::of_cluster(layout).into_iter().collect();
     pids.extend(control_groups::processes(&layout.scope()));
+    // A zombie only waits to be collected, by whichever process is its parent now.
+    pids.retain(|pid| !processes::has_ended(*pid));
     pids
 }
 

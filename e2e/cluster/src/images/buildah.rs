@@ -145,7 +145,7 @@ impl Drop for Buildah {
     }
 }
 
-/// Links or copies exactly the files of the context.
+/// Copies exactly the files of the context; a link would change under buildah when cargo links a program anew.
 fn stage(files: &[(PathBuf, String)], context: &Path) -> Result<()> {
     fs::create_dir_all(context)?;
     for (host, path) in files {
@@ -153,8 +153,7 @@ fn stage(files: &[(PathBuf, String)], context: &Path) -> Result<()> {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::hard_link(host, &target)
-            .or_else(|_| fs::copy(host, &target).map(drop))
+        fs::copy(host, &target)
             .with_context(|| format!("failed to put {} into the build context", host.display()))?;
     }
     Ok(())
