@@ -117,6 +117,57 @@ fn an_unknown_plugin_is_named_beside_those_there_are() -> Result<()> {
 }
 
 #[test]
+fn a_missing_import_says_where_it_was_looked_for() -> Result<()> {
+    let scenario = Scenario::new("import")?;
+    let text = "syntax = \"proto3\";\nimport \"shop/adress.proto\";\n";
+    scenario.push(
+        &[("shop/user.proto", text), ("shop/address.proto", USER.1)],
+        "Mistype it",
+    )?;
+    scenario.apply(|_| ())?;
+    let condition = scenario.await_reason("Generated", "ImportNotFound")?;
+    for part in ["shop/user.proto:2:", "shop/adress.proto", "shop/address.proto"] {
+        ensure!(
+            condition.message.contains(part),
+            "{part:?} is missing: {}",
+            condition.message
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_repository_without_proto_files_says_what_was_looked_for() -> Result<()> {
+    let scenario = Scenario::new("no-proto")?;
+    scenario.push(
+        &[("README.md", "No IDL yet.\n"), ("old/user.proto", USER.1)],
+        "Begin",
+    )?;
+    scenario.apply(|object| object["spec"]["source"]["include"] = json!(["api/**/*.proto"]))?;
+    let condition = scenario.await_reason("Generated", "NoProtoFiles")?;
+    ensure!(
+        condition.message.contains("api/**/*.proto"),
+        "{}",
+        condition.message
+    );
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_fails_is_quoted() -> Result<()> {
+    let scenario = Scenario::new("plugin-fails")?;
+    scenario.push(&[USER], "Describe users")?;
+    scenario.apply(|object| object["spec"]["generate"][1]["options"] = json!(["colour=blue"]))?;
+    let condition = scenario.await_reason("Generated", "PluginFailed")?;
+    ensure!(
+        condition.message.contains("colour") && condition.message.contains("go"),
+        "{}",
+        condition.message
+    );
+    Ok(())
+}
+
+#[test]
 fn wrong_credentials_are_told_and_never_shown() -> Result<()> {
     let scenario = Scenario::new("credentials")?;
     let commit = scenario.push(&[USER], "Describe users")?;
