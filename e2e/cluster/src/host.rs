@@ -1,7 +1,7 @@
 //! What Kubernetes does to the host outside the cluster's folder, and how it is undone.
 //!
 //! Some paths are fixed in kubelet, containerd and the network library. Only files known to be this cluster's are
-//! removed from them, and a folder only when nothing is left in it.
+//! removed from them, and a folder only when it was not there before and nothing is left in it.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,17 @@ const SHIM_SOCKETS: &str = "/run/containerd/s";
 const KUBELET: &str = "/var/lib/kubelet";
 const CONTAINERD: &str = "/run/containerd";
 const NETWORK: &str = "/var/lib/cni";
-/// Folders the above lie in, which a machine without Kubernetes and containerd does not have.
-const PARENTS: [&str; 4] = [KUBELET, CONTAINERD, NETWORK, "/run/mount"];
+/// All of them with the folders they lie in, children first. A machine without Kubernetes and containerd has none.
+const FOLDERS: [&str; 8] = [
+    CONTAINER_LOGS,
+    DEVICE_PLUGINS,
+    KUBELET,
+    NETWORK_RESULTS,
+    NETWORK,
+    SHIM_SOCKETS,
+    CONTAINERD,
+    "/run/mount",
+];
 
 /// Notes the kernel settings once, before kubelet changes them, and which folders are not there yet.
 ///
@@ -54,9 +63,7 @@ pub(crate) fn remember(layout: &Layout) -> Result<()> {
         ))
     };
     let mut lines: String = KERNEL_SETTINGS.iter().filter_map(line).collect();
-    let absent = [KUBELET, CONTAINERD, NETWORK]
-        .into_iter()
-        .filter(|folder| !Path::new(folder).exists());
+    let absent = FOLDERS.into_iter().filter(|folder| !Path::new(folder).exists());
     lines.extend(absent.map(|folder| format!("{ABSENT}={folder}\n")));
     fs::write(&note, lines).with_context(|| format!("failed to write {}", note.display()))
 }
@@ -74,11 +81,8 @@ pub(crate) fn restore(layout: &Layout) -> Vec<String> {
             failures.push(format!("failed to remove {}: {error}", leftover.display()));
         }
     }
-    for folder in [CONTAINER_LOGS, DEVICE_PLUGINS, NETWORK_RESULTS, SHIM_SOCKETS]
-        .iter()
-        .chain(&PARENTS)
-    {
-        // Not empty means somebody else's.
+    for folder in FOLDERS.into_iter().filter(|folder| was_absent(layout, folder)) {
+        // Not empty means that somebody else uses it by now.
         let _ = fs::remove_dir(folder);
     }
     failures
