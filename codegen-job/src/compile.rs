@@ -12,7 +12,6 @@ use heddle_crds::idl_repo::Reason;
 use prost_reflect::DescriptorPool;
 use resolver::{Findings, Resolver};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 
@@ -25,7 +24,7 @@ const DIAGNOSTICS_LIMIT: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Input {
     /// Every `.proto` file of the repository.
-    pub sources: Arc<SourceFiles>,
+    pub sources: SourceFiles,
     /// Where imports are looked up, in order.
     pub roots: Vec<RepoPath>,
     /// What to generate code for.

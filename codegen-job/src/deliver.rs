@@ -110,72 +110,39 @@ enum Action {
 /// When others' files are in the way, Git fails, or the server does not take the push.
 pub async fn deliver(delivery: &Delivery, stop: &Stop) -> Result<Delivered, DeliverError> {
     let mut branch = open(delivery, stop).await?;
-    let mut unanswered = None;
     for attempt in 1..=TRIES {
         let prepared = prepare(delivery, branch, stop).await?;
+        let counts = prepared.counts;
         let (commit, committed) = match prepared.action {
             Action::Push(commit) => (commit, true),
             Action::CreateBranch(commit) => (commit, false),
-            Action::Nothing(commit) => return Ok(settled(commit, prepared.counts, unanswered)),
+            Action::Nothing(commit) => {
+                tracing::info!("nothing has changed");
+                return Ok(Delivered {
+                    commit,
+                    committed: false,
+                    counts,
+                });
+            }
         };
         stop.check()?;
         // From here on the push goes through, whoever wants to stop it: half of one would leave us guessing.
         let (pushed, outcome) = push(prepared.branch, commit).await?;
-        branch = pushed;
-        match outcome {
-            Ok(PushOutcome::Pushed) => {
-                tracing::info!(commit = %commit, branch = %delivery.request.output.branch, "pushed");
-                return Ok(Delivered {
-                    commit: Some(commit),
-                    committed,
-                    counts: prepared.counts,
-                });
-            }
-            Ok(PushOutcome::Moved { now }) => {
-                tracing::info!(
-                    attempt,
-                    now = now.map(tracing::field::display),
-                    "the output branch has moved"
-                );
-            }
-            Ok(PushOutcome::Rejected { reason }) => return Err(delivery.rejected(reason)),
-            // Whether it took effect shows when the branch is looked at again.
-            Err(error) if error.is_transient() && attempt < TRIES => {
-                tracing::warn!(attempt, error = %heddle_telemetry::ErrorChain(&error), "a push broke off");
-                unanswered = committed.then_some((commit, prepared.counts));
-            }
-            Err(error) => return Err(delivery.fail(error)),
+        if delivery.judge(outcome, attempt)? {
+            tracing::info!(%commit, branch = %delivery.request.output.branch, "pushed");
+            return Ok(Delivered {
+                commit: Some(commit),
+                committed,
+                counts,
+            });
         }
         stop.guard(tokio::time::sleep(wait(attempt))).await?;
-        branch = refresh(delivery, branch, stop).await?;
+        branch = refresh(delivery, pushed, stop).await?;
     }
     Err(DeliverError::Move {
         url: delivery.url(),
         branch: delivery.request.output.branch.clone(),
     })
-}
-
-/// The branch has the files. They may be there by a push of ours whose answer got lost.
-fn settled(
-    commit: Option<CommitId>,
-    counts: FileCounts,
-    unanswered: Option<(CommitId, FileCounts)>,
-) -> Delivered {
-    match unanswered {
-        Some((pushed, counts)) if commit == Some(pushed) => Delivered {
-            commit,
-            committed: true,
-            counts,
-        },
-        _ => {
-            tracing::info!("nothing has changed");
-            Delivered {
-                commit,
-                committed: false,
-                counts,
-            }
-        }
-    }
 }
 
 /// The plan and what it was made from, without pushing anything.
@@ -220,14 +187,20 @@ async fn prepare(delivery: &Delivery, branch: OutputBranch, stop: &Stop) -> Resu
 }
 
 async fn push(
-    branch: OutputBranch,
+    mut branch: OutputBranch,
     commit: CommitId,
 ) -> Result<(OutputBranch, Result<PushOutcome, GitError>), Stopped> {
-    blocking(move || {
-        let outcome = branch.push(commit);
+    let work = move || {
+        let outcome = branch
+            .push(commit)
+            .or_else(|error| match branch.refresh(&mut |_| {}) {
+                // The push took effect, only its answer got lost.
+                Ok(()) if branch.tip() == Some(commit) => Ok(PushOutcome::Pushed),
+                _ => Err(error),
+            });
         (branch, outcome)
-    })
-    .await
+    };
+    blocking(work).await
 }
 
 impl Delivery {
@@ -255,6 +228,23 @@ impl Delivery {
             branch: self.request.output.branch.clone(),
             reason,
         }
+    }
+
+    /// Whether the push took effect. If not, and there is no error, another try may.
+    fn judge(&self, outcome: Result<PushOutcome, GitError>, attempt: u32) -> Result<bool, DeliverError> {
+        match outcome {
+            Ok(PushOutcome::Pushed) => return Ok(true),
+            Ok(PushOutcome::Moved { now }) => {
+                let now = now.map(tracing::field::display);
+                tracing::info!(attempt, now, "the output branch has moved");
+            }
+            Ok(PushOutcome::Rejected { reason }) => return Err(self.rejected(reason)),
+            Err(error) if error.is_transient() && attempt < TRIES => {
+                tracing::warn!(attempt, error = %heddle_telemetry::ErrorChain(&error), "a push broke off");
+            }
+            Err(error) => return Err(self.fail(error)),
+        }
+        Ok(false)
     }
 
     fn plan(&self, branch: &OutputBranch) -> Result<(Plan, ObservedOutput), DeliverError> {

@@ -95,9 +95,15 @@ impl Run {
         let remote = self.output()?;
         let source = self.fetch(commit).await?;
         let delivery = self.generate(&generators, source, remote).await?;
-        Ok(deliver(&delivery, &self.stop)
+        let delivered = deliver(&delivery, &self.stop)
             .instrument(tracing::info_span!("deliver"))
-            .await?)
+            .await?;
+        let Delivered {
+            committed, counts, ..
+        } = &delivered;
+        let (written, pruned, unchanged) = (counts.written, counts.pruned, counts.unchanged);
+        tracing::info!(committed, written, pruned, unchanged, "the run succeeded");
+        Ok(delivered)
     }
 
     /// Generates and compares the result with the output branch, which stays as it is.
@@ -213,7 +219,7 @@ impl Run {
 
     async fn compile(&self, files: SourceFiles, selection: Selection) -> Result<Compiled, Failure> {
         let input = Input {
-            sources: Arc::new(files),
+            sources: files,
             roots: self.request.source.roots.clone(),
             selection,
         };
@@ -269,7 +275,7 @@ impl Run {
             .map_err(fail)?
             .from_origin(format!("the Secret that {which}.secretRef names"));
         let limits = Limits {
-            total_timeout: limit.min(Limits::default().total_timeout),
+            total_timeout: limit,
             ..Limits::default()
         };
         let remote = Remote::new(url.clone())

@@ -5,6 +5,7 @@ mod remote;
 
 use crate::repo_path::RepoPath;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use local::{LocalError, read_directory};
 pub use remote::{Fetched, fetch, resolve_commit};
@@ -14,9 +15,9 @@ pub const FILES_LIMIT: usize = 50_000;
 /// The most bytes of all of them together.
 pub const BYTES_LIMIT: usize = 256 * 1024 * 1024;
 
-/// Paths in the repository and contents of its `.proto` files.
+/// Paths in the repository and contents of its `.proto` files. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct SourceFiles(BTreeMap<String, Vec<u8>>);
+pub struct SourceFiles(Arc<BTreeMap<String, Vec<u8>>>);
 
 impl SourceFiles {
     /// Every path, sorted.
@@ -40,7 +41,7 @@ impl SourceFiles {
 
 impl FromIterator<(String, Vec<u8>)> for SourceFiles {
     fn from_iter<T: IntoIterator<Item = (String, Vec<u8>)>>(files: T) -> Self {
-        Self(files.into_iter().collect())
+        Self(Arc::new(files.into_iter().collect()))
     }
 }
 

@@ -16,7 +16,7 @@ fn attempt(files: &[(&str, &str)], roots: &[&str]) -> Result<Compiled, CompileEr
     )
     .unwrap();
     compile(&Input {
-        sources: Arc::new(sources),
+        sources,
         roots,
         selection,
     })
@@ -190,7 +190,7 @@ fn what_the_parser_cannot_take_is_refused_with_a_place() {
     let roots = vec![RepoPath::default()];
     let selection = select(&sources, &Patterns::parse(&[], &[]).unwrap(), &roots).unwrap();
     let error = compile(&Input {
-        sources: Arc::new(sources),
+        sources,
         roots,
         selection,
     })

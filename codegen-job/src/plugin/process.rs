@@ -126,9 +126,9 @@ impl<'a> Command<'a> {
             ("TZ", "UTC".into()),
             ("HOME", workshop.empty_folder.clone().into_os_string()),
         ];
-        if let Some(parent) = heddle_telemetry::TraceParent::current() {
-            environment.push(("TRACEPARENT", parent.to_string().into()));
-        }
+        let trace = heddle_telemetry::TraceParent::current().map(|parent| parent.variables());
+        let trace = trace.into_iter().flatten();
+        environment.extend(trace.map(|(name, value)| (name, OsString::from(value))));
         if let (true, Some(path)) = (self.needs_search_path, std::env::var_os("PATH")) {
             environment.push(("PATH", path));
         }

@@ -1,6 +1,6 @@
 //! SIGTERM: the run ends before the push, says so, and leaves no child behind; a push in flight is finished.
 
-use crate::harness::{Ended, Stage};
+use crate::harness::{Ended, Stage, await_condition, is_running};
 use heddle_crds::idl_repo::Reason;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,30 +9,12 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(20);
-
-fn await_condition(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "timed out waiting until {what}");
-        std::thread::park_timeout(LOOK);
-    }
-}
-
 fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
 }
 
 fn end(child: Child, report: &Path) -> Ended {
     Ended::new(child.wait_with_output().unwrap(), report)
-}
-
-fn is_running(mark: &str) -> bool {
-    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark))
-    })
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Plugins that misbehave: each is ended or refused, and named in the status.
 
-use crate::harness::{PASSWORD, Stage, TRACE_ID};
+use crate::harness::{PASSWORD, Stage, TRACE_ID, await_condition, is_running};
 use heddle_crds::idl_repo::Reason;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -129,12 +129,7 @@ fn its_children_are_ended_with_it() {
     check(&script, &["--plugin-timeout=1s"], &["took longer"]);
     let script = format!("#!/bin/sh\nsh -c 'sleep 600; : {mark}' &\nexit 4\n");
     check(&script, &[], &["ended with exit code 4"]);
-    let running = fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        // Processes come and go while we look.
-        fs::read(entry.path().join("cmdline"))
-            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&mark))
-    });
-    assert!(!running);
+    await_condition("its children are gone", || !is_running(&mark));
 }
 
 #[test]

@@ -308,3 +308,20 @@ fn every_log_line_and_every_request_carries_the_trace() {
         );
     }
 }
+
+#[test]
+fn a_push_whose_answer_gets_lost_makes_one_commit_and_counts_as_delivered() {
+    let stage = Stage::new();
+    // Runs when the branch has been moved, and ends git receive-pack before it can say so.
+    stage
+        .output
+        .install_hook("post-receive", "#!/bin/sh\nkill -9 $PPID\n")
+        .unwrap();
+    let ended = stage.run();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let report = ended.report.unwrap();
+    assert_eq!(report.output_revision, stage.output.branch("main").unwrap());
+    assert_eq!(stage.output.log("main").unwrap().len(), 1);
+    assert!(report.committed);
+    assert_eq!(report.files.written, 3);
+}

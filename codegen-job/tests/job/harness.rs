@@ -8,10 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The password of the only account, which no output may repeat.
 pub(crate) const PASSWORD: &str = "canary-7f3a91";
+/// For conditions that hold within milliseconds unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(20);
 pub(crate) const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 pub(crate) const PET: (&str, &str) = (
@@ -231,6 +236,22 @@ impl Ended {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
             .collect()
     }
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn await_condition(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+/// Whether some process has `mark` in its command line. Those that come and go while we look are left out.
+pub(crate) fn is_running(mark: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark))
+    })
 }
 
 /// The folder with the plugins for Go, built once as the image's are.

@@ -5,7 +5,6 @@ use crate::compile::{Input, compile};
 use crate::repo_path::RepoPath;
 use crate::select::{Patterns, select};
 use crate::source::SourceFiles;
-use std::sync::Arc;
 
 const PET: &str = "syntax = \"proto3\"; package zoo.type.v1; import \"food.proto\"; message Pet { zoo.food.v1.Food likes = 1; }
 service Keeper { rpc Feed(Pet) returns (stream Pet); }";
@@ -21,7 +20,7 @@ fn request(parameter: &str) -> Vec<u8> {
     let roots = vec![RepoPath::default()];
     let selection = select(&sources, &Patterns::parse(&[], &[]).unwrap(), &roots).unwrap();
     let compiled = compile(&Input {
-        sources: Arc::new(sources),
+        sources,
         roots,
         selection,
     })
