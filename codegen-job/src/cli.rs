@@ -106,7 +106,7 @@ pub(crate) struct CommonArguments {
 
 #[derive(Args, Clone)]
 pub(crate) struct PluginArguments {
-    /// Where executables protoc-gen-<plugin> are, before PATH is searched.
+    /// Where executables called `protoc-gen-` and a plugin are, before PATH is searched.
     #[arg(
         long,
         value_name = "FOLDER",

@@ -7,7 +7,7 @@ use crate::process::{output, run};
 use anyhow::{Context, Result};
 use heddle_e2e_cluster::images::{self, Archive, Base, ImageSpec};
 use heddle_e2e_cluster::{Cluster, Progress};
-use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -118,7 +118,7 @@ impl Kubectl {
     /// Applies manifests.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
         let mut file = tempfile::NamedTempFile::new().context("failed to make a temporary file")?;
-        std::io::Write::write_all(&mut file, manifest.as_bytes())
+        file.write_all(manifest.as_bytes())
             .context("failed to write a temporary file")?;
         let path = file.path().display().to_string();
         self.output(&["apply", "--server-side", "--force-conflicts", "--filename", &path])
@@ -195,9 +195,9 @@ metadata:
         "codegen": { "image": { "registry": registry().unwrap_or_default(), "tag": TAG } },
         "podAnnotations": { "heddle.dev/images": digests.join(" ") },
     });
-    let file = root.join(".heddle/values.json");
-    fs::create_dir_all(root.join(".heddle")).context("failed to create .heddle")?;
-    fs::write(&file, values.to_string()).with_context(|| format!("failed to write {}", file.display()))?;
+    let mut file = tempfile::NamedTempFile::new().context("failed to make a temporary file")?;
+    file.write_all(values.to_string().as_bytes())
+        .context("failed to write a temporary file")?;
     let mut helm = Command::new(cluster.helm());
     helm.env("KUBECONFIG", cluster.kubeconfig())
         .args([
@@ -211,7 +211,7 @@ metadata:
             "3m",
             "--values",
         ])
-        .arg(&file)
+        .arg(file.path())
         .arg(root.join("charts/heddle"))
         .stdout(std::process::Stdio::null());
     run(&mut helm).context("failed to install the chart\n  see: kubectl -n heddle-system describe pods")?;

@@ -68,6 +68,8 @@ impl<'a> Node<'a> {
             );
         }
         layout.check_length()?;
+        // Seconds, and what can fail early should: the tools after it take minutes.
+        debian::ensure_node(progress)?;
         let tools = Tools::ensure(progress, &Tool::ALL)?;
         let node = Self {
             layout,
