@@ -157,7 +157,6 @@ impl<'a> Node<'a> {
 
     fn make(&self) -> Result<()> {
         teardown::node(self.layout, self.progress)?;
-        debian::ensure_node(self.progress)?;
         let images = system_images(self.progress, &self.tools)?;
         let started = Instant::now();
         let step = self.progress.step("Starting the control plane");
