@@ -115,7 +115,10 @@ impl Failure {
                 "put the executable protoc-gen-<name> into the plugin folder or on PATH; `heddle-codegen plugins` lists \
                  what is found"
             }
-            Reason::PluginFailed => "options of plugins go into spec.generate[].options, one entry each",
+            Reason::PluginFailed => {
+                "options of plugins go into spec.generate[].options; what a plugin has to read outside the system's \
+                 directories is named by --plugin-reads"
+            }
             Reason::AuthenticationFailed
             | Reason::SecretInvalid
             | Reason::HostKeyNotTrusted

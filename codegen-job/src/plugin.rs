@@ -9,6 +9,7 @@ mod registry;
 mod request;
 mod response;
 mod rust_modules;
+mod rust_references;
 mod version;
 
 use crate::compile::Compiled;

@@ -3,9 +3,10 @@
 
 use super::request::RawRequest;
 use super::rust_modules::{self, IncludeFile};
+use super::rust_references;
 use prost::Message;
-use prost_types::compiler::CodeGeneratorResponse;
 use prost_types::compiler::code_generator_response::Feature;
+use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
 use protoc_gen_prost::GeneratorResultExt;
 use std::io::{self, Read, Write};
 
@@ -58,6 +59,14 @@ impl Builtin {
         response
     }
 
+    /// What will surprise the user of the code.
+    fn warnings(self, request: &[u8]) -> Vec<String> {
+        match (self, CodeGeneratorRequest::decode(request)) {
+            (Self::Prost, Ok(request)) => rust_references::warnings(&request),
+            _ => Vec::new(),
+        }
+    }
+
     /// Answers the request on standard input on standard output.
     ///
     /// # Errors
@@ -67,7 +76,10 @@ impl Builtin {
         io::stdin().lock().read_to_end(&mut request)?;
         let mut stdout = io::stdout().lock();
         stdout.write_all(&self.answer(&request).encode_to_vec())?;
-        stdout.flush()
+        stdout.flush()?;
+        self.warnings(&request)
+            .iter()
+            .try_for_each(|warning| writeln!(io::stderr(), "{warning}"))
     }
 }
 

@@ -12,13 +12,18 @@ const FOOD: &str = "syntax = \"proto3\"; package zoo.food.v1; message Food { opt
 const PLAIN: &str = "syntax = \"proto3\"; message Plain {}";
 
 fn request(parameter: &str) -> Vec<u8> {
+    request_without(parameter, &[])
+}
+
+/// `excluded` files can be imported, and no code is generated for them.
+fn request_without(parameter: &str, excluded: &[String]) -> Vec<u8> {
     let files = [("pet.proto", PET), ("food.proto", FOOD), ("plain.proto", PLAIN)];
     let sources: SourceFiles = files
         .into_iter()
         .map(|(path, text)| (path.to_owned(), text.into()))
         .collect();
     let roots = vec![RepoPath::default()];
-    let selection = select(&sources, &Patterns::parse(&[], &[]).unwrap(), &roots).unwrap();
+    let selection = select(&sources, &Patterns::parse(&[], excluded).unwrap(), &roots).unwrap();
     let compiled = compile(&Input {
         sources,
         roots,
@@ -117,5 +122,28 @@ fn versions_are_those_of_the_crates_that_are_built_in() {
             builtin.version()
         );
         assert!(lock.contains(&entry), "{entry}");
+    }
+}
+
+#[test]
+fn types_that_nobody_generates_are_warned_of() {
+    let food = ["food.proto".to_owned()];
+    let warnings = Builtin::Prost.warnings(&request_without("", &food));
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("package zoo.food.v1 are used")
+            && warnings[0].contains("extern_path=.zoo.food.v1=")
+    );
+    assert!(Builtin::Prost.warnings(&request("")).is_empty());
+    for elsewhere in [
+        "extern_path=.zoo.food=::food",
+        "extern_path=.zoo.food.v1.Food=::food::Food",
+    ] {
+        assert!(
+            Builtin::Prost
+                .warnings(&request_without(elsewhere, &food))
+                .is_empty(),
+            "{elsewhere}"
+        );
     }
 }
