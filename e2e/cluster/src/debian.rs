@@ -109,6 +109,13 @@ const GIT: [Package; 3] = [
     },
 ];
 
+/// What Python packages are downloaded with.
+const PYTHON: [Package; 1] = [Package {
+    name: "python3-pip",
+    program: "pip3",
+    purpose: "downloads IDL that is published as a Python package",
+}];
+
 impl Package {
     fn is_missing(&self) -> bool {
         if self.program.starts_with('/') {
@@ -133,6 +140,14 @@ pub fn ensure_build_packages(progress: &Progress) -> Result<()> {
 /// As [`ensure_build_packages`].
 pub fn ensure_git_packages(progress: &Progress) -> Result<()> {
     ensure(progress, "Serving Git repositories", GIT.iter())
+}
+
+/// Installs what tests download IDL with that is published as a Python package, as far as it is missing.
+///
+/// # Errors
+/// As [`ensure_build_packages`].
+pub fn ensure_python_packages(progress: &Progress) -> Result<()> {
+    ensure(progress, "Downloading a Python package", PYTHON.iter())
 }
 
 /// Installs what a node and its images need, as far as it is missing; needs root only when something is.
