@@ -55,7 +55,7 @@ impl ReconcileError {
             Self::Observe(_) => "observe",
             Self::Apply(_) => "apply",
             Self::WriteStatus(status::WriteStatusError::Outdated) => "outdated",
-            Self::WriteStatus(status::WriteStatusError::Patch(_)) => "status",
+            Self::WriteStatus(_) => "status",
             Self::Deadline(_) => "deadline",
         }
     }

@@ -59,6 +59,7 @@ cd / && rm -rf "$1"
 #[derive(Debug)]
 pub struct ApiServer {
     folder: PathBuf,
+    port: u16,
     etcd_port: u16,
     keeper: Mutex<Keeper>,
 }
@@ -136,9 +137,16 @@ impl ApiServer {
         });
         Ok(Self {
             folder,
+            port: api_port,
             etcd_port,
             keeper,
         })
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The kubeconfig of one who may do everything.

@@ -2,6 +2,7 @@
 //! operator as a process, and something that does for pods what a kubelet does.
 
 pub mod api_server;
+pub mod cable;
 pub mod eventually;
 pub mod http;
 pub mod kubelet;

@@ -9,7 +9,9 @@ use heddle_crds::idl_repo::{IdlRepoStatus, LastRun};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
+};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -60,6 +62,16 @@ impl TestNamespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
+    /// IdlRepos in it, whatever they look like.
+    #[must_use]
+    pub fn untyped(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.name,
+            &ApiResource::erase::<IdlRepo>(&()),
+        )
+    }
+
     /// Creates or changes an IdlRepo as `kubectl apply` does.
     ///
     /// # Errors
@@ -75,6 +87,19 @@ impl TestNamespace {
         self.idl_repos()
             .patch(name, &parameters, &Patch::Apply(&object))
             .await
+    }
+
+    /// Creates an IdlRepo, whatever its specification looks like.
+    ///
+    /// # Errors
+    /// The API refuses it.
+    pub async fn create_idl_repo(&self, name: &str, spec: &Value) -> Result<(), kube::Error> {
+        let kind = ApiResource::erase::<IdlRepo>(&());
+        let object = DynamicObject::new(name, &kind).data(json!({ "spec": spec }));
+        self.untyped()
+            .create(&PostParams::default(), &object)
+            .await
+            .map(drop)
     }
 
     /// Changes part of an IdlRepo.
@@ -187,7 +212,12 @@ impl TestNamespace {
     /// # Errors
     /// Those of the API.
     pub async fn status(&self, name: &str) -> Result<IdlRepoStatus> {
-        Ok(self.idl_repos().get_status(name).await?.status.unwrap_or_default())
+        Ok(self
+            .idl_repos()
+            .get_status(name)
+            .await?
+            .status
+            .unwrap_or_default())
     }
 
     /// Waits until a request to look ([`Self::request`]) has been answered.

@@ -15,6 +15,9 @@ use tokio::process::{Child, Command};
 /// How long the operator may take to be ready, or to stop.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// How long the Lease of an operator is.
+pub const LEASE_SECONDS: u32 = 3;
+
 /// How an operator is started.
 #[derive(Clone, Debug)]
 pub struct OperatorOptions {
@@ -57,7 +60,7 @@ impl Operator {
             .arg("--codegen-image=heddle-codegen")
             .arg(format!("--watch-namespaces={}", options.namespace))
             .arg(format!("--lease-namespace={}", options.namespace))
-            .arg("--lease-duration=3")
+            .arg(format!("--lease-duration={LEASE_SECONDS}"))
             .arg(format!("--pod-name={}", options.replica))
             .arg(format!("--listen=127.0.0.1:{port}"))
             .arg("--log-format=json")

@@ -2,6 +2,7 @@
 //! repository, a kubelet, and an operator.
 
 use crate::api_server::{ApiServer, free_port};
+use crate::cable::Cable;
 use crate::kubelet::{Kubelet, Stage};
 use crate::namespace::TestNamespace;
 use crate::operator::{Operator, OperatorOptions};
@@ -125,12 +126,39 @@ impl World {
     /// # Errors
     /// The program is missing.
     pub fn operator_without_api(&self) -> Result<Operator> {
+        let kubeconfig = self.kubeconfig_for("lonely", free_port()?)?;
+        Operator::start(
+            self.folder.path(),
+            &OperatorOptions {
+                kubeconfig,
+                ..self.options("lonely", &[])
+            },
+        )
+    }
+
+    /// An operator whose connection to the API server can be cut, ready.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub async fn operator_on_a_cable(&self, replica: &str) -> Result<(Cable, Operator)> {
+        let cable = Cable::lay(self.server.port()).await?;
+        let kubeconfig = self.kubeconfig_for(replica, cable.port())?;
+        let options = OperatorOptions {
+            kubeconfig,
+            ..self.options(replica, &[])
+        };
+        let mut operator = Operator::start(self.folder.path(), &options)?;
+        operator.wait_until_ready().await?;
+        Ok((cable, operator))
+    }
+
+    fn kubeconfig_for(&self, replica: &str, port: u16) -> Result<PathBuf> {
         let text = std::fs::read_to_string(self.server.kubeconfig())?;
         let mut kubeconfig: Value = serde_json::from_str(&text)?;
-        kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{}", free_port()?));
-        let path = self.folder.path().join("kubeconfig-without-api");
+        kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{port}"));
+        let path = self.folder.path().join(format!("kubeconfig-{replica}"));
         std::fs::write(&path, kubeconfig.to_string())?;
-        Operator::start(self.folder.path(), &OperatorOptions { kubeconfig: path, ..self.options("lonely", &[]) })
+        Ok(path)
     }
 
     fn options(&self, replica: &str, arguments: &[&str]) -> OperatorOptions {

@@ -2,6 +2,7 @@
 
 mod watches;
 
+use super::status::WriteStatusError;
 use super::{ReconcileError, key, reconcile};
 use crate::context::Context;
 use crate::health::Heartbeat;
@@ -124,8 +125,11 @@ fn report(context: &Context, result: Reconciled) {
             }
         }
         // Someone was faster; the next try reads the object anew.
-        Err(controller::Error::ReconcilerFailed(ReconcileError::WriteStatus(error), object)) => {
-            tracing::debug!(object = %object, error = %ErrorChain(&error), "status not written");
+        Err(controller::Error::ReconcilerFailed(
+            ReconcileError::WriteStatus(WriteStatusError::Outdated),
+            object,
+        )) => {
+            tracing::debug!(%object, "status not written: the object has changed since it was read");
         }
         Err(controller::Error::ReconcilerFailed(error, object)) => {
             let (name, namespace) = (object.name, object.namespace.unwrap_or_default());

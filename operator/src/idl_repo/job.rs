@@ -69,7 +69,8 @@ pub(crate) fn name(idl_repo: &IdlRepo, request: &RunRequest) -> String {
     let prefix = name
         .get(..NAME_PREFIX_LIMIT)
         .unwrap_or(&name)
-        .trim_end_matches(['-', '.']);
+        .trim_end_matches(['-', '.'])
+        .replace('.', "-");
     format!("{prefix}-{}", &hash[..NAME_HASH_DIGITS])
 }
 

@@ -358,3 +358,15 @@ fn reason(kind: GitErrorKind) -> Reason {
         _ => Reason::InternalError,
     }
 }
+
+#[cfg(test)]
+impl ObservedSecrets {
+    /// Secrets of this version without problems.
+    pub(crate) fn for_tests(version: &str) -> Self {
+        Self {
+            version: version.into(),
+            output_problem: None,
+            source: Ok(Credentials::default()),
+        }
+    }
+}

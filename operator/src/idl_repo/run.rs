@@ -135,32 +135,62 @@ fn finish(job: &Job) -> Option<&JobCondition> {
 }
 
 fn state(job: &Job, details: &RunDetails) -> RunState {
-    let newest_pod = details.pods.iter().max_by_key(|pod| pod.creation_timestamp());
     let Some(end) = finish(job) else {
-        let waiting = newest_pod
-            .map_or_else(|| details.pod_refusals.last().cloned(), what_a_pod_waits_for)
-            .or_else(|| newest_pod.and_then(what_ended_a_pod).map(|ending| ending.text));
-        return RunState::Active { waiting };
+        return RunState::Active {
+            waiting: what_keeps_a_run(details),
+        };
     };
-    let at = end.last_transition_time.as_ref().map_or_else(
-        || {
-            job.creation_timestamp()
-                .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
-        },
-        |time| time.0,
-    );
-    let report = newest_pod.and_then(report);
-    let outcome = match (end.type_.as_str(), report) {
-        ("Complete", report) => delivered(report),
-        (
-            _,
-            Some(Report {
-                error: Some(error), ..
-            }),
-        ) => Outcome::Failed(error),
-        (_, _) => Outcome::Failed(failure_without_report(job, end, newest_pod, details)),
+    let at = end
+        .last_transition_time
+        .clone()
+        .or_else(|| job.creation_timestamp());
+    let outcome = match end.type_.as_str() {
+        "Complete" => delivered(
+            details
+                .pods
+                .iter()
+                .filter(|pod| has_succeeded(pod))
+                .find_map(report),
+        ),
+        _ => Outcome::Failed(
+            newest(&details.pods)
+                .and_then(reported_error)
+                .unwrap_or_else(|| failure_without_report(job, end, details)),
+        ),
     };
-    RunState::Finished { at, outcome }
+    RunState::Finished {
+        at: at.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        outcome,
+    }
+}
+
+fn newest(pods: &[Pod]) -> Option<&Pod> {
+    pods.iter().max_by_key(|pod| pod.creation_timestamp())
+}
+
+fn has_succeeded(pod: &Pod) -> bool {
+    pod.status
+        .as_ref()
+        .is_some_and(|status| status.phase.as_deref() == Some("Succeeded"))
+}
+
+/// What people should know of a run that goes on: why its pod does not work, or why its last try failed.
+fn what_keeps_a_run(details: &RunDetails) -> Option<String> {
+    let Some(pod) = newest(&details.pods) else {
+        return details
+            .pod_refusals
+            .last()
+            .map(|refusal| format!("The Job cannot make its pod: {refusal}"));
+    };
+    if has_succeeded(pod) {
+        return None;
+    }
+    if let Some(waiting) = what_a_pod_waits_for(pod) {
+        return Some(format!("Its pod waits: {waiting}"));
+    }
+    let error = reported_error(pod).map(|error| format!("{}: {}", error.reason.as_str(), error.message));
+    let failure = error.or_else(|| what_ended_a_pod(pod).map(|ending| ending.text))?;
+    Some(format!("Its last try failed, and it will try again: {failure}"))
 }
 
 fn delivered(report: Option<Report>) -> Outcome {
@@ -175,6 +205,10 @@ fn codegen_state(pod: &Pod) -> Option<&ContainerState> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let status = statuses.iter().find(|status| status.name == codegen::CONTAINER)?;
     status.state.as_ref()
+}
+
+fn reported_error(pod: &Pod) -> Option<RunError> {
+    report(pod)?.error
 }
 
 fn report(pod: &Pod) -> Option<Report> {
@@ -237,12 +271,8 @@ fn what_ended_a_pod(pod: &Pod) -> Option<PodEnding> {
     })
 }
 
-fn failure_without_report(
-    job: &Job,
-    end: &JobCondition,
-    newest_pod: Option<&Pod>,
-    details: &RunDetails,
-) -> RunError {
+fn failure_without_report(job: &Job, end: &JobCondition, details: &RunDetails) -> RunError {
+    let newest_pod = newest(&details.pods);
     let deadline_passed = end.reason.as_deref() == Some("DeadlineExceeded");
     let ending = newest_pod.and_then(what_ended_a_pod);
     let waiting = newest_pod

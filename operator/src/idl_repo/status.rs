@@ -33,7 +33,7 @@ pub(crate) fn status(
         now,
     };
     let source = source_ready(spec, observed, conditions.find(ConditionType::SourceReady));
-    let generated = generated(plan, &status, conditions.find(ConditionType::Generated));
+    let generated = generated(spec, plan, &status, conditions.find(ConditionType::Generated));
     let summary = summary(spec, plan, &status, &source);
     conditions.set(ConditionType::SourceReady, source);
     conditions.set(ConditionType::Generated, generated);
@@ -185,7 +185,7 @@ fn source_ready(spec: &ValidatedSpec, observed: &Observed, before: Option<State>
     }
 }
 
-fn generated(plan: &Plan, status: &IdlRepoStatus, before: Option<State>) -> State {
+fn generated(spec: &ValidatedSpec, plan: &Plan, status: &IdlRepoStatus, before: Option<State>) -> State {
     match &plan.step {
         Step::Start(_) | Step::Follow { .. } => match &status.last_run {
             Some(run) => State::unknown(Reason::Running, running(run, &plan.step)),
@@ -199,7 +199,7 @@ fn generated(plan: &Plan, status: &IdlRepoStatus, before: Option<State>) -> Stat
         Step::RetryAt(_) | Step::Stalled | Step::Rest | Step::Suspended | Step::AwaitSource => {
             let ended = status.last_run.as_ref().filter(|run| run.finished_at.is_some());
             ended
-                .map(|run| ending(run, status, before))
+                .map(|run| ending(spec, run, status, before))
                 .unwrap_or_else(|| State::unknown(Reason::Pending, "No run has started yet."))
         }
     }
@@ -220,16 +220,16 @@ fn running(run: &LastRun, step: &Step) -> String {
         Step::Follow {
             waiting: Some(waiting),
             ..
-        } => format!("{text} It waits: {waiting}"),
+        } => format!("{text} {waiting}"),
         _ => text,
     }
 }
 
-fn ending(run: &LastRun, status: &IdlRepoStatus, before: Option<State>) -> State {
+fn ending(spec: &ValidatedSpec, run: &LastRun, status: &IdlRepoStatus, before: Option<State>) -> State {
     if let Some(error) = &run.error {
         return State::is_false(error.reason, &*error.message);
     }
-    let delivered = delivered(status);
+    let delivered = delivered(spec, status);
     match run.files {
         Some(files) if files.written == 0 && files.pruned == 0 => State::is_true(
             Reason::Unchanged,
@@ -283,10 +283,7 @@ fn ready(
         return problem.into();
     }
     match &plan.step {
-        Step::Rest => State::is_true(
-            Reason::Succeeded,
-            format!("{} Branch {}.", delivered(status), spec.output.branch),
-        ),
+        Step::Rest => State::is_true(Reason::Succeeded, delivered(spec, status)),
         Step::Suspended => State::is_false(
             Reason::Suspended,
             "spec.suspend is true, and the code for the newest source commit seen is not delivered.",
@@ -324,6 +321,10 @@ fn reconciling(plan: &Plan, status: &IdlRepoStatus, ready: &State) -> Option<Sta
             );
             Some(State::is_true(ready.reason, message))
         }
+        Step::Blocked(problem) if problem.reason.retry() == Retry::Backoff => Some(State::is_true(
+            problem.reason,
+            "The run could not start. That is tried again soon.",
+        )),
         _ if ready.status == ConditionStatus::False && ready.reason.retry() == Retry::Backoff => {
             let again = status
                 .next_check_at
@@ -345,11 +346,15 @@ fn reconciling(plan: &Plan, status: &IdlRepoStatus, ready: &State) -> Option<Sta
     }
 }
 
-fn delivered(status: &IdlRepoStatus) -> String {
+fn delivered(spec: &ValidatedSpec, status: &IdlRepoStatus) -> String {
     let commit = status.generated_revision.as_deref().map_or("the source", short);
+    let branch = &spec.output.branch;
     match &status.output_revision {
-        Some(output) => format!("Code for {commit} is delivered as {}.", short(output)),
-        None => format!("Code for {commit} is delivered."),
+        Some(output) => format!(
+            "Code for {commit} is delivered as {} to branch {branch}.",
+            short(output)
+        ),
+        None => format!("Code for {commit} is delivered to branch {branch}."),
     }
 }
 

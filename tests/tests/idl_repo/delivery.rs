@@ -19,21 +19,39 @@ async fn a_commit_of_idl_becomes_a_commit_of_code_under_one_trace() -> Result<()
     let ready = find(&status.conditions, "Ready").context("Ready")?;
     let output = status.output_revision.context("an output revision")?;
     assert_eq!(Some(&output), world.output.branch("main")?.as_ref());
-    assert!(ready.message.contains(&commit[..7]) && ready.message.contains(&output[..7]), "{ready:?}");
-    assert!(find(&status.conditions, "Reconciling").is_none() && find(&status.conditions, "Stalled").is_none());
+    assert!(
+        ready.message.contains(&commit[..7]) && ready.message.contains(&output[..7]),
+        "{ready:?}"
+    );
+    assert!(
+        find(&status.conditions, "Reconciling").is_none() && find(&status.conditions, "Stalled").is_none()
+    );
     let files = world.output.files("main")?;
-    let code = files.iter().find(|(path, _)| path.starts_with("rust/") && path.ends_with(".rs"));
+    let code = files
+        .iter()
+        .find(|(path, _)| path.starts_with("rust/") && path.ends_with(".rs"));
     assert!(String::from_utf8_lossy(code.context("code")?.1).contains("struct Greeting"));
 
     let trace_id = run.trace_id.context("a trace")?;
     let jobs = world.namespace.jobs().await?;
-    let [job] = jobs.as_slice() else { panic!("{} Jobs", jobs.len()) };
+    let [job] = jobs.as_slice() else {
+        panic!("{} Jobs", jobs.len())
+    };
     assert!(job.annotations()["heddle.dev/traceparent"].contains(&trace_id));
     let [message] = world.delivered()?.try_into().expect("one commit");
-    assert!(message.contains(&trace_id) && message.contains(&commit), "{message}");
+    assert!(
+        message.contains(&trace_id) && message.contains(&commit),
+        "{message}"
+    );
     let lines = operator.log_lines()?;
-    let of_run: Vec<&Value> = lines.iter().filter(|line| line["trace_id"] == *trace_id).collect();
-    let messages: Vec<_> = of_run.iter().filter_map(|line| line["message"].as_str()).collect();
+    let of_run: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["trace_id"] == *trace_id)
+        .collect();
+    let messages: Vec<_> = of_run
+        .iter()
+        .filter_map(|line| line["message"].as_str())
+        .collect();
     assert_eq!(messages, ["run started", "run delivered"]);
     assert!(world.kubelet.log_text()?.contains(&trace_id));
     Ok(())
@@ -46,7 +64,11 @@ async fn the_next_commit_is_found_by_asking_and_makes_the_next_run() -> Result<(
     world.namespace.apply("shop", &world.spec()).await?;
     let first = world.namespace.wait_for_delivery("shop", &world.head()?).await?;
 
-    let commit = world.push("Say goodbye", "greeter/v1/greeter.proto", &GREETER.replace("Greeting", "Farewell"))?;
+    let commit = world.push(
+        "Say goodbye",
+        "greeter/v1/greeter.proto",
+        &GREETER.replace("Greeting", "Farewell"),
+    )?;
     let second = world.namespace.wait_for_delivery("shop", &commit).await?;
 
     assert_ne!((first.job, first.trace_id), (second.job, second.trace_id));
@@ -65,7 +87,10 @@ async fn a_commit_that_changes_no_code_makes_no_commit() -> Result<()> {
     let run = world.namespace.wait_for_delivery("shop", &commit).await?;
 
     assert_eq!(run.files.context("counts")?.written, 0);
-    world.namespace.wait_for_reason("shop", "Generated", "Unchanged").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Generated", "Unchanged")
+        .await?;
     assert_eq!(world.delivered()?.len(), 1);
     Ok(())
 }
@@ -134,6 +159,9 @@ async fn of_finished_jobs_only_the_last_few_are_kept() -> Result<()> {
     }
     world.namespace.request("shop", "prune").await?;
     world.namespace.wait_for_handled("shop", "prune").await?;
-    world.namespace.wait_for_jobs("of six Jobs three are kept", |jobs| jobs.len() == 3).await?;
+    world
+        .namespace
+        .wait_for_jobs("of six Jobs three are kept", |jobs| jobs.len() == 3)
+        .await?;
     Ok(())
 }

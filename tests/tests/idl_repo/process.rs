@@ -7,8 +7,10 @@ use heddle_tests::api_server::ApiServer;
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::kubelet::Stage;
 use heddle_tests::namespace::SOON;
+use heddle_tests::operator::LEASE_SECONDS;
 use heddle_tests::world::{GREETER, PASSWORD, USERNAME};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::time::Duration;
@@ -41,7 +43,10 @@ async fn killed_at_any_moment_it_delivers_every_commit_exactly_once() -> Result<
 
     let delivered = world.delivered()?;
     for commit in &commits {
-        let count = delivered.iter().filter(|message| message.contains(commit.as_str())).count();
+        let count = delivered
+            .iter()
+            .filter(|message| message.contains(commit.as_str()))
+            .count();
         assert_eq!(count, 1, "commits of code for {commit}: {delivered:#?}");
     }
     assert_eq!(delivered.len(), commits.len());
@@ -56,14 +61,21 @@ async fn killed_in_mid_run_it_waits_for_the_run_and_goes_on_with_its_trace() -> 
     world.kubelet.set_stage(Stage::Hang);
     let operator = world.operator().await?;
     world.namespace.apply("shop", &world.spec()).await?;
-    world.namespace.wait_for_reason("shop", "Reconciling", "Running").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Reconciling", "Running")
+        .await?;
     operator.kill().await?;
     world.kubelet.set_stage(Stage::Run);
     // The Job ends while nobody looks.
     world
         .namespace
         .wait_for_jobs("the Job ends", |jobs| {
-            jobs.iter().all(|job| job.status.as_ref().is_some_and(|status| status.completion_time.is_some()))
+            jobs.iter().all(|job| {
+                job.status
+                    .as_ref()
+                    .is_some_and(|status| status.completion_time.is_some())
+            })
         })
         .await?;
 
@@ -71,7 +83,10 @@ async fn killed_in_mid_run_it_waits_for_the_run_and_goes_on_with_its_trace() -> 
     let run = world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     assert_eq!(world.kubelet.pods().len(), 1);
     let lines = operator.log_lines()?;
-    let delivered = lines.iter().find(|line| line["message"] == "run delivered").context("a line")?;
+    let delivered = lines
+        .iter()
+        .find(|line| line["message"] == "run delivered")
+        .context("a line")?;
     assert_eq!(delivered["trace_id"].as_str(), run.trace_id.as_deref());
     Ok(())
 }
@@ -80,17 +95,33 @@ async fn killed_in_mid_run_it_waits_for_the_run_and_goes_on_with_its_trace() -> 
 async fn a_restart_does_not_ask_sources_before_their_time() -> Result<()> {
     let world = world().await?;
     let operator = world.operator().await?;
-    world.namespace.apply("shop", &world.spec_with(&[("/interval", json!("1h"))])).await?;
+    world
+        .namespace
+        .apply("shop", &world.spec_with(&[("/interval", json!("1h"))]))
+        .await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
-    let reads = || world.git.requests().iter().filter(|line| line.target.contains("idl.git")).count();
+    let reads = || {
+        world
+            .git
+            .requests()
+            .iter()
+            .filter(|line| line.target.contains("idl.git"))
+            .count()
+    };
     let before = reads();
 
     operator.kill().await?;
     let operator = world.operator().await?;
     eventually("the object was looked at", SOON, || async {
         let text = operator.get("/metrics").await?.body;
-        let is_done = text.lines().any(|line| line.starts_with("heddle_reconcile_seconds_count{outcome=\"done\"} "));
-        Ok(if is_done { Probe::Seen(()) } else { Probe::NotYet(text) })
+        let is_done = text
+            .lines()
+            .any(|line| line.starts_with("heddle_reconcile_seconds_count{outcome=\"done\"} "));
+        Ok(if is_done {
+            Probe::Seen(())
+        } else {
+            Probe::NotYet(text)
+        })
     })
     .await?;
     assert_eq!(reads(), before);
@@ -104,11 +135,17 @@ async fn told_to_stop_it_gives_the_lease_back_and_says_that_it_is_not_ready() ->
     let leases = Api::<Lease>::namespaced(world.namespace.client.clone(), &world.namespace.name);
     let holder = async || -> Result<Option<String>> {
         let lease = leases.get_opt("heddle-operator").await?;
-        Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity))
+        Ok(lease
+            .and_then(|lease| lease.spec)
+            .and_then(|spec| spec.holder_identity))
     };
     eventually("the operator leads", SOON, || async {
         let leader = operator.metric("heddle_leader").await?;
-        Ok(if leader == 1.0 { Probe::Seen(()) } else { Probe::NotYet(leader.to_string()) })
+        Ok(if leader == 1.0 {
+            Probe::Seen(())
+        } else {
+            Probe::NotYet(leader.to_string())
+        })
     })
     .await?;
     assert_eq!(holder().await?.as_deref(), Some("operator-0"));
@@ -129,7 +166,13 @@ async fn of_two_operators_one_works_and_the_other_takes_over() -> Result<()> {
     world.namespace.apply("shop", &world.spec()).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     let second = world.operator_with("operator-b", &[]).await?;
-    assert_eq!((first.metric("heddle_leader").await?, second.metric("heddle_leader").await?), (1.0, 0.0));
+    assert_eq!(
+        (
+            first.metric("heddle_leader").await?,
+            second.metric("heddle_leader").await?
+        ),
+        (1.0, 0.0)
+    );
 
     first.kill().await?;
     let commit = world.push("Next", "next.proto", "syntax = \"proto3\"; message Next {}")?;
@@ -146,15 +189,29 @@ async fn an_operator_that_loses_the_lease_ends_at_once() -> Result<()> {
     let leases = Api::<Lease>::namespaced(world.namespace.client.clone(), &world.namespace.name);
     eventually("the operator leads", SOON, || async {
         let leader = operator.metric("heddle_leader").await?;
-        Ok(if leader == 1.0 { Probe::Seen(()) } else { Probe::NotYet(leader.to_string()) })
+        Ok(if leader == 1.0 {
+            Probe::Seen(())
+        } else {
+            Probe::NotYet(leader.to_string())
+        })
     })
     .await?;
     let stolen = json!({ "spec": { "holderIdentity": "thief", "leaseDurationSeconds": 3600 } });
-    leases.patch("heddle-operator", &Default::default(), &kube::api::Patch::Merge(&stolen)).await?;
+    leases
+        .patch(
+            "heddle-operator",
+            &Default::default(),
+            &kube::api::Patch::Merge(&stolen),
+        )
+        .await?;
 
     let status = operator.wait().await?;
     assert_eq!(status.code(), Some(1));
-    assert!(operator.log_text()?.contains("thief holds it now"), "{}", operator.log_text()?);
+    assert!(
+        operator.log_text()?.contains("thief holds it now"),
+        "{}",
+        operator.log_text()?
+    );
     Ok(())
 }
 
@@ -162,13 +219,68 @@ async fn an_operator_that_loses_the_lease_ends_at_once() -> Result<()> {
 async fn a_stored_object_that_cannot_be_read_is_told_so_and_does_not_stop_the_others() -> Result<()> {
     let world = world().await?;
     let server = ApiServer::shared().await?;
-    world.namespace.apply("broken", &world.spec_with(&[("/suspend", json!(true))])).await?;
-    server
-        .edit_stored(&world.namespace.name, "broken", |object| object["spec"]["generate"] = json!("not a list"))
+    world
+        .namespace
+        .apply("broken", &world.spec_with(&[("/suspend", json!(true))]))
         .await?;
-    let _operator = world.operator().await?;
+    server
+        .edit_stored(&world.namespace.name, "broken", |object| {
+            object["spec"]["generate"] = json!("not a list")
+        })
+        .await?;
+    let operator = world.operator().await?;
     world.namespace.apply("shop", &world.spec()).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+
+    // Its status cannot be had as that of an IdlRepo.
+    let objects = world.namespace.untyped();
+    let told = eventually("the broken object is told so", SOON, || async {
+        let object = objects.get("broken").await?;
+        let conditions = object.data["status"]["conditions"].clone();
+        let ready = conditions
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "Ready");
+        Ok(match ready {
+            Some(ready) if ready["reason"] == "InvalidSpec" => Probe::Seen(ready["message"].to_string()),
+            _ => Probe::NotYet(object.data.to_string()),
+        })
+    })
+    .await
+    .with_context(|| operator.log_text().unwrap_or_default())?;
+    assert!(told.contains("cannot be read"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_that_is_cut_off_from_the_api_stops_before_another_may_start() -> Result<()> {
+    let world = world().await?;
+    let (cable, mut operator) = world.operator_on_a_cable("operator-a").await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+
+    cable.cut();
+    let status = operator.wait().await?;
+    assert_eq!(status.code(), Some(1));
+    let lease = Api::<Lease>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    let spec = lease.get("heddle-operator").await?.spec.context("a spec")?;
+    assert_eq!(spec.holder_identity.as_deref(), Some("operator-a"));
+    let renewed = spec.renew_time.context("a renewal")?.0;
+    let age = Timestamp::now().duration_since(renewed).as_secs_f64();
+    assert!(
+        age < f64::from(LEASE_SECONDS),
+        "it ended {age} s after its last renewal"
+    );
+    assert!(
+        operator.log_text()?.contains("could not be renewed"),
+        "{}",
+        operator.log_text()?
+    );
+
+    let _other = world.operator_with("operator-b", &[]).await?;
+    let commit = world.push("Next", "next.proto", "syntax = \"proto3\"; message Next {}")?;
+    world.namespace.wait_for_delivery("shop", &commit).await?;
     Ok(())
 }
 
@@ -182,10 +294,20 @@ async fn probes_and_metrics_tell_what_is_the_case() -> Result<()> {
     world.namespace.apply("shop", &world.spec()).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     world.push("Break", "greeter/v1/greeter.proto", "nonsense")?;
-    world.namespace.wait_for_reason("shop", "Stalled", "CompilationFailed").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Stalled", "CompilationFailed")
+        .await?;
 
     let answer = operator.get("/metrics").await?;
-    assert!(answer.head.to_lowercase().contains("application/openmetrics-text"), "{}", answer.head);
+    assert!(
+        answer
+            .head
+            .to_lowercase()
+            .contains("application/openmetrics-text"),
+        "{}",
+        answer.head
+    );
     for line in [
         "heddle_leader 1",
         "heddle_idl_repos 1",
@@ -198,7 +320,10 @@ async fn probes_and_metrics_tell_what_is_the_case() -> Result<()> {
     ] {
         assert!(answer.body.contains(line), "{line} in {}", answer.body);
     }
-    assert!(!answer.body.contains("shop"), "names of objects would make endless series");
+    assert!(
+        !answer.body.contains("shop"),
+        "names of objects would make endless series"
+    );
     Ok(())
 }
 
@@ -231,14 +356,40 @@ async fn no_secret_is_seen_anywhere() -> Result<()> {
     let operator = world.operator_with("operator-0", &["--log-level=debug"]).await?;
     world.namespace.apply("shop", &world.spec()).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
-    let wrong = [("username", USERNAME), ("password", WRONG), ("ca.crt", world.git.ca_pem())];
+    let wrong = [
+        ("username", USERNAME),
+        ("password", WRONG),
+        ("ca.crt", world.git.ca_pem()),
+    ];
     world.namespace.secret("wrong", &wrong).await?;
     let wrong = json!({ "name": "wrong" });
-    world.namespace.apply("source", &world.spec_with(&[("/source/secretRef", wrong.clone())])).await?;
-    world.namespace.wait_for_reason("source", "Ready", "AuthenticationFailed").await?;
-    world.namespace.apply("output", &world.spec_with(&[("/output/secretRef", wrong)])).await?;
-    world.push("Change", "greeter/v1/greeter.proto", &GREETER.replace("text", "words"))?;
-    world.namespace.wait_for_reason("output", "Generated", "AuthenticationFailed").await?;
+    world
+        .namespace
+        .apply(
+            "source",
+            &world.spec_with(&[("/source/secretRef", wrong.clone())]),
+        )
+        .await?;
+    world
+        .namespace
+        .wait_for_reason("source", "Ready", "AuthenticationFailed")
+        .await?;
+    world
+        .namespace
+        .apply("output", &world.spec_with(&[("/output/secretRef", wrong)]))
+        .await?;
+    world.push(
+        "Change",
+        "greeter/v1/greeter.proto",
+        &GREETER.replace("text", "words"),
+    )?;
+    world
+        .namespace
+        .wait_for("output", "the condition tells of the try that failed", |status| {
+            let generated = find(&status.conditions, "Generated");
+            generated.is_some_and(|condition| condition.message.contains("AuthenticationFailed"))
+        })
+        .await?;
 
     let objects = world.namespace.idl_repos().list(&Default::default()).await?.items;
     let seen = [
@@ -253,9 +404,21 @@ async fn no_secret_is_seen_anywhere() -> Result<()> {
     ];
     for (text, canary) in seen.iter().flat_map(|text| [(text, PASSWORD), (text, WRONG)]) {
         let place = text.find(canary);
-        assert_eq!(place, None, "{}", place.map_or("", |at| &text[at.saturating_sub(200)..at]));
+        assert_eq!(
+            place,
+            None,
+            "{}",
+            place.map_or("", |at| &text[at.saturating_sub(200)..at])
+        );
     }
-    assert!(objects.iter().all(|object| find(&object.status.clone().unwrap_or_default().conditions, "Ready").is_some()));
-    assert_eq!(objects.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["output", "shop", "source"]);
+    assert!(
+        objects
+            .iter()
+            .all(|object| find(&object.status.clone().unwrap_or_default().conditions, "Ready").is_some())
+    );
+    assert_eq!(
+        objects.iter().map(ResourceExt::name_any).collect::<Vec<_>>(),
+        ["output", "shop", "source"]
+    );
     Ok(())
 }

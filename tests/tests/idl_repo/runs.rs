@@ -13,7 +13,10 @@ use serde_json::json;
 
 /// The one Job that there is, once there is one.
 async fn only_job(world: &World) -> Result<Job> {
-    let jobs = world.namespace.wait_for_jobs("there is a Job", |jobs| jobs.len() == 1).await?;
+    let jobs = world
+        .namespace
+        .wait_for_jobs("there is a Job", |jobs| jobs.len() == 1)
+        .await?;
     jobs.into_iter().next().context("a Job")
 }
 
@@ -21,22 +24,51 @@ async fn only_job(world: &World) -> Result<Job> {
 async fn idl_that_does_not_compile_is_shown_with_its_place_and_not_tried_again() -> Result<()> {
     let world = world().await?;
     let _operator = world.operator().await?;
-    world.push("Break", "greeter/v1/greeter.proto", "syntax = \"proto3\";\nmessage Greeting {\n  strin text 1;\n}\n")?;
+    world.push(
+        "Break",
+        "greeter/v1/greeter.proto",
+        "syntax = \"proto3\";\nmessage Greeting {\n  strin text 1;\n}\n",
+    )?;
     world.namespace.apply("shop", &world.spec()).await?;
 
-    let stalled = world.namespace.wait_for_reason("shop", "Stalled", "CompilationFailed").await?;
-    assert!(stalled.message.contains("greeter/v1/greeter.proto:3:"), "{}", stalled.message);
-    world.namespace.wait_for_reason("shop", "Generated", "CompilationFailed").await?;
-    world.namespace.wait_for_reason("shop", "Ready", "CompilationFailed").await?;
+    let stalled = world
+        .namespace
+        .wait_for_reason("shop", "Stalled", "CompilationFailed")
+        .await?;
+    assert!(
+        stalled.message.contains("greeter/v1/greeter.proto:3:"),
+        "{}",
+        stalled.message
+    );
+    world
+        .namespace
+        .wait_for_reason("shop", "Generated", "CompilationFailed")
+        .await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Ready", "CompilationFailed")
+        .await?;
     assert_eq!(world.kubelet.pods().len(), 1, "the Job tried once");
-    assert_eq!(world.namespace.event_reasons("shop").await?, ["Running", "CompilationFailed"]);
+    assert_eq!(
+        world.namespace.event_reasons("shop").await?,
+        ["Running", "CompilationFailed"]
+    );
 
     world.namespace.request("shop", "again").await?;
     let what = "a request starts another attempt";
-    let jobs = world.namespace.wait_for_jobs(what, |jobs| jobs.len() == 2).await?;
-    let attempts: Vec<_> = jobs.iter().map(|job| job.annotations()["heddle.dev/attempt"].clone()).collect();
+    let jobs = world
+        .namespace
+        .wait_for_jobs(what, |jobs| jobs.len() == 2)
+        .await?;
+    let attempts: Vec<_> = jobs
+        .iter()
+        .map(|job| job.annotations()["heddle.dev/attempt"].clone())
+        .collect();
     assert!(attempts.contains(&"2".to_owned()), "{attempts:?}");
-    world.namespace.wait_for_reason("shop", "Stalled", "CompilationFailed").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Stalled", "CompilationFailed")
+        .await?;
 
     let commit = world.push("Mend", "greeter/v1/greeter.proto", GREETER)?;
     world.namespace.wait_for_delivery("shop", &commit).await?;
@@ -50,13 +82,22 @@ async fn a_changed_specification_takes_the_run_in_progress_away_first() -> Resul
     let _operator = world.operator().await?;
     world.namespace.apply("shop", &world.spec()).await?;
     let old = only_job(&world).await?;
-    world.namespace.wait_for_reason("shop", "Reconciling", "Running").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Reconciling", "Running")
+        .await?;
 
     let spec = world.spec_with(&[("/output/branch", json!("release"))]);
     world.namespace.apply("shop", &spec).await?;
     let what = "the old Job is replaced";
-    let jobs = world.namespace.wait_for_jobs(what, |jobs| jobs.len() == 1 && jobs[0].uid() != old.uid()).await?;
-    assert_ne!(jobs[0].annotations()["heddle.dev/spec-digest"], old.annotations()["heddle.dev/spec-digest"]);
+    let jobs = world
+        .namespace
+        .wait_for_jobs(what, |jobs| jobs.len() == 1 && jobs[0].uid() != old.uid())
+        .await?;
+    assert_ne!(
+        jobs[0].annotations()["heddle.dev/spec-digest"],
+        old.annotations()["heddle.dev/spec-digest"]
+    );
     world.kubelet.set_stage(Stage::Run);
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     assert_eq!(world.output.branch("main")?, None);
@@ -92,7 +133,10 @@ async fn suspension_lets_a_run_end_and_starts_no_other() -> Result<()> {
     let first = world.head()?;
     world.namespace.apply("shop", &world.spec()).await?;
     only_job(&world).await?;
-    world.namespace.merge("shop", &json!({ "spec": { "suspend": true } })).await?;
+    world
+        .namespace
+        .merge("shop", &json!({ "spec": { "suspend": true } }))
+        .await?;
     world.kubelet.set_stage(Stage::Run);
     world.namespace.wait_for_delivery("shop", &first).await?;
 
@@ -102,13 +146,18 @@ async fn suspension_lets_a_run_end_and_starts_no_other() -> Result<()> {
     world.namespace.merge("shop", &spec).await?;
     let status = world
         .namespace
-        .wait_for("shop", "the change was looked at", |status| status.observed_generation == Some(3))
+        .wait_for("shop", "the change was looked at", |status| {
+            status.observed_generation == Some(3)
+        })
         .await?;
     assert_eq!(status.observed_revision.as_deref(), Some(&*first));
     assert_eq!(status.next_check_at, None);
     assert_eq!(world.namespace.jobs().await?.len(), 1);
 
-    world.namespace.merge("shop", &json!({ "spec": { "suspend": false } })).await?;
+    world
+        .namespace
+        .merge("shop", &json!({ "spec": { "suspend": false } }))
+        .await?;
     world.namespace.wait_for_delivery("shop", &commit).await?;
     Ok(())
 }
@@ -117,10 +166,18 @@ async fn suspension_lets_a_run_end_and_starts_no_other() -> Result<()> {
 async fn what_was_never_asked_for_because_of_suspension_says_so() -> Result<()> {
     let world = world().await?;
     let _operator = world.operator().await?;
-    world.namespace.apply("shop", &world.spec_with(&[("/suspend", json!(true))])).await?;
-    world.namespace.wait_for_reason("shop", "Ready", "Suspended").await?;
+    world
+        .namespace
+        .apply("shop", &world.spec_with(&[("/suspend", json!(true))]))
+        .await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Ready", "Suspended")
+        .await?;
     let status = world.namespace.status("shop").await?;
-    assert!(find(&status.conditions, "Reconciling").is_none() && find(&status.conditions, "Stalled").is_none());
+    assert!(
+        find(&status.conditions, "Reconciling").is_none() && find(&status.conditions, "Stalled").is_none()
+    );
     assert!(world.git.requests().is_empty());
     Ok(())
 }
@@ -134,11 +191,20 @@ async fn an_object_deleted_in_mid_run_takes_its_job_and_pod_along() -> Result<()
     only_job(&world).await?;
 
     world.namespace.delete("shop").await?;
-    world.namespace.wait_for_jobs("the Job is gone", <[Job]>::is_empty).await?;
-    world.namespace.wait_for_pods("the pod is gone", <[_]>::is_empty).await?;
+    world
+        .namespace
+        .wait_for_jobs("the Job is gone", <[Job]>::is_empty)
+        .await?;
+    world
+        .namespace
+        .wait_for_pods("the pod is gone", <[_]>::is_empty)
+        .await?;
     assert_eq!(world.output.branch("main")?, None);
-    let errors: Vec<_> =
-        operator.log_lines()?.into_iter().filter(|line| line["level"] != "INFO").collect();
+    let errors: Vec<_> = operator
+        .log_lines()?
+        .into_iter()
+        .filter(|line| line["level"] != "INFO")
+        .collect();
     assert!(errors.is_empty(), "{errors:?}");
     Ok(())
 }
@@ -150,11 +216,17 @@ async fn a_job_that_somebody_deletes_is_told_of_and_started_again() -> Result<()
     let _operator = world.operator().await?;
     world.namespace.apply("shop", &world.spec()).await?;
     let job = only_job(&world).await?;
-    world.namespace.wait_for_reason("shop", "Reconciling", "Running").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Reconciling", "Running")
+        .await?;
 
     let jobs = Api::<Job>::namespaced(world.namespace.client.clone(), &world.namespace.name);
     jobs.delete(&job.name_any(), &DeleteParams::background()).await?;
-    world.namespace.wait_for_reason("shop", "Generated", "JobFailed").await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Generated", "JobFailed")
+        .await?;
     world.kubelet.set_stage(Stage::Run);
     let run = world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     assert_eq!(run.attempt, 2);
@@ -205,18 +277,41 @@ async fn a_run_that_takes_too_long_is_ended_and_tried_again() -> Result<()> {
     let world = world().await?;
     world.kubelet.set_stage(Stage::Hang);
     let _operator = world.operator().await?;
-    world.namespace.apply("shop", &world.spec_with(&[("/timeout", json!("10s"))])).await?;
+    world
+        .namespace
+        .apply("shop", &world.spec_with(&[("/timeout", json!("10s"))]))
+        .await?;
     let job = only_job(&world).await?;
     // What a container that hangs takes minutes for, its Job is given right away.
     let jobs = Api::<Job>::namespaced(world.namespace.client.clone(), &world.namespace.name);
     let patch = json!({ "spec": { "activeDeadlineSeconds": 1 } });
-    let patched = jobs.patch(&job.name_any(), &Default::default(), &kube::api::Patch::Merge(&patch)).await?;
+    let patched = jobs
+        .patch(
+            &job.name_any(),
+            &Default::default(),
+            &kube::api::Patch::Merge(&patch),
+        )
+        .await?;
     assert_eq!(patched.uid(), job.uid());
 
-    let generated = world.namespace.wait_for_reason("shop", "Generated", "TimedOut").await?;
-    assert!(generated.message.contains("spec.timeout"), "{}", generated.message);
-    let reconciling = world.namespace.wait_for_reason("shop", "Reconciling", "TimedOut").await?;
-    assert!(reconciling.message.contains("Attempt 1"), "{}", reconciling.message);
+    let generated = world
+        .namespace
+        .wait_for_reason("shop", "Generated", "TimedOut")
+        .await?;
+    assert!(
+        generated.message.contains("spec.timeout"),
+        "{}",
+        generated.message
+    );
+    let reconciling = world
+        .namespace
+        .wait_for_reason("shop", "Reconciling", "TimedOut")
+        .await?;
+    assert!(
+        reconciling.message.contains("Attempt 1"),
+        "{}",
+        reconciling.message
+    );
     world.kubelet.set_stage(Stage::Run);
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     Ok(())

@@ -1,1 +1,474 @@
+use super::*;
+use crate::idl_repo::observe::{Check, ObservedSecrets};
+use crate::idl_repo::run::{Outcome, RunState};
+use crate::idl_repo::validate::validate;
+use heddle_crds::idl_repo::{FileCounts, Reason, RunError};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
 
+const NOW: i64 = 1_000_000;
+const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+fn at(seconds_from_now: i64) -> Timestamp {
+    Timestamp::from_second(NOW + seconds_from_now).unwrap()
+}
+
+/// An IdlRepo with what is around it, to be changed by each test.
+struct Case {
+    idl_repo: IdlRepo,
+    observed: Observed,
+}
+
+impl Case {
+    /// One that was looked at before, found at commit `A`, and has delivered nothing.
+    fn new() -> Self {
+        let idl_repo = serde_json::from_value(json!({
+            "apiVersion": "heddle.dev/v1alpha1",
+            "kind": "IdlRepo",
+            "metadata": { "name": "shop", "namespace": "default", "uid": "u", "generation": 1 },
+            "spec": {
+                "source": { "url": "https://git.example/idl.git" },
+                "interval": "5m",
+                "generate": [{ "name": "rust", "plugin": "prost" }],
+                "output": { "url": "https://git.example/generated.git" },
+            },
+            "status": {
+                "observedGeneration": 1,
+                "conditions": [],
+                "observedRevision": A,
+                "observedSecrets": "s1",
+                "nextCheckAt": at(200).to_string(),
+            },
+        }))
+        .unwrap();
+        let secrets = ObservedSecrets::for_tests("s1");
+        Self {
+            idl_repo,
+            observed: Observed {
+                runs: Vec::new(),
+                secrets,
+                check: None,
+            },
+        }
+    }
+
+    fn status(&mut self) -> &mut IdlRepoStatus {
+        self.idl_repo.status.get_or_insert_default()
+    }
+
+    fn digest(&self) -> String {
+        self.idl_repo.spec.digest()
+    }
+
+    fn plan(&self) -> Plan {
+        plan(
+            &self.idl_repo,
+            &validate(&self.idl_repo).unwrap(),
+            &self.observed,
+            at(0),
+        )
+    }
+
+    fn check_is_due(&self) -> bool {
+        let spec = validate(&self.idl_repo).unwrap();
+        check_is_due(&self.idl_repo, &spec, &self.observed.secrets.version, at(0))
+    }
+
+    fn run(&self, job: &str, commit: &str, attempt: i32, created: i64, state: RunState) -> ObservedRun {
+        ObservedRun {
+            job: job.into(),
+            target: Target {
+                commit: commit.into(),
+                digest: self.digest(),
+            },
+            attempt,
+            created_at: at(created),
+            trace_parent: None,
+            state,
+            deleting: false,
+        }
+    }
+
+    fn add(&mut self, run: ObservedRun) -> &mut Self {
+        self.observed.runs.push(run);
+        self
+    }
+
+    fn found(&mut self, commit: &str) -> &mut Self {
+        self.observed.check = Some(Check::Found {
+            commit: commit.into(),
+            reference: None,
+        });
+        self
+    }
+
+    fn delivered(&mut self, commit: &str) -> &mut Self {
+        let digest = self.digest();
+        self.status().generated_revision = Some(commit.into());
+        self.status().generated_spec_digest = Some(digest);
+        self
+    }
+
+    fn request(&mut self, value: &str) -> &mut Self {
+        self.idl_repo
+            .annotations_mut()
+            .insert(metadata::REQUESTED_AT.into(), value.into());
+        self
+    }
+}
+
+fn active() -> RunState {
+    RunState::Active { waiting: None }
+}
+
+fn failed(reason: Reason, ended: i64) -> RunState {
+    let error = RunError {
+        reason,
+        message: "why".into(),
+    };
+    RunState::Finished {
+        at: at(ended),
+        outcome: Outcome::Failed(error),
+    }
+}
+
+fn delivered(ended: i64) -> RunState {
+    let outcome = Outcome::Delivered {
+        output_revision: Some("0ut".into()),
+        files: Some(FileCounts::default()),
+        committed: true,
+    };
+    RunState::Finished {
+        at: at(ended),
+        outcome,
+    }
+}
+
+fn started(plan: &Plan) -> &RunRequest {
+    match &plan.step {
+        Step::Start(request) => request,
+        other => panic!("no start but {other:?}"),
+    }
+}
+
+#[test]
+fn a_commit_without_code_starts_a_run() {
+    let plan = Case::new().plan();
+    let request = started(&plan);
+    assert_eq!(
+        (request.target.commit.as_str(), request.attempt, request.cause),
+        (A, 1, Cause::NewCommit)
+    );
+}
+
+#[test]
+fn delivered_code_leaves_nothing_to_do_until_the_next_check() {
+    let plan = Case::new().delivered(A).plan();
+    assert_eq!(plan.step, Step::Rest);
+    assert_eq!(plan.wake_at, at(200));
+}
+
+#[test]
+fn a_new_commit_starts_a_run_and_sets_the_time_of_the_next_check() {
+    let plan = Case::new().delivered(A).found(B).plan();
+    assert_eq!(started(&plan).target.commit, B);
+    let next = plan.record.next_check_at.unwrap().0;
+    assert!(at(270) <= next && next <= at(330), "{next}");
+    assert_eq!(plan.record.failed_checks, None);
+}
+
+#[test]
+fn a_changed_specification_starts_a_run_at_the_same_commit() {
+    let mut case = Case::new();
+    case.delivered(A).idl_repo.spec.output.branch = "other".into();
+    assert_eq!(started(&case.plan()).cause, Cause::SpecificationChanged);
+}
+
+#[test]
+fn settings_that_change_no_code_start_no_run() {
+    let mut case = Case::new();
+    case.delivered(A);
+    case.idl_repo.spec.timeout = Duration::from_secs(60).into();
+    case.idl_repo.metadata.generation = Some(2);
+    assert_eq!(case.plan().step, Step::Rest);
+}
+
+#[test]
+fn a_run_in_progress_is_followed_also_when_another_commit_is_there() {
+    let mut case = Case::new();
+    let run = case.run("j1", A, 1, -5, active());
+    let plan = case.add(run).found(B).plan();
+    assert!(
+        matches!(&plan.step, Step::Follow { run, .. } if run.job == "j1"),
+        "{:?}",
+        plan.step
+    );
+    assert_eq!(plan.record.observed_revision.as_deref(), Some(B));
+    assert_eq!(plan.wake_at, at(10));
+}
+
+#[test]
+fn a_job_that_exists_is_taken_over_after_a_crash_before_the_status_was_written() {
+    let mut case = Case::new();
+    let run = case.run("j1", A, 1, -5, active());
+    let plan = case.add(run).plan();
+    assert_eq!(plan.record.last_run.unwrap().job, "j1");
+}
+
+#[test]
+fn a_run_by_an_old_specification_is_cancelled_and_waited_for() {
+    let mut case = Case::new();
+    let mut run = case.run("j1", A, 1, -5, active());
+    run.target.digest = "old".into();
+    assert_eq!(
+        case.add(run.clone()).plan().step,
+        Step::Cancel { job: "j1".into() }
+    );
+
+    case.observed.runs[0].deleting = true;
+    assert_eq!(case.plan().step, Step::AwaitRemoval { job: "j1".into() });
+
+    case.observed.runs.clear();
+    case.status().last_run = Some(run.to_last_run());
+    let plan = case.plan();
+    assert_eq!(started(&plan).attempt, 1);
+    assert!(plan.finished.is_empty(), "that it was cancelled is no news");
+}
+
+#[test]
+fn a_run_that_delivered_is_recorded_once() {
+    let mut case = Case::new();
+    let run = case.run("j1", A, 1, -60, delivered(-1));
+    let plan = case.add(run).plan();
+    assert_eq!(plan.step, Step::Rest);
+    assert_eq!(plan.finished.len(), 1);
+    assert_eq!(plan.record.generated_revision.as_deref(), Some(A));
+    assert_eq!(plan.record.output_revision.as_deref(), Some("0ut"));
+
+    case.idl_repo.status = Some(plan.record.clone());
+    let again = case.plan();
+    assert!(again.finished.is_empty());
+    assert_eq!(again.record, plan.record);
+}
+
+#[test]
+fn a_result_that_was_not_recorded_before_the_next_run_started_is_not_lost() {
+    let mut case = Case::new();
+    let first = case.run("j1", A, 1, -60, delivered(-30));
+    let second = case.run("j2", B, 1, -20, active());
+    let plan = case.add(first).add(second).found(B).plan();
+    assert_eq!(plan.record.generated_revision.as_deref(), Some(A));
+    assert_eq!(plan.record.last_run.unwrap().job, "j2");
+}
+
+#[test]
+fn a_failure_that_may_pass_is_tried_again_after_a_delay_that_grows() {
+    for (attempt, low, high) in [(1, 27, 33), (2, 54, 66), (3, 108, 132), (9, 270, 330)] {
+        let mut case = Case::new();
+        let run = case.run("j", A, attempt, -60, failed(Reason::PushRejected, 0));
+        let Step::RetryAt(retry) = case.add(run).plan().step else {
+            panic!("attempt {attempt} is not waited for")
+        };
+        assert!(
+            at(low) <= retry && retry <= at(high),
+            "attempt {attempt}: {retry}"
+        );
+
+        case.observed.runs[0].state = failed(Reason::PushRejected, -high - 1);
+        let plan = case.plan();
+        assert_eq!(
+            (started(&plan).attempt, started(&plan).cause),
+            (attempt + 1, Cause::Retry)
+        );
+    }
+}
+
+#[test]
+fn another_attempt_goes_on_with_the_trace_of_the_first() {
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut case = Case::new();
+    let mut run = case.run("j1", A, 1, -600, failed(Reason::PushRejected, -500));
+    run.trace_parent = Some(parent.parse().unwrap());
+    let continued = case.add(run).plan();
+    assert_eq!(
+        started(&continued).trace_parent.as_ref().unwrap().to_string(),
+        parent
+    );
+    // A request is a change of its own.
+    assert_eq!(started(&case.request("now").plan()).trace_parent, None);
+}
+
+#[test]
+fn a_failure_that_cannot_pass_waits_for_a_change() {
+    let stalled = || {
+        let mut case = Case::new();
+        let run = case.run("j1", A, 1, -6000, failed(Reason::CompilationFailed, -5900));
+        case.add(run);
+        case
+    };
+    assert_eq!(stalled().plan().step, Step::Stalled);
+
+    let mut other_commit = stalled();
+    assert_eq!(started(&other_commit.found(B).plan()).attempt, 1);
+    let mut requested = stalled();
+    let plan = requested.request("now").plan();
+    assert_eq!(
+        (started(&plan).attempt, started(&plan).cause),
+        (2, Cause::Requested)
+    );
+    let mut secret = stalled();
+    secret.observed.secrets = ObservedSecrets::for_tests("s2");
+    assert_eq!(started(&secret.plan()).cause, Cause::SecretChanged);
+    let mut generation = stalled();
+    generation.idl_repo.metadata.generation = Some(2);
+    assert_eq!(started(&generation.plan()).attempt, 2);
+}
+
+#[test]
+fn a_prompt_that_was_answered_prompts_no_more() {
+    let mut case = Case::new();
+    let run = case.run("j1", A, 1, -6000, failed(Reason::CompilationFailed, -5900));
+    case.add(run).request("now").found(A);
+    case.idl_repo.status = Some(case.plan().record);
+    let second = case.run("j2", A, 2, -50, failed(Reason::CompilationFailed, -1));
+    case.add(second).observed.check = None;
+    assert_eq!(case.plan().step, Step::Stalled);
+}
+
+#[test]
+fn a_branch_that_goes_back_is_generated_again_by_another_job() {
+    let mut case = Case::new();
+    let first = case.run("j1", A, 1, -900, delivered(-800));
+    let second = case.run("j2", B, 1, -700, delivered(-600));
+    case.add(first).add(second).delivered(B).found(A);
+    case.status().last_run = Some(case.observed.runs[1].to_last_run());
+    assert_eq!(
+        started(&case.plan()).attempt,
+        2,
+        "attempt 1 has the name of a Job that is there"
+    );
+}
+
+#[test]
+fn a_job_that_vanished_is_a_failure_that_may_pass() {
+    let mut case = Case::new();
+    let last_run = case.run("j1", A, 1, -60, active()).to_last_run();
+    case.status().last_run = Some(last_run);
+    let plan = case.plan();
+    assert!(matches!(plan.step, Step::RetryAt(_)), "{:?}", plan.step);
+    assert_eq!(plan.finished.len(), 1);
+    let error = plan.record.last_run.unwrap().error.unwrap();
+    assert_eq!(error.reason, Reason::JobFailed);
+}
+
+#[test]
+fn while_the_source_is_silent_no_run_starts() {
+    let problem = Problem {
+        reason: Reason::HostUnknown,
+        message: "no such host".into(),
+    };
+    let mut case = Case::new();
+    case.observed.check = Some(Check::Failed(problem));
+    let plan = case.plan();
+    assert_eq!(plan.step, Step::AwaitSource);
+    assert_eq!(plan.record.failed_checks, Some(1));
+    let next = plan.record.next_check_at.unwrap().0;
+    assert!(at(9) <= next && next <= at(11), "{next}");
+}
+
+#[test]
+fn a_source_that_cannot_work_is_not_asked_until_something_changes() {
+    let problem = Problem {
+        reason: Reason::SecretNotFound,
+        message: "no such Secret".into(),
+    };
+    let mut case = Case::new();
+    case.observed.check = Some(Check::Failed(problem));
+    let plan = case.plan();
+    assert_eq!(plan.record.next_check_at, None);
+
+    case.idl_repo.status = Some(plan.record);
+    case.observed.check = None;
+    assert!(!case.check_is_due());
+    case.observed.secrets = ObservedSecrets::for_tests("s2");
+    assert!(case.check_is_due());
+}
+
+#[test]
+fn the_source_is_asked_when_it_is_time_and_when_something_changes() {
+    let due = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new();
+        change(&mut case);
+        case.check_is_due()
+    };
+    assert!(!due(&|_| {}));
+    assert!(due(&|case| case.status().next_check_at = Some(Time(at(0)))));
+    assert!(!due(&|case| case.status().next_check_at = Some(Time(at(1)))));
+    assert!(due(&|case| case.idl_repo.status = None));
+    assert!(due(&|case| case.idl_repo.metadata.generation = Some(2)));
+    assert!(due(
+        &|case| case.observed.secrets = ObservedSecrets::for_tests("s2")
+    ));
+    assert!(due(&|case| {
+        case.request("now");
+    }));
+    assert!(!due(&|case| {
+        case.request("now");
+        case.status().last_handled_requested_at = Some("now".into());
+    }));
+    assert!(!due(&|case| {
+        case.request("now").idl_repo.spec.suspend = true;
+    }));
+}
+
+#[test]
+fn a_problem_with_the_output_s_secret_blocks_a_run_that_is_needed_and_no_other() {
+    let problem = Problem {
+        reason: Reason::SecretNotFound,
+        message: "no such Secret".into(),
+    };
+    let mut case = Case::new();
+    case.observed.secrets.output_problem = Some(problem.clone());
+    assert_eq!(case.plan().step, Step::Blocked(problem));
+    assert_eq!(case.delivered(A).plan().step, Step::Rest);
+}
+
+#[test]
+fn suspension_starts_nothing_and_follows_what_goes_on() {
+    let mut case = Case::new();
+    case.idl_repo.spec.suspend = true;
+    let plan = case.plan();
+    assert_eq!(plan.step, Step::Suspended);
+    assert_eq!(plan.record.next_check_at, None);
+    let mut run = case.run("j1", A, 1, -5, active());
+    run.target.digest = "old".into();
+    assert!(matches!(case.add(run).plan().step, Step::Follow { .. }));
+}
+
+#[test]
+fn the_oldest_finished_jobs_are_pruned() {
+    let mut case = Case::new();
+    for number in 0..5 {
+        let run = case.run(
+            &format!("j{number}"),
+            A,
+            number,
+            -100 + i64::from(number),
+            delivered(-50),
+        );
+        case.add(run);
+    }
+    let run = case.run("j5", B, 1, -1, active());
+    case.add(run).observed.runs[0].deleting = true;
+    assert_eq!(case.plan().prune, ["j1"]);
+}
+
+#[test]
+fn a_long_request_is_answered_as_far_as_the_status_can_hold_it() {
+    let mut case = Case::new();
+    let plan = case.request(&"x".repeat(1000)).found(A).plan();
+    assert_eq!(plan.record.last_handled_requested_at.as_ref().unwrap().len(), 256);
+    case.idl_repo.status = Some(plan.record);
+    assert!(!case.check_is_due());
+}
