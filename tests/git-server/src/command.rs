@@ -83,9 +83,17 @@ fn finish(command: &Command, output: Output) -> Result<Vec<u8>> {
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         // Not the environment: it holds credentials.
-        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let arguments: Vec<_> = command
+            .get_args()
+            .map(|argument| argument.to_string_lossy())
+            .collect();
         let program = command.get_program().display();
-        bail!("{program} {} failed ({}): {}", arguments.join(" "), output.status, words.trim());
+        bail!(
+            "{program} {} failed ({}): {}",
+            arguments.join(" "),
+            output.status,
+            words.trim()
+        );
     }
     Ok(output.stdout)
 }
