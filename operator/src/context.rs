@@ -14,8 +14,10 @@ pub(crate) struct Context {
     pub(crate) source: SourceClient,
     pub(crate) job_defaults: JobDefaults,
     pub(crate) metrics: Metrics,
-    /// How often each object has failed in a row.
+    /// How often reconciling each object has failed in a row.
     pub(crate) failures: Failures,
+    /// How often the API has refused in a row to start a run of each.
+    pub(crate) refusals: Failures,
     /// One for each reconcile that may run, in all namespaces together.
     pub(crate) permits: Semaphore,
     /// Who reports events: the name of the pod.

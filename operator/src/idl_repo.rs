@@ -12,6 +12,7 @@ mod status;
 mod validate;
 
 use crate::context::{Context, now};
+use crate::source::NotAsked;
 use apply::Applied;
 use heddle_crds::IdlRepoStatus;
 use heddle_crds::idl_repo::IdlRepo;
@@ -21,7 +22,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use kube::runtime::controller::Action;
 use notice::Notice;
-use observe::Stored;
+use observe::{ObserveError, Stored};
 use plan::{Plan, Step};
 use std::time::Duration;
 use tracing::{Instrument, Span, info_span};
@@ -33,6 +34,9 @@ pub(crate) use plan::Cause;
 
 /// How soon to look again at a run that another process has started: right away, but not in a tight loop.
 const STARTED_BEFORE_DELAY: Duration = Duration::from_secs(1);
+
+/// How soon to look again at a source whose host has enough questions to answer.
+const HOST_BUSY_DELAY: Duration = Duration::from_secs(2);
 
 /// Why a reconcile failed. What is wrong with an IdlRepo, its source or its runs is none of these: that is reported in
 /// its status.
@@ -46,6 +50,8 @@ pub(crate) enum ReconcileError {
     WriteStatus(#[from] status::WriteStatusError),
     #[error("failed to reconcile in {} s", .0.as_secs())]
     Deadline(Duration),
+    #[error("failed to reconcile: it panicked, which is logged with its place")]
+    Panic,
 }
 
 impl ReconcileError {
@@ -57,6 +63,7 @@ impl ReconcileError {
             Self::WriteStatus(status::WriteStatusError::Outdated) => "outdated",
             Self::WriteStatus(_) => "status",
             Self::Deadline(_) => "deadline",
+            Self::Panic => "panic",
         }
     }
 }
@@ -91,7 +98,10 @@ async fn advance(
     spec: &validate::ValidatedSpec,
 ) -> Result<Action, ReconcileError> {
     let now = now();
-    let observed = observe::observe(context, idl_repo, spec, now).await?;
+    let observed = match observe::observe(context, idl_repo, spec, now).await {
+        Err(ObserveError::Ask(NotAsked::HostBusy)) => return Ok(Action::requeue(HOST_BUSY_DELAY)),
+        observed => observed?,
+    };
     let mut plan = plan::plan(idl_repo, spec, &observed, now);
     let span = change_span(&plan);
     let trace_parent = TraceParent::of(&span);
@@ -168,16 +178,15 @@ fn count(context: &Context, plan: &Plan, applied: &Applied) {
 }
 
 fn next(context: &Context, idl_repo: &IdlRepo, plan: &Plan, applied: &Applied) -> Action {
-    let delay = match applied {
-        Applied::Refused(_) => context
-            .failures
-            .add(&key(&idl_repo.name_any(), idl_repo.namespace().as_deref())),
+    let object = key(&idl_repo.name_any(), idl_repo.namespace().as_deref());
+    if let Applied::Refused(_) = applied {
+        return Action::requeue(context.refusals.add(&object));
+    }
+    context.refusals.clear(&object);
+    Action::requeue(match applied {
         Applied::StartedBefore => STARTED_BEFORE_DELAY,
-        Applied::Nothing | Applied::Started(_) => {
-            Duration::try_from(plan.wake_at.duration_since(Timestamp::now())).unwrap_or_default()
-        }
-    };
-    Action::requeue(delay)
+        _ => Duration::try_from(plan.wake_at.duration_since(Timestamp::now())).unwrap_or_default(),
+    })
 }
 
 /// How an object is called where its failures are counted.

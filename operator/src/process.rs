@@ -222,10 +222,15 @@ async fn lead(
 ) -> Result<(), ProcessError> {
     let context = Arc::new(Context {
         client: client.clone(),
-        source: SourceClient::new(settings.address_policy.clone(), settings.concurrency.into()),
+        source: SourceClient::new(
+            settings.address_policy.clone(),
+            settings.concurrency.into(),
+            stop.clone(),
+        ),
         job_defaults: settings.job_defaults.clone(),
         metrics: metrics.clone(),
         failures: Failures::default(),
+        refusals: Failures::default(),
         permits: Semaphore::new(settings.concurrency.into()),
         instance: settings.replica.clone(),
     });

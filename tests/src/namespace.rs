@@ -261,11 +261,22 @@ impl TestNamespace {
         .await
     }
 
-    /// The reasons of an IdlRepo's events, oldest first.
+    /// Waits until the reasons of an IdlRepo's events are these, oldest first.
     ///
     /// # Errors
-    /// Those of the API.
-    pub async fn event_reasons(&self, name: &str) -> Result<Vec<String>> {
+    /// They never are; what they are is in the text.
+    pub async fn wait_for_events(&self, name: &str, reasons: &[&str]) -> Result<()> {
+        eventually(&format!("events with reasons {reasons:?}"), SOON, || async {
+            let seen = self.event_reasons(name).await?;
+            Ok(match seen == reasons {
+                true => Probe::Seen(()),
+                false => Probe::NotYet(format!("{seen:?}")),
+            })
+        })
+        .await
+    }
+
+    async fn event_reasons(&self, name: &str) -> Result<Vec<String>> {
         let events = self.events().await?.into_iter();
         let of_object = events.filter(|event| {
             event.regarding.as_ref().is_some_and(|object| {

@@ -166,4 +166,22 @@ impl Operator {
             })
             .collect()
     }
+
+    /// Waits until it has logged a line with this message, and gives the first one.
+    ///
+    /// # Errors
+    /// It never does; its log is in the text.
+    pub async fn wait_for_line(&self, message: &str) -> Result<Value> {
+        eventually(&format!("the operator logs {message:?}"), LIMIT, || async {
+            let line = self
+                .log_lines()?
+                .into_iter()
+                .find(|line| line["message"] == message);
+            Ok(match line {
+                Some(line) => Probe::Seen(line),
+                None => Probe::NotYet(self.log_text()?),
+            })
+        })
+        .await
+    }
 }

@@ -12,6 +12,7 @@ use heddle_telemetry::TraceParent;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::Status;
 use kube::{Api, ResourceExt};
 
 /// What came of a plan.
@@ -79,29 +80,37 @@ async fn start(
     request: &RunRequest,
     trace_parent: Option<&TraceParent>,
 ) -> Result<Applied, ApplyError> {
-    apply_service_account(context, idl_repo).await?;
+    let namespace = idl_repo.namespace().unwrap_or_default();
+    let account = job::service_account(idl_repo);
+    let accounts = Api::<ServiceAccount>::namespaced(context.client.clone(), &namespace);
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    match accounts
+        .patch(&account.name_any(), &parameters, &Patch::Apply(&account))
+        .await
+    {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if is_refusal(&status) => {
+            return Ok(refused("service account", &account, &status));
+        }
+        Err(source) => {
+            return Err(ApplyError::ApplyServiceAccount {
+                name: account.name_any(),
+                source,
+            });
+        }
+    }
     let job = job::job(idl_repo, spec, request, &context.job_defaults, trace_parent);
-    let api = Api::<Job>::namespaced(context.client.clone(), &idl_repo.namespace().unwrap_or_default());
+    let jobs = Api::<Job>::namespaced(context.client.clone(), &namespace);
     // Not applied, but created: a Job's template cannot be changed, and that the name is taken is all there is to know.
     let parameters = PostParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PostParams::default()
     };
-    match api.create(&parameters, &job).await {
+    match jobs.create(&parameters, &job).await {
         Ok(created) => Ok(ObservedRun::new(&created, &RunDetails::default())
             .map_or(Applied::StartedBefore, |run| Applied::Started(run.to_last_run()))),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Applied::StartedBefore),
-        // A quota, an admission webhook or a namespace on its way out; people have to see that.
-        Err(kube::Error::Api(status)) if [400, 403, 404, 422].contains(&status.code) => {
-            Ok(Applied::Refused(Problem {
-                reason: Reason::JobFailed,
-                message: format!(
-                    "The API server refused Job {}: {}",
-                    job.name_any(),
-                    status.message
-                ),
-            }))
-        }
+        Err(kube::Error::Api(status)) if is_refusal(&status) => Ok(refused("Job", &job, &status)),
         Err(source) => Err(ApplyError::CreateJob {
             name: job.name_any(),
             source,
@@ -109,21 +118,20 @@ async fn start(
     }
 }
 
-async fn apply_service_account(context: &Context, idl_repo: &IdlRepo) -> Result<(), ApplyError> {
-    let account = job::service_account(idl_repo);
-    let name = account.name_any();
-    let api =
-        Api::<ServiceAccount>::namespaced(context.client.clone(), &idl_repo.namespace().unwrap_or_default());
-    let applied = api
-        .patch(
-            &name,
-            &PatchParams::apply(FIELD_MANAGER).force(),
-            &Patch::Apply(&account),
-        )
-        .await;
-    applied
-        .map(drop)
-        .map_err(|source| ApplyError::ApplyServiceAccount { name, source })
+/// A quota, an admission webhook, or a namespace on its way out: people have to see that.
+fn is_refusal(status: &Status) -> bool {
+    [400, 403, 404, 422].contains(&status.code)
+}
+
+fn refused(kind: &str, object: &impl ResourceExt, status: &Status) -> Applied {
+    Applied::Refused(Problem {
+        reason: Reason::JobFailed,
+        message: format!(
+            "The API server refused {kind} {}: {}",
+            object.name_any(),
+            status.message
+        ),
+    })
 }
 
 async fn delete(jobs: &Api<Job>, name: &str, parameters: DeleteParams) -> Result<(), ApplyError> {

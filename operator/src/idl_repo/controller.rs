@@ -2,17 +2,19 @@
 
 mod watches;
 
+use super::observe::ObserveError;
 use super::status::WriteStatusError;
 use super::{ReconcileError, key, reconcile};
 use crate::context::Context;
 use crate::health::Heartbeat;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use heddle_crds::idl_repo::IdlRepo;
 use heddle_telemetry::ErrorChain;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -91,9 +93,12 @@ async fn observed_reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Resu
     let _permit = context.permits.acquire().await.ok();
     let started = Instant::now();
     context.metrics.reconciles_in_flight.inc();
-    let result = tokio::time::timeout(RECONCILE_DEADLINE, reconcile(&context, &name, &namespace))
-        .await
-        .unwrap_or(Err(ReconcileError::Deadline(RECONCILE_DEADLINE)));
+    // One object that is worse than anybody thought must not stop the others.
+    let reconcile = AssertUnwindSafe(reconcile(&context, &name, &namespace)).catch_unwind();
+    let result = match tokio::time::timeout(RECONCILE_DEADLINE, reconcile).await {
+        Ok(result) => result.unwrap_or(Err(ReconcileError::Panic)),
+        Err(_) => Err(ReconcileError::Deadline(RECONCILE_DEADLINE)),
+    };
     context.metrics.reconciles_in_flight.dec();
     let outcome = if result.is_ok() { "done" } else { "failed" };
     context.metrics.count_reconcile(outcome, started.elapsed());
@@ -131,6 +136,8 @@ fn report(context: &Context, result: Reconciled) {
         )) => {
             tracing::debug!(%object, "status not written: the object has changed since it was read");
         }
+        // Nobody needs to know what a process did not do because it is stopping.
+        Err(controller::Error::ReconcilerFailed(ReconcileError::Observe(ObserveError::Ask(_)), _)) => {}
         Err(controller::Error::ReconcilerFailed(error, object)) => {
             let (name, namespace) = (object.name, object.namespace.unwrap_or_default());
             tracing::warn!(namespace, name, error = %ErrorChain(&error), "reconcile failed");

@@ -4,6 +4,7 @@ use super::plan;
 use super::run::{self, ObservedRun, RunDetails};
 use super::validate::ValidatedSpec;
 use crate::context::Context;
+use crate::source::NotAsked;
 use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, Reason};
 use heddle_crds::metadata;
 use heddle_git_remote::{Credentials, GitError, GitErrorKind, Remote, RemoteUrl, Resolved};
@@ -71,6 +72,9 @@ pub(crate) enum ObserveError {
         #[source]
         source: kube::Error,
     },
+    /// Not a failure, but nothing can be decided before the source has answered.
+    #[error("failed to ask the source: {0}")]
+    Ask(NotAsked),
     #[error("failed to read Secret {name}")]
     GetSecret {
         name: String,
@@ -131,7 +135,7 @@ pub(crate) async fn observe(
     let (secrets, runs) =
         futures::future::try_join(secrets(context, idl_repo, spec), runs(context, idl_repo)).await?;
     let check = match plan::check_is_due(idl_repo, spec, &secrets.version, now) {
-        true => Some(check(context, spec, &secrets).await),
+        true => Some(check(context, spec, &secrets).await.map_err(ObserveError::Ask)?),
         false => None,
     };
     Ok(Observed { runs, secrets, check })
@@ -313,14 +317,21 @@ fn credentials(field: &str, url: &RemoteUrl, secret: &Named) -> Result<Credentia
         })
 }
 
-async fn check(context: &Context, spec: &ValidatedSpec, secrets: &ObservedSecrets) -> Check {
+async fn check(
+    context: &Context,
+    spec: &ValidatedSpec,
+    secrets: &ObservedSecrets,
+) -> Result<Check, NotAsked> {
     let credentials = match &secrets.source {
         Ok(credentials) => credentials.clone(),
-        Err(problem) => return Check::Failed(problem.clone()),
+        Err(problem) => return Ok(Check::Failed(problem.clone())),
     };
     let remote = Remote::new(spec.source.url.clone()).with_credentials(credentials);
-    let resolved = context.source.resolve(remote, spec.source.selector.clone()).await;
-    let check = match resolved {
+    let check = match context
+        .source
+        .resolve(remote, spec.source.selector.clone())
+        .await?
+    {
         Ok(Resolved { commit, reference }) => Check::Found {
             commit: commit.to_string(),
             reference,
@@ -328,7 +339,7 @@ async fn check(context: &Context, spec: &ValidatedSpec, secrets: &ObservedSecret
         Err(error) => Check::Failed(problem(&error)),
     };
     context.metrics.count_check(&check);
-    check
+    Ok(check)
 }
 
 fn problem(error: &GitError) -> Problem {

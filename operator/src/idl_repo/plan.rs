@@ -101,12 +101,12 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// For logs.
+    /// For spans and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::NewCommit => "new commit",
-            Self::SpecificationChanged => "specification changed",
-            Self::SecretChanged => "secret changed",
+            Self::NewCommit => "new_commit",
+            Self::SpecificationChanged => "specification_changed",
+            Self::SecretChanged => "secret_changed",
             Self::Requested => "requested",
             Self::Retry => "retry",
         }

@@ -43,6 +43,7 @@ async fn a_commit_of_idl_becomes_a_commit_of_code_under_one_trace() -> Result<()
         message.contains(&trace_id) && message.contains(&commit),
         "{message}"
     );
+    operator.wait_for_line("run delivered").await?;
     let lines = operator.log_lines()?;
     let of_run: Vec<&Value> = lines
         .iter()
@@ -101,6 +102,7 @@ async fn asking_a_source_without_news_starts_no_run_and_writes_no_log_line() -> 
     let operator = world.operator().await?;
     world.namespace.apply("shop", &world.spec()).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    operator.wait_for_line("run delivered").await?;
     let lines = operator.log_lines()?.len();
     let checks = world.git.requests().len();
 
@@ -124,8 +126,10 @@ async fn events_mark_the_start_and_the_end_of_a_run_and_nothing_else() -> Result
     world.namespace.request("shop", "again").await?;
     world.namespace.wait_for_handled("shop", "again").await?;
 
-    let reasons = world.namespace.event_reasons("shop").await?;
-    assert_eq!(reasons, ["Running", "Committed"]);
+    world
+        .namespace
+        .wait_for_events("shop", &["Running", "Committed"])
+        .await?;
     Ok(())
 }
 

@@ -82,11 +82,7 @@ async fn killed_in_mid_run_it_waits_for_the_run_and_goes_on_with_its_trace() -> 
     let operator = world.operator().await?;
     let run = world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     assert_eq!(world.kubelet.pods().len(), 1);
-    let lines = operator.log_lines()?;
-    let delivered = lines
-        .iter()
-        .find(|line| line["message"] == "run delivered")
-        .context("a line")?;
+    let delivered = operator.wait_for_line("run delivered").await?;
     assert_eq!(delivered["trace_id"].as_str(), run.trace_id.as_deref());
     Ok(())
 }
@@ -311,7 +307,7 @@ async fn probes_and_metrics_tell_what_is_the_case() -> Result<()> {
     for line in [
         "heddle_leader 1",
         "heddle_idl_repos 1",
-        "heddle_runs_started_total{cause=\"new commit\"} 2",
+        "heddle_runs_started_total{cause=\"new_commit\"} 2",
         "heddle_runs_finished_total{outcome=\"delivered\",reason=\"Succeeded\"} 1",
         "heddle_runs_finished_total{outcome=\"failed\",reason=\"CompilationFailed\"} 1",
         "heddle_run_seconds_count 2",

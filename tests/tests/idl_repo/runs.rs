@@ -49,10 +49,10 @@ async fn idl_that_does_not_compile_is_shown_with_its_place_and_not_tried_again()
         .wait_for_reason("shop", "Ready", "CompilationFailed")
         .await?;
     assert_eq!(world.kubelet.pods().len(), 1, "the Job tried once");
-    assert_eq!(
-        world.namespace.event_reasons("shop").await?,
-        ["Running", "CompilationFailed"]
-    );
+    world
+        .namespace
+        .wait_for_events("shop", &["Running", "CompilationFailed"])
+        .await?;
 
     world.namespace.request("shop", "again").await?;
     let what = "a request starts another attempt";
@@ -314,5 +314,49 @@ async fn a_run_that_takes_too_long_is_ended_and_tried_again() -> Result<()> {
     );
     world.kubelet.set_stage(Stage::Run);
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_the_api_refuses_shows_and_starts_when_it_may() -> Result<()> {
+    let world = world().await?;
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": { "name": "no-jobs" },
+        "spec": { "hard": { "count/jobs.batch": "0" } },
+    }))?;
+    let quotas = Api::<ResourceQuota>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    quotas.create(&PostParams::default(), &quota).await?;
+    let operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    let generated = world
+        .namespace
+        .wait_for_reason("shop", "Generated", "JobFailed")
+        .await?;
+    assert!(generated.message.contains("no-jobs"), "{}", generated.message);
+    world
+        .namespace
+        .wait_for_reason("shop", "Reconciling", "JobFailed")
+        .await?;
+
+    quotas.delete("no-jobs", &DeleteParams::default()).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    world
+        .namespace
+        .wait_for_events("shop", &["JobFailed", "Running", "Committed"])
+        .await?;
+    operator.wait_for_line("run delivered").await?;
+    let messages: Vec<_> = operator
+        .log_lines()?
+        .iter()
+        .filter_map(|line| Some(line["message"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(
+        messages
+            .iter()
+            .filter(|message| *message == "run cannot start")
+            .count(),
+        1,
+        "{messages:?}"
+    );
     Ok(())
 }

@@ -5,6 +5,10 @@ use anyhow::{Context, Result};
 use heddle_crds::condition::{ConditionStatus, find};
 use heddle_tests::world::{PASSWORD, USERNAME, World};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The operator waits longer than this for a server that says nothing.
+const SILENCE_LIMIT: Duration = Duration::from_secs(12);
 
 /// Applies a specification that cannot work, and waits until the status says so in every place it should.
 async fn refuses(world: &World, changes: &[(&str, Value)], reason: &str, words: &[&str]) -> Result<()> {
@@ -58,7 +62,7 @@ async fn a_host_that_does_not_exist() -> Result<()> {
     )
     .await?;
     assert_retries(&world, true).await?;
-    assert_eq!(world.namespace.event_reasons("shop").await?, ["HostUnknown"]);
+    world.namespace.wait_for_events("shop", &["HostUnknown"]).await?;
     Ok(())
 }
 
@@ -89,11 +93,13 @@ async fn wrong_credentials_until_the_secret_is_mended() -> Result<()> {
     ];
     world.namespace.secret("source", &right).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
-    let reasons = world.namespace.event_reasons("shop").await?;
-    assert_eq!(
-        reasons,
-        ["AuthenticationFailed", "RevisionFound", "Running", "Committed"]
-    );
+    world
+        .namespace
+        .wait_for_events(
+            "shop",
+            &["AuthenticationFailed", "RevisionFound", "Running", "Committed"],
+        )
+        .await?;
     Ok(())
 }
 
@@ -251,5 +257,50 @@ async fn what_the_schema_cannot_refuse_is_refused_by_the_controller() -> Result<
 
     world.namespace.apply("shop", &world.spec()).await?;
     world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_never_answers_holds_up_no_other_and_no_stop() -> Result<()> {
+    let world = world().await?;
+    let mut operator = world.operator_with("operator-0", &["--concurrency=4"]).await?;
+    // The kernel completes the handshake, and that is all.
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    let url = json!(format!(
+        "https://localhost:{}/idl.git",
+        silent.local_addr()?.port()
+    ));
+    let spec = world.spec_with(&[("/source/url", url)]);
+    for number in 0..12 {
+        world.namespace.apply(&format!("silent-{number}"), &spec).await?;
+    }
+    let spec = world.spec_with(&[(
+        "/source/url",
+        json!(world.git.url("idl.git").replace("localhost", "127.0.0.1")),
+    )]);
+    let started = Instant::now();
+    world.namespace.apply("shop", &spec).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    assert!(
+        started.elapsed() < SILENCE_LIMIT,
+        "it took {:?}",
+        started.elapsed()
+    );
+
+    let started = Instant::now();
+    operator.terminate()?;
+    assert!(operator.wait().await?.success());
+    assert!(
+        started.elapsed() < SILENCE_LIMIT,
+        "it took {:?}",
+        started.elapsed()
+    );
+    // That the operator went away is not the source's failure.
+    let status = world.namespace.status("silent-0").await?;
+    let source = find(&status.conditions, "SourceReady");
+    assert!(
+        source.is_none_or(|source| !source.message.contains("cancel")),
+        "{source:?}"
+    );
     Ok(())
 }
