@@ -20,6 +20,8 @@ use crate::progress::Progress;
 pub const KUBERNETES_VERSION: &str = "v1.34.4";
 /// Version of helm.
 pub const HELM_VERSION: &str = "v3.22.0";
+/// Version of Jaeger.
+pub const JAEGER_VERSION: &str = "v1.76.0";
 
 /// What this module can provide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub enum Tool {
     CoreDns,
     /// The program of every pod's sandbox.
     Pause,
+    /// A receiver of traces with an API to ask for them; tests alone need it.
+    Jaeger,
 }
 
 impl Tool {
@@ -75,6 +79,7 @@ impl Tool {
             Self::Helm => "helm",
             Self::CoreDns => "coredns",
             Self::Pause => "pause",
+            Self::Jaeger => "jaeger",
         }
     }
 
@@ -83,6 +88,7 @@ impl Tool {
             Self::Helm => Module::Helm,
             Self::CoreDns => Module::CoreDns,
             Self::Pause => Module::Pause,
+            Self::Jaeger => Module::Jaeger,
             _ => Module::Kubernetes,
         }
     }
@@ -93,6 +99,7 @@ impl Tool {
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Helm => "helm.sh/helm/v3/cmd/helm".to_owned(),
             Self::CoreDns | Self::Pause => ".".to_owned(),
+            Self::Jaeger => "github.com/jaegertracing/jaeger/cmd/all-in-one".to_owned(),
             kubernetes => format!("k8s.io/kubernetes/cmd/{}", kubernetes.name()),
         }
     }
@@ -101,6 +108,7 @@ impl Tool {
     fn built_name(self) -> &'static str {
         match self {
             Self::Etcd => "server",
+            Self::Jaeger => "all-in-one",
             other => other.name(),
         }
     }
@@ -120,10 +128,17 @@ enum Module {
     Helm,
     CoreDns,
     Pause,
+    Jaeger,
 }
 
 impl Module {
-    const ALL: [Self; 4] = [Self::Pause, Self::Kubernetes, Self::CoreDns, Self::Helm];
+    const ALL: [Self; 5] = [
+        Self::Pause,
+        Self::Kubernetes,
+        Self::CoreDns,
+        Self::Helm,
+        Self::Jaeger,
+    ];
 
     fn source(self) -> PathBuf {
         let folder = match self {
@@ -131,6 +146,7 @@ impl Module {
             Self::Helm => "helm",
             Self::CoreDns => "coredns",
             Self::Pause => "pause",
+            Self::Jaeger => "jaeger",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(folder)
     }
@@ -140,6 +156,7 @@ impl Module {
         match self {
             Self::Kubernetes => format!("kube-{KUBERNETES_VERSION}"),
             Self::Helm => format!("helm-{HELM_VERSION}"),
+            Self::Jaeger => format!("jaeger-{JAEGER_VERSION}"),
             Self::CoreDns => {
                 let source = [
                     include_str!("../tools/coredns/main.go"),
@@ -158,6 +175,7 @@ impl Module {
         match self {
             Self::Kubernetes => format!("Kubernetes {KUBERNETES_VERSION}"),
             Self::Helm => format!("helm {HELM_VERSION}"),
+            Self::Jaeger => format!("Jaeger {JAEGER_VERSION}"),
             Self::CoreDns => "CoreDNS".to_owned(),
             Self::Pause => "the pause program".to_owned(),
         }
@@ -167,7 +185,7 @@ impl Module {
     fn usual_time(self) -> &'static str {
         match self {
             Self::Kubernetes => "about ten minutes on two cores",
-            Self::Helm => "about two minutes",
+            Self::Helm | Self::Jaeger => "about two minutes",
             Self::CoreDns => "about a minute",
             Self::Pause => "seconds",
         }
@@ -297,6 +315,10 @@ mod tests {
         let kubernetes = include_str!("../tools/kubernetes/go.mod");
         assert!(kubernetes.contains(&format!("k8s.io/kubernetes {KUBERNETES_VERSION}")));
         assert!(include_str!("../tools/helm/go.mod").contains(&format!("helm.sh/helm/v3 {HELM_VERSION}")));
+        assert!(
+            include_str!("../tools/jaeger/go.mod")
+                .contains(&format!("jaegertracing/jaeger {JAEGER_VERSION}"))
+        );
     }
 
     #[test]
