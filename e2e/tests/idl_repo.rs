@@ -47,6 +47,12 @@ fn each_push_of_idl_becomes_one_commit_of_code_under_one_trace() -> Result<()> {
         "the Job's log lacks trace {trace}"
     );
 
+    let log = scenario.operator_log()?;
+    ensure!(
+        !log.contains("forbidden"),
+        "the chart grants less than the operator needs:\n{log}"
+    );
+
     let second = scenario.push(
         &[("shop/user.proto", &USER.1.replace("name", "full_name"))],
         "Rename a field",
