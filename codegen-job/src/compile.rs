@@ -1,6 +1,7 @@
 //! IDL in, descriptors out: every selected file and everything it imports, checked and in topological order.
 
 mod diagnostic;
+mod forward;
 mod resolver;
 mod scan;
 mod suggest;

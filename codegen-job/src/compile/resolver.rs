@@ -1,6 +1,7 @@
 //! How the compiler gets at files: import roots in order, then the well-known types; and what it stumbled over.
 
 use super::diagnostic::{Diagnostic, Place};
+use super::forward::forwarded;
 use super::scan::scan;
 use super::{Input, suggest};
 use protox::Error;
@@ -68,7 +69,19 @@ impl Resolver {
             let place = Place::new(path, text, found.offset, found.length);
             return Err(self.obstruct(Diagnostic::new(place, found.message).with_help(found.help)));
         }
-        File::from_source(import, text)
+        let file = File::from_source(import, text)?;
+        let forwarded = forwarded(&file.file_descriptor_proto().dependency, |name| self.text(name));
+        if forwarded.is_empty() {
+            return Ok(file);
+        }
+        // At the end, where it moves nothing that a message could point at.
+        let lines = forwarded.iter().map(|name| format!("\nimport \"{name}\";"));
+        File::from_source(import, &format!("{text}{}", lines.collect::<String>()))
+    }
+
+    fn text(&self, import: &str) -> Option<&str> {
+        let path = self.input.sources.resolve(import, &self.input.roots)?;
+        std::str::from_utf8(self.input.sources.bytes(path)?).ok()
     }
 
     fn obstruct(&self, diagnostic: Diagnostic) -> Error {
@@ -83,7 +96,12 @@ impl FileResolver for Resolver {
         self.findings
             .record(|record| record.last_file = path.unwrap_or(import).to_owned());
         if let Some((path, bytes)) = path.and_then(|path| Some((path, self.input.sources.bytes(path)?))) {
-            return self.open_source(import, path, bytes);
+            let opened = self.open_source(import, path, bytes);
+            // Copies from newer protobuf releases have syntax that the parser does not know. Ours stand in for them.
+            if opened.is_ok() || !WELL_KNOWN.contains(&import) {
+                return opened;
+            }
+            self.findings.record(|record| record.obstacle = None);
         }
         self.well_known.open_file(import).inspect_err(|_| {
             self.findings

@@ -49,6 +49,20 @@ pub(super) fn scan(text: &str) -> Option<Obstacle> {
     None
 }
 
+/// The files that `text` imports publicly.
+pub(super) fn public_imports(text: &str) -> Vec<&str> {
+    // Nearly no file has any, and looking for a word is cheap.
+    if !text.contains("public") {
+        return Vec::new();
+    }
+    let tokens: Vec<&str> = Tokens(text, 0).map(|(_, token)| token).collect();
+    let names = tokens.windows(3).filter_map(|tokens| match tokens {
+        ["import", "public", name] => name.get(1..name.len().checked_sub(1)?),
+        _ => None,
+    });
+    names.collect()
+}
+
 fn edition(offset: usize) -> Obstacle {
     Obstacle {
         offset,

@@ -50,6 +50,47 @@ fn files_come_after_those_they_import() {
 }
 
 #[test]
+fn a_copy_of_a_well_known_type_that_is_too_new_gives_way_to_ours() {
+    let compiled = attempt(
+        &[
+            (
+                "google/protobuf/descriptor.proto",
+                "syntax = \"proto2\"; package google.protobuf; message MessageOptions { extensions 536 [declaration = {}]; }",
+            ),
+            (
+                "a.proto",
+                "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\"; extend google.protobuf.MessageOptions { string x = 50001; } message A { option (x) = \"y\"; }",
+            ),
+        ],
+        &[""],
+    );
+    let compiled = compiled.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(compiled.pool.files().len(), 2);
+}
+
+#[test]
+fn public_imports_lead_on_through_any_number_of_files() {
+    let file = |imports: &str, name: &str| {
+        format!(
+            "syntax = \"proto3\"; package {name}; {imports} message {} {{}}",
+            name.to_uppercase()
+        )
+    };
+    let files = [
+        ("d.proto", file("", "d")),
+        ("c.proto", file("import public \"d.proto\";", "c")),
+        ("b.proto", file("import public \"c.proto\";", "b")),
+        (
+            "a.proto",
+            "syntax = \"proto3\"; import \"b.proto\"; message A { b.B b = 1; c.C c = 2; d.D d = 3; } // end"
+                .to_owned(),
+        ),
+    ];
+    let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+    attempt(&files, &[""]).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
 fn a_syntax_error_is_shown_with_line_column_and_caret() {
     check(
         "syntax = \"proto3\";\n\nmessage A {\n\tstring name 1;\n}\n",
