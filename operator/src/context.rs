@@ -6,7 +6,11 @@ use crate::settings::JobDefaults;
 use crate::source::SourceClient;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+
+/// How long a piece of work may take: a few calls of the API.
+const WORK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shared by all reconciles of a process.
 pub(crate) struct Context {
@@ -18,10 +22,29 @@ pub(crate) struct Context {
     pub(crate) failures: Failures,
     /// How often the API has refused in a row to start a run of each.
     pub(crate) refusals: Failures,
-    /// One for each reconcile that may run, in all namespaces together.
+    /// One for each reconcile that may work, in all namespaces together.
     pub(crate) permits: Semaphore,
     /// Who reports events: the name of the pod.
     pub(crate) instance: String,
+}
+
+/// A piece of work took too long.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("failed to reconcile within {} s", WORK_TIMEOUT.as_secs())]
+pub(crate) struct DeadlinePassed;
+
+impl Context {
+    /// Does a piece of work when it is its turn, in bounded time.
+    pub(crate) async fn work<T, E: From<DeadlinePassed>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        tokio::time::timeout(WORK_TIMEOUT, work)
+            .await
+            .unwrap_or(Err(DeadlinePassed.into()))
+    }
 }
 
 /// The time, in whole seconds, which is what the API stores.

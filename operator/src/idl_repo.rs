@@ -11,8 +11,7 @@ mod schedule;
 mod status;
 mod validate;
 
-use crate::context::{Context, now};
-use crate::source::NotAsked;
+use crate::context::{Context, DeadlinePassed, now};
 use apply::Applied;
 use heddle_crds::IdlRepoStatus;
 use heddle_crds::idl_repo::IdlRepo;
@@ -22,11 +21,12 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use kube::runtime::controller::Action;
 use notice::Notice;
-use observe::{ObserveError, Stored};
+use observe::{ObserveError, Observed, ObservedSecrets, Stored};
 use plan::{Plan, Step};
+use status::WriteStatusError;
 use std::time::Duration;
 use tracing::{Instrument, Span, info_span};
-use validate::{InvalidSpec, validate};
+use validate::{InvalidSpec, ValidatedSpec, validate};
 
 pub(crate) use controller::{Controller, run};
 pub(crate) use observe::Check;
@@ -34,9 +34,6 @@ pub(crate) use plan::Cause;
 
 /// How soon to look again at a run that another process has started: right away, but not in a tight loop.
 const STARTED_BEFORE_DELAY: Duration = Duration::from_secs(1);
-
-/// How soon to look again at a source whose host has enough questions to answer.
-const HOST_BUSY_DELAY: Duration = Duration::from_secs(2);
 
 /// Why a reconcile failed. What is wrong with an IdlRepo, its source or its runs is none of these: that is reported in
 /// its status.
@@ -47,9 +44,9 @@ pub(crate) enum ReconcileError {
     #[error(transparent)]
     Apply(#[from] apply::ApplyError),
     #[error(transparent)]
-    WriteStatus(#[from] status::WriteStatusError),
-    #[error("failed to reconcile in {} s", .0.as_secs())]
-    Deadline(Duration),
+    WriteStatus(#[from] WriteStatusError),
+    #[error(transparent)]
+    Deadline(#[from] DeadlinePassed),
     #[error("failed to reconcile: it panicked, which is logged with its place")]
     Panic,
 }
@@ -60,7 +57,7 @@ impl ReconcileError {
         match self {
             Self::Observe(_) => "observe",
             Self::Apply(_) => "apply",
-            Self::WriteStatus(status::WriteStatusError::Outdated) => "outdated",
+            Self::WriteStatus(WriteStatusError::Outdated) => "outdated",
             Self::WriteStatus(_) => "status",
             Self::Deadline(_) => "deadline",
             Self::Panic => "panic",
@@ -68,10 +65,43 @@ impl ReconcileError {
     }
 }
 
+/// What a first look at an object comes to.
+enum Look {
+    /// There is nothing more to do.
+    Settled(Action),
+    /// There may be.
+    Subject(Box<Subject>),
+}
+
+/// An IdlRepo that can be worked with.
+struct Subject {
+    idl_repo: IdlRepo,
+    spec: ValidatedSpec,
+    secrets: ObservedSecrets,
+    check_is_due: bool,
+}
+
 /// Brings one IdlRepo a step further, and says when to look at it again.
 async fn reconcile(context: &Context, name: &str, namespace: &str) -> Result<Action, ReconcileError> {
+    let subject = match context.work(look(context, name, namespace)).await? {
+        Look::Settled(action) => return Ok(action),
+        Look::Subject(subject) => *subject,
+    };
+    // Outside of the work that is bounded: it may have to wait for many others that ask the same host.
+    let check = match subject.check_is_due {
+        true => Some(
+            observe::check(context, &subject.spec, &subject.secrets)
+                .await
+                .map_err(ObserveError::Ask)?,
+        ),
+        false => None,
+    };
+    context.work(advance(context, subject, check)).await
+}
+
+async fn look(context: &Context, name: &str, namespace: &str) -> Result<Look, ReconcileError> {
     let idl_repo = match observe::stored(context, name, namespace).await? {
-        None => return Ok(Action::await_change()),
+        None => return Ok(Look::Settled(Action::await_change())),
         Some(Stored::IdlRepo(idl_repo)) => *idl_repo,
         Some(Stored::Unreadable {
             metadata,
@@ -84,32 +114,47 @@ async fn reconcile(context: &Context, name: &str, namespace: &str) -> Result<Act
     };
     // Its Jobs are garbage-collected with it.
     if idl_repo.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(Look::Settled(Action::await_change()));
     }
-    match validate(&idl_repo) {
-        Ok(spec) => advance(context, &idl_repo, &spec).await,
-        Err(invalid) => refuse_specification(context, &idl_repo, &invalid).await,
-    }
+    let spec = match validate(&idl_repo) {
+        Ok(spec) => spec,
+        Err(invalid) => return refuse_specification(context, &idl_repo, &invalid).await,
+    };
+    let secrets = observe::secrets(context, &idl_repo, &spec).await?;
+    let check_is_due = plan::check_is_due(&idl_repo, &spec, &secrets.version, now());
+    Ok(Look::Subject(Box::new(Subject {
+        idl_repo,
+        spec,
+        secrets,
+        check_is_due,
+    })))
 }
 
 async fn advance(
     context: &Context,
-    idl_repo: &IdlRepo,
-    spec: &validate::ValidatedSpec,
+    subject: Subject,
+    check: Option<Check>,
 ) -> Result<Action, ReconcileError> {
+    let Subject {
+        idl_repo,
+        spec,
+        secrets,
+        ..
+    } = subject;
+    // The answer may have taken long; what was asked for may no longer be wanted.
+    if check.is_some() && !observe::is_current(context, &idl_repo).await? {
+        return Err(WriteStatusError::Outdated.into());
+    }
     let now = now();
-    let observed = match observe::observe(context, idl_repo, spec, now).await {
-        Err(ObserveError::Ask(NotAsked::HostBusy)) => return Ok(Action::requeue(HOST_BUSY_DELAY)),
-        observed => observed?,
-    };
-    let mut plan = plan::plan(idl_repo, spec, &observed, now);
+    let runs = observe::runs(context, &idl_repo).await?;
+    let observed = Observed { runs, secrets, check };
+    let mut plan = plan::plan(&idl_repo, &spec, &observed, now);
     let span = change_span(&plan);
     let trace_parent = TraceParent::of(&span);
-    let applied = apply::apply(context, idl_repo, spec, &plan, trace_parent.as_ref())
-        .instrument(span.clone())
-        .await?;
+    let applying = apply::apply(context, &idl_repo, &spec, &plan, trace_parent.as_ref());
+    let applied = applying.instrument(span.clone()).await?;
     plan.absorb(&applied);
-    let after = status::status(spec, &observed, &plan, idl_repo.metadata.generation, now);
+    let after = status::status(&spec, &observed, &plan, idl_repo.metadata.generation, now);
     let before = idl_repo.status.as_ref();
     status::write_if_changed(&context.client, &idl_repo.metadata, before, &after).await?;
     count(context, &plan, &applied);
@@ -120,14 +165,14 @@ async fn advance(
         span,
     )
     .await;
-    Ok(next(context, idl_repo, &plan, &applied))
+    Ok(next(context, &idl_repo, &plan, &applied))
 }
 
 async fn refuse_specification(
     context: &Context,
     idl_repo: &IdlRepo,
     invalid: &InvalidSpec,
-) -> Result<Action, ReconcileError> {
+) -> Result<Look, ReconcileError> {
     let after = status::status_of_invalid(idl_repo, invalid, now());
     refuse(context, &idl_repo.metadata, idl_repo.status.as_ref(), &after).await
 }
@@ -137,10 +182,10 @@ async fn refuse(
     metadata: &ObjectMeta,
     before: Option<&IdlRepoStatus>,
     after: &IdlRepoStatus,
-) -> Result<Action, ReconcileError> {
+) -> Result<Look, ReconcileError> {
     status::write_if_changed(&context.client, metadata, before, after).await?;
     tell(context, metadata, notice::of_refusal(before, after), Span::none()).await;
-    Ok(Action::await_change())
+    Ok(Look::Settled(Action::await_change()))
 }
 
 /// The span of what the plan changes. A new run starts a trace of its own, another attempt goes on with the first one's.

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) leader: Gauge,
     pub(crate) objects: Gauge,
     pub(crate) reconciles_in_flight: Gauge,
+    pub(crate) questions_waiting: Gauge,
     reconciles: Family<ReconcileLabels, Histogram, fn() -> Histogram>,
     reconcile_errors: Family<ErrorLabels, Counter>,
     watch_errors: Family<WatchLabels, Counter>,
@@ -64,6 +65,7 @@ impl Metrics {
             leader: Gauge::default(),
             objects: Gauge::default(),
             reconciles_in_flight: Gauge::default(),
+            questions_waiting: Gauge::default(),
             reconciles: Family::new_with_constructor(|| Histogram::new(RECONCILE_BUCKETS)),
             reconcile_errors: Family::default(),
             watch_errors: Family::default(),
@@ -87,6 +89,11 @@ impl Metrics {
             "reconciles_in_flight",
             "Reconciles in progress",
             self.reconciles_in_flight.clone(),
+        );
+        registry.register(
+            "source_questions_waiting",
+            "Questions to source repositories that wait for their turn",
+            self.questions_waiting.clone(),
         );
         registry.register(
             "reconcile_seconds",

@@ -225,6 +225,7 @@ async fn lead(
         source: SourceClient::new(
             settings.address_policy.clone(),
             settings.concurrency.into(),
+            metrics.questions_waiting.clone(),
             stop.clone(),
         ),
         job_defaults: settings.job_defaults.clone(),
@@ -246,7 +247,6 @@ async fn lead(
             client: client.clone(),
             context: Arc::clone(&context),
             namespace,
-            concurrency: settings.concurrency,
             heartbeat: health.heartbeat("the controller of IdlRepos"),
             synced: health.expect_cache(),
         };

@@ -3,11 +3,11 @@
 use heddle_git_remote::{
     AddressPolicy, Cancellation, GitError, Limits, Remote, Resolved, Selector, list_references, resolve,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// How long one answer may take.
@@ -19,23 +19,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The most bytes of an answer: a hundred thousand references of some 100 bytes.
 const RECEIVED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Why a source was not asked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum NotAsked {
-    /// As many questions to this host are open as one host may have.
-    HostBusy,
-    /// The process is about to end.
-    Stopping,
-}
-
-impl fmt::Display for NotAsked {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::HostBusy => "as many questions as one host may have are open",
-            Self::Stopping => "the operator is stopping",
-        })
-    }
-}
+/// A source was not asked, because the process is about to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the operator is stopping")]
+pub(crate) struct Stopping;
 
 /// Asks sources.
 #[derive(Clone, Debug)]
@@ -43,45 +30,50 @@ pub(crate) struct SourceClient {
     policy: AddressPolicy,
     threads: Arc<Semaphore>,
     hosts: Hosts,
+    waiting: Gauge,
     stop: CancellationToken,
 }
 
 impl SourceClient {
     /// At most `concurrency` questions at a time, at most half of them to one host, and only to addresses that `policy`
-    /// permits. None once `stop` is cancelled.
-    pub(crate) fn new(policy: AddressPolicy, concurrency: usize, stop: CancellationToken) -> Self {
+    /// permits; those that have to wait are counted in `waiting`. None once `stop` is cancelled.
+    pub(crate) fn new(
+        policy: AddressPolicy,
+        concurrency: usize,
+        waiting: Gauge,
+        stop: CancellationToken,
+    ) -> Self {
         // A host that does not answer must not keep sources on other hosts from being asked.
         let hosts = Hosts {
             limit: (concurrency / 2).max(1),
-            open: Arc::default(),
+            permits: Arc::default(),
         };
         Self {
             policy,
             threads: Arc::new(Semaphore::new(concurrency)),
             hosts,
+            waiting,
             stop,
         }
     }
 
-    /// Asks `remote` which commit `selector` means.
+    /// Asks `remote` which commit `selector` means, when it is its turn.
     pub(crate) async fn resolve(
         &self,
         remote: Remote,
         selector: Selector,
-    ) -> Result<Result<Resolved, GitError>, NotAsked> {
-        let host = self.hosts.enter(remote.url().host()).ok_or(NotAsked::HostBusy)?;
+    ) -> Result<Result<Resolved, GitError>, Stopping> {
         let cancellation = CancelOnDrop::default();
         let remote = remote
             .with_address_policy(self.policy.clone())
             .with_cancellation(cancellation.0.clone())
             .with_limits(limits());
         let answer = async {
-            // The semaphore is never closed.
-            let thread = Arc::clone(&self.threads).acquire_owned().await.ok();
+            let turn = self.turn(remote.url().host()).await;
             let question = move || {
                 let references = list_references(&remote);
                 // What is scarce is free only now, also when nobody waits for the answer any more.
-                drop((thread, host));
+                drop(turn);
                 resolve(&references?, &selector)
             };
             tokio::task::spawn_blocking(question).await.unwrap_or_else(|_| {
@@ -93,7 +85,20 @@ impl SourceClient {
         };
         tokio::select! {
             answer = answer => Ok(answer),
-            () = self.stop.cancelled() => Err(NotAsked::Stopping),
+            () = self.stop.cancelled() => Err(Stopping),
+        }
+    }
+
+    /// Waits for a turn at the host, then for a thread, each first come, first served.
+    async fn turn(&self, host: &str) -> Turn {
+        let _waiting = Waiting::new(&self.waiting);
+        let permits = self.hosts.permits(host);
+        // Semaphores that nobody closes always give a permit in the end.
+        let host = permits.acquire_owned().await.ok();
+        let thread = Arc::clone(&self.threads).acquire_owned().await.ok();
+        Turn {
+            _host: host,
+            _thread: thread,
         }
     }
 }
@@ -107,6 +112,28 @@ fn limits() -> Limits {
     }
 }
 
+/// The right to ask.
+struct Turn {
+    _host: Option<OwnedSemaphorePermit>,
+    _thread: Option<OwnedSemaphorePermit>,
+}
+
+/// Counts one that waits, as long as it does.
+struct Waiting<'a>(&'a Gauge);
+
+impl<'a> Waiting<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Stops the blocking call when the future that waits for it is dropped.
 #[derive(Default)]
 struct CancelOnDrop(Cancellation);
@@ -117,59 +144,55 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// How many questions are open to each host. Hosts without any are not in it.
+/// The permits of each host that somebody asks or waits for.
 #[derive(Clone, Debug)]
 struct Hosts {
     limit: usize,
-    open: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-/// An open question to a host.
-struct OpenQuestion {
-    host: String,
-    hosts: Hosts,
+    permits: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
 }
 
 impl Hosts {
-    fn enter(&self, host: &str) -> Option<OpenQuestion> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(host.to_owned()).or_insert(0);
-        if *count >= self.limit {
-            return None;
+    fn permits(&self, host: &str) -> Arc<Semaphore> {
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = permits.get(host).and_then(Weak::upgrade) {
+            return known;
         }
-        *count += 1;
-        Some(OpenQuestion {
-            host: host.to_owned(),
-            hosts: self.clone(),
-        })
-    }
-}
-
-impl Drop for OpenQuestion {
-    fn drop(&mut self) {
-        let mut open = self.hosts.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.host) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(open.remove(&self.host)),
-        }
+        permits.retain(|_, permits| permits.strong_count() > 0);
+        let new = Arc::new(Semaphore::new(self.limit));
+        permits.insert(host.to_owned(), Arc::downgrade(&new));
+        new
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     #[test]
-    fn one_host_has_half_of_the_questions_at_most() {
-        let client = SourceClient::new(AddressPolicy::default(), 4, CancellationToken::new());
-        let first = client.hosts.enter("a");
-        let second = client.hosts.enter("a");
-        assert!(first.is_some() && second.is_some());
-        assert!(client.hosts.enter("a").is_none());
-        assert!(client.hosts.enter("b").is_some());
+    fn one_host_has_half_of_the_questions_at_most_and_the_others_wait() {
+        let waiting = Gauge::default();
+        let client = SourceClient::new(
+            AddressPolicy::default(),
+            4,
+            waiting.clone(),
+            CancellationToken::new(),
+        );
+        let turn = |host: &'static str| Box::pin(client.turn(host));
+        let first = turn("a").now_or_never().unwrap();
+        let second = turn("a").now_or_never().unwrap();
+        let mut third = turn("a");
+        assert!((&mut third).now_or_never().is_none());
+        assert_eq!(waiting.get(), 1);
+        assert!(turn("b").now_or_never().is_some());
         drop(first);
-        assert!(client.hosts.enter("a").is_some());
+        assert!(third.now_or_never().is_some());
+        assert_eq!(waiting.get(), 0);
         drop(second);
-        assert!(client.hosts.open.lock().unwrap().is_empty());
+        turn("c").now_or_never().unwrap();
+        assert!(
+            !client.hosts.permits.lock().unwrap().contains_key("a"),
+            "hosts are forgotten"
+        );
     }
 }

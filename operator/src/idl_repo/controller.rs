@@ -14,13 +14,12 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
-use std::panic::AssertUnwindSafe;
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-
-/// How long one reconcile may take; asking a source is the longest part of it.
-const RECONCILE_DEADLINE: Duration = Duration::from_secs(90);
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often the loop shows that it turns.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,7 +36,6 @@ pub(crate) struct Controller {
     pub(crate) context: Arc<Context>,
     /// All namespaces, if absent.
     pub(crate) namespace: Option<String>,
-    pub(crate) concurrency: u16,
     pub(crate) heartbeat: Heartbeat,
     /// Told when the cache has all IdlRepos.
     pub(crate) synced: CancellationToken,
@@ -49,17 +47,18 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
         client,
         context,
         namespace,
-        concurrency,
         heartbeat,
         synced,
     } = controller;
     let (triggers, store) = watches::triggers(&client, namespace.as_deref());
     let triggers = triggers.take_until(stop.cancelled_owned());
-    let config = controller::Config::default()
-        .concurrency(concurrency)
-        .debounce(DEBOUNCE);
+    // As many as there are objects may wait for their sources; how many work is bounded by the context's permits.
+    let config = controller::Config::default().debounce(DEBOUNCE);
     let reconcile =
-        |object: Arc<Guarded>, context: Arc<Context>| Box::pin(observed_reconcile(object, context));
+        |object, context| AbortOnDropHandle::new(Handle::current().spawn(reconcile_one(object, context)));
+    let reconcile = move |object, context| {
+        reconcile(object, context).map(|ended| ended.unwrap_or(Err(ReconcileError::Panic)))
+    };
     let results = controller::applier(
         reconcile,
         back_off,
@@ -87,22 +86,32 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
     }
 }
 
-async fn observed_reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+/// Each runs as a task of its own: a panic of one, which ends up as its error, must not stop the others.
+async fn reconcile_one(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-    // The semaphore is never closed.
-    let _permit = context.permits.acquire().await.ok();
     let started = Instant::now();
-    context.metrics.reconciles_in_flight.inc();
-    // One object that is worse than anybody thought must not stop the others.
-    let reconcile = AssertUnwindSafe(reconcile(&context, &name, &namespace)).catch_unwind();
-    let result = match tokio::time::timeout(RECONCILE_DEADLINE, reconcile).await {
-        Ok(result) => result.unwrap_or(Err(ReconcileError::Panic)),
-        Err(_) => Err(ReconcileError::Deadline(RECONCILE_DEADLINE)),
-    };
-    context.metrics.reconciles_in_flight.dec();
+    let in_flight = InFlight::new(&context.metrics.reconciles_in_flight);
+    let result = reconcile(&context, &name, &namespace).await;
+    drop(in_flight);
     let outcome = if result.is_ok() { "done" } else { "failed" };
     context.metrics.count_reconcile(outcome, started.elapsed());
     result
+}
+
+/// Counts one reconcile for as long as it lasts, however it ends.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 fn back_off(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Action {
