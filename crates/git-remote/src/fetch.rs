@@ -50,7 +50,7 @@ pub fn fetch_commit(
     if !fetch_directly(&session, &repository, commit, reference, progress)? {
         fetch_deeper(&session, &repository, commit, reference, progress)?;
     }
-    Snapshot::new(repository, commit)
+    Snapshot::new(repository, commit, remote.cancellation.clone())
 }
 
 /// Fetches by a name that points at the commit, or by id. False when the server refuses that.

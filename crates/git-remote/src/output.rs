@@ -134,11 +134,11 @@ impl OutputBranch {
     /// All files of [`Self::base`].
     ///
     /// # Errors
-    /// The local repository is damaged.
+    /// As [`crate::Snapshot::files`].
     pub fn files(&self) -> Result<Vec<FileEntry>, GitError> {
-        self.start
-            .base
-            .map_or(Ok(Vec::new()), |commit| snapshot::list(&self.repository, commit))
+        self.start.base.map_or(Ok(Vec::new()), |commit| {
+            snapshot::list(&self.repository, commit, &self.remote.cancellation)
+        })
     }
 
     /// The content of a file of [`Self::base`], or `None` when there is none.
