@@ -283,6 +283,8 @@ impl Run {
             .with_address_policy(self.surroundings.policy.clone())
             .with_limits(limits)
             .with_cancellation(self.cancellation.clone())
+            // The Job may write nowhere else.
+            .with_spool_directory(&self.surroundings.work_folder)
             .with_trace_parent(TraceParent::current().map(|parent| parent.to_string()));
         remote.check().map_err(fail)?;
         Ok(remote)

@@ -1,6 +1,6 @@
 //! A commit of IDL in, a commit of generated code out: once, exactly what is needed, and nothing of others touched.
 
-use crate::harness::{FOOD, Stage, TRACE_ID};
+use crate::harness::{Ended, FOOD, Stage, TRACE_ID};
 use heddle_crds::idl_repo::Reason;
 
 const RECORD: &str = ".heddle/pets.zoo.json";
@@ -324,4 +324,22 @@ fn a_push_whose_answer_gets_lost_makes_one_commit_and_counts_as_delivered() {
     assert_eq!(stage.output.log("main").unwrap().len(), 1);
     assert!(report.committed);
     assert_eq!(report.files.written, 3);
+}
+
+#[test]
+fn a_large_commit_is_delivered_where_only_the_work_folder_can_be_written_to() {
+    let mut stage = Stage::new();
+    // CodeGeneratorResponse { supported_features: 1, file { name: "x.t", content: 12,000,000 bytes of noise } }, so
+    // that the pack is larger than what is kept in memory.
+    let script = "#!/bin/sh\n[ $# = 0 ] || exit 1\n\
+                  printf '\\020\\001\\172\\212\\266\\334\\005\\012\\003x.t\\172\\200\\266\\334\\005'\n\
+                  head -c 9000000 /dev/urandom | base64 -w0\n";
+    stage.plugin("noisy", script);
+    stage.generate = vec!["{name: noise, plugin: noisy}".into()];
+    let mut command = stage.command("run", &[]);
+    command.env("TMPDIR", stage.path("missing"));
+    let ended = Ended::new(command.output().unwrap(), &stage.path("report.json"));
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let delivered = stage.output.files("main").unwrap();
+    assert_eq!(delivered["x.t"].len(), 12_000_000);
 }

@@ -1,5 +1,7 @@
 //! Everything that is needed to talk to one remote.
 
+use std::path::PathBuf;
+
 use crate::{AddressPolicy, Cancellation, Credentials, GitError, Limits, RemoteUrl};
 
 /// A remote repository, how to authenticate to it, and what talking to it may cost. Cheap to clone.
@@ -11,6 +13,7 @@ pub struct Remote {
     pub(crate) limits: Limits,
     pub(crate) cancellation: Cancellation,
     pub(crate) trace_parent: Option<String>,
+    pub(crate) spool_directory: Option<PathBuf>,
 }
 
 impl Remote {
@@ -24,6 +27,7 @@ impl Remote {
             limits: Limits::default(),
             cancellation: Cancellation::default(),
             trace_parent: None,
+            spool_directory: None,
         }
     }
 
@@ -60,6 +64,14 @@ impl Remote {
     #[must_use]
     pub fn with_trace_parent(mut self, trace_parent: Option<String>) -> Self {
         self.trace_parent = trace_parent.filter(|text| is_trace_parent(text));
+        self
+    }
+
+    /// Keeps requests over https that are larger than 8 MiB, such as big pushes, in `directory` while they are sent.
+    /// Without this it is the system's directory for temporary files. Nothing is left in it.
+    #[must_use]
+    pub fn with_spool_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool_directory = Some(directory.into());
         self
     }
 

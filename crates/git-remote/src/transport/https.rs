@@ -143,11 +143,13 @@ struct Call {
 
 impl Call {
     fn new(session: Arc<Session>, service: &'static str, target: Url) -> Self {
+        let directory = session.remote().spool_directory.clone();
+        let directory = directory.unwrap_or_else(std::env::temp_dir);
         Self {
             session,
             service,
             target,
-            request: SpooledTempFile::new(SPOOL_BYTES),
+            request: SpooledTempFile::new_in(SPOOL_BYTES, directory),
             response: None,
         }
     }

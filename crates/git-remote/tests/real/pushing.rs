@@ -250,19 +250,45 @@ fn an_account_that_may_only_read_cannot_push() {
     );
 }
 
+/// Larger than what is kept in memory, also when compressed: six random bits a character (xorshift by Marsaglia).
+fn noise() -> String {
+    let mut state = 2_463_534_242_u32;
+    let mut character = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        char::from(b'0' + (state >> 26) as u8)
+    };
+    (0..13_000_000).map(|_| character()).collect()
+}
+
 #[test]
 fn a_large_push_goes_through() {
     let fixture = Fixture::start();
     let repository = fixture.server.repository(OUT).unwrap();
     let branch = open(&fixture, "one", "main");
-    // Larger than what is kept in memory, and incompressible.
-    let noise: String = (0..1_500_000_u32)
-        .map(|n| format!("{:08x}", n.wrapping_mul(2_654_435_761)))
-        .collect();
+    let noise = noise();
     let mine = commit(&branch, &[("noise", Some(&noise))]);
 
     assert_eq!(branch.push(mine).unwrap(), PushOutcome::Pushed);
     assert_eq!(repository.files("main").unwrap()["noise"].len(), noise.len());
+}
+
+#[test]
+fn a_large_push_is_spooled_in_the_directory_that_was_given() {
+    let fixture = Fixture::start();
+    fixture.server.repository(OUT).unwrap();
+    let spool = fixture.folder("spool");
+    let remote = fixture.remote(OUT).with_spool_directory(&spool);
+    let branch = OutputBranch::open(&remote, &fixture.folder("one"), "main", &mut |_| {}).unwrap();
+    let mine = commit(&branch, &[("noise", Some(&noise()))]);
+
+    let error = branch.push(mine).unwrap_err().to_string();
+    assert!(error.contains("write a request"), "{error}");
+
+    std::fs::create_dir(&spool).unwrap();
+    assert_eq!(branch.push(mine).unwrap(), PushOutcome::Pushed);
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
 }
 
 #[test]
