@@ -1,7 +1,7 @@
 //! Reads of the output branch what a plan has to know.
 
 use crate::manifest::{FOLDER, Manifest, Owner};
-use crate::output::{ObservedOutput, PlanError};
+use crate::output::{ForeignRecord, FormerRecord, ObservedOutput, PlanError};
 use crate::plugin::GeneratedFiles;
 use crate::repo_path::RepoPath;
 use heddle_git_remote::{FileKind, GitError, OutputBranch};
@@ -36,6 +36,7 @@ pub fn observe(
         paths: entries.iter().map(|entry| entry.path.clone()).collect(),
         ..ObservedOutput::default()
     };
+    let targets = targets(root, generated);
     let own_record = root
         .join(&owner.file())
         .map(|path| path.as_str().to_owned())
@@ -54,12 +55,12 @@ pub fn observe(
             observed.own = Some(parsed.map_err(source).map_err(ObserveError::Record)?);
             observed.contents.insert(own_record.clone(), bytes);
         } else if let Ok(manifest) = parsed {
-            add_foreign(&mut observed, &entry.path, manifest);
+            observed.add_record(&entry.path, manifest, owner, &targets);
         } else {
             tracing::warn!(path = %entry.path, "the record of another IdlRepo cannot be read");
         }
     }
-    let touched = touched(&observed, root, generated);
+    let touched = touched(&observed, root, targets);
     let is_plain = |kind| matches!(kind, FileKind::File | FileKind::Executable);
     for entry in entries
         .iter()
@@ -76,24 +77,46 @@ fn is_record(path: &str) -> bool {
     parts.next().is_some_and(|name| name.ends_with(".json")) && parts.next() == Some(FOLDER)
 }
 
-fn add_foreign(observed: &mut ObservedOutput, record: &str, manifest: Manifest) {
-    let folder = record.rfind(FOLDER).map(|end| &record[..end]).unwrap_or_default();
-    for path in manifest.files.into_keys() {
-        observed
-            .others
-            .insert(format!("{folder}{path}"), manifest.owner.clone());
+impl ObservedOutput {
+    /// Adds a record that is not the one of `owner` below the root.
+    fn add_record(&mut self, path: &str, manifest: Manifest, owner: &Owner, targets: &BTreeSet<String>) {
+        let folder = path.rfind(FOLDER).map(|end| &path[..end]).unwrap_or_default();
+        let files = manifest
+            .files
+            .into_iter()
+            .map(|(file, digest)| (format!("{folder}{file}"), digest));
+        if manifest.owner == *owner {
+            let files: FormerRecord = files.collect();
+            if files.keys().any(|file| targets.contains(file)) {
+                self.former.insert(path.to_owned(), files);
+            }
+            return;
+        }
+        let record = ForeignRecord {
+            path: path.to_owned(),
+            owner: manifest.owner,
+        };
+        self.others.extend(files.map(|(file, _)| (file, record.clone())));
     }
 }
 
-/// The paths that a plan compares by content.
-fn touched(observed: &ObservedOutput, root: &RepoPath, generated: &GeneratedFiles) -> BTreeSet<String> {
-    let recorded = observed.own.iter().flat_map(|own| own.files.keys());
-    generated
-        .0
-        .keys()
-        .chain(recorded)
+/// Where what was generated goes.
+fn targets(root: &RepoPath, generated: &GeneratedFiles) -> BTreeSet<String> {
+    let paths = generated.0.keys();
+    paths
         .map(|path| root.join_path(path).as_str().to_owned())
         .collect()
+}
+
+/// The paths that a plan compares by content.
+fn touched(observed: &ObservedOutput, root: &RepoPath, targets: BTreeSet<String>) -> BTreeSet<String> {
+    let recorded = observed.own.iter().flat_map(|own| own.files.keys());
+    let former = observed.former.iter();
+    let mut touched = targets;
+    touched.extend(recorded.map(|path| root.join_path(path).as_str().to_owned()));
+    // The records too: they are removed, and a diff shows what is in them.
+    touched.extend(former.flat_map(|(record, files)| files.keys().chain([record]).cloned()));
+    touched
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! - A file that this IdlRepo's record names is Heddle's: it is overwritten or pruned, also when somebody edited it.
 //! - A file that is in the way and in no record is somebody's: a conflict, unless it is the same byte for byte.
 //! - A file that another IdlRepo's record names is always a conflict.
+//! - A record of this IdlRepo elsewhere is from before its `output.path` changed. If files that it names are generated
+//!   again, all of it is taken over; if none is, it is left alone, like everything below the former path.
 
 use crate::manifest::{FOLDER, Manifest, Owner, digest};
 use crate::plugin::GeneratedFiles;
@@ -24,8 +26,22 @@ pub struct ObservedOutput {
     pub contents: BTreeMap<String, Vec<u8>>,
     /// The record of this IdlRepo, if there is one.
     pub own: Option<Manifest>,
+    /// The records of this IdlRepo elsewhere that name files which are generated again.
+    pub former: BTreeMap<String, FormerRecord>,
     /// What other IdlRepos' records name, with whose they are.
-    pub others: BTreeMap<String, Owner>,
+    pub others: BTreeMap<String, ForeignRecord>,
+}
+
+/// The files that a record names, with their digests.
+pub type FormerRecord = BTreeMap<String, String>;
+
+/// A record of another IdlRepo.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignRecord {
+    /// Where it is.
+    pub path: String,
+    /// Whose it is.
+    pub owner: Owner,
 }
 
 /// What to do.
@@ -56,14 +72,15 @@ pub enum PlanError {
     },
     /// Two IdlRepos write the same file.
     #[error(
-        "failed to place {path}: it belongs to the IdlRepo {}/{}; give the two different paths", owner.namespace,
-        owner.name
+        "failed to place {path}: it belongs to the IdlRepo {}/{}; give the two different paths, or, if that IdlRepo is \
+         gone, delete {} and the files it names from the branch",
+        record.owner.namespace, record.owner.name, record.path
     )]
     ShareFile {
         /// The file.
         path: String,
-        /// Whose it is.
-        owner: Owner,
+        /// What says so.
+        record: ForeignRecord,
     },
     /// A generator writes to the folder of records.
     #[error("failed to place {path} of generator {generator:?}: {FOLDER} is Heddle's own folder")]
@@ -108,11 +125,7 @@ pub fn plan(
     generated: &GeneratedFiles,
     observed: &ObservedOutput,
 ) -> Result<Plan, PlanError> {
-    let before = observed
-        .own
-        .as_ref()
-        .map(|own| place_all(root, &own.files))
-        .unwrap_or_default();
+    let before = observed.recorded(root);
     let mut plan = Plan::default();
     let mut manifest = Manifest {
         owner: owner.clone(),
@@ -127,10 +140,10 @@ pub fn plan(
                 generator: file.generator.clone(),
             });
         }
-        if let Some(owner) = observed.others.get(&target) {
+        if let Some(record) = observed.others.get(&target) {
             return Err(PlanError::ShareFile {
                 path: target,
-                owner: owner.clone(),
+                record: record.clone(),
             });
         }
         manifest.files.insert(path.clone(), digest(file.text.as_bytes()));
@@ -160,6 +173,17 @@ enum Verdict {
 }
 
 impl ObservedOutput {
+    /// What was written for this IdlRepo before, with digests.
+    fn recorded(&self, root: &RepoPath) -> BTreeMap<String, String> {
+        let former = self.former.values().flatten();
+        let mut recorded: BTreeMap<_, _> = former
+            .map(|(path, digest)| (path.clone(), digest.clone()))
+            .collect();
+        // Where both name a file, ours was written later.
+        recorded.extend(self.own.iter().flat_map(|own| place_all(root, &own.files)));
+        recorded
+    }
+
     /// `recorded` is the digest that the record has for the file.
     fn judge(&self, path: &str, text: &[u8], recorded: Option<&String>) -> Verdict {
         if !self.paths.contains(path) {
@@ -250,8 +274,11 @@ fn refuse(mut paths: Vec<String>, in_the_way: &'static str) -> Result<(), PlanEr
     }
 }
 
-/// Brings the record up to date; without files there is none.
+/// Brings the record up to date, and removes those it replaces; without files there is none.
 fn record(plan: &mut Plan, observed: &ObservedOutput, manifest: &Manifest, root: &RepoPath) {
+    for former in observed.former.keys() {
+        plan.edits.insert(former.clone(), Edit::Delete);
+    }
     let Ok(path) = root.join(&manifest.owner.file()) else {
         return;
     };

@@ -45,6 +45,7 @@ fn observed(there: &[(&str, &str)], recorded: Option<&[(&str, &str)]>) -> Observ
         paths: contents.keys().cloned().collect(),
         contents,
         own,
+        former: BTreeMap::new(),
         others: BTreeMap::new(),
     }
 }
@@ -189,16 +190,44 @@ fn a_file_of_another_idl_repo_is_a_conflict_even_if_it_is_the_same() {
     let mut before = observed(&[("gen/a.rs", "A")], None);
     before.others.insert(
         "gen/a.rs".into(),
-        Owner {
-            namespace: "zoo".into(),
-            name: "pets".into(),
+        ForeignRecord {
+            path: "gen/.heddle/zoo.pets.json".into(),
+            owner: Owner {
+                namespace: "zoo".into(),
+                name: "pets".into(),
+            },
         },
     );
     check_refused(
         &[("a.rs", "A")],
         &before,
-        &["gen/a.rs: it belongs to the IdlRepo zoo/pets"],
+        &[
+            "gen/a.rs: it belongs to the IdlRepo zoo/pets",
+            "if that IdlRepo is gone, delete gen/.heddle/zoo.pets.json and the files it names",
+        ],
     );
+}
+
+#[test]
+fn what_a_former_record_of_the_same_idl_repo_names_is_taken_over_and_the_record_removed() {
+    let mut before = observed(&[("gen/a.rs", "A"), ("gen/b.rs", "B"), ("gen/old.rs", "O")], None);
+    let names = [("gen/a.rs", "A"), ("gen/b.rs", "B"), ("gen/old.rs", "O")];
+    let former = names.map(|(path, text)| (path.to_owned(), digest(text.as_bytes())));
+    before
+        .former
+        .insert(".heddle/shop.idl.json".into(), former.into());
+    let plan = check(
+        &[("a.rs", "A"), ("b.rs", "B2")],
+        &before,
+        &[
+            "-.heddle/shop.idl.json",
+            "+gen/.heddle/shop.idl.json",
+            "+gen/b.rs",
+            "-gen/old.rs",
+        ],
+        [1, 1, 1],
+    );
+    assert!(plan.reclaimed.is_empty());
 }
 
 #[test]

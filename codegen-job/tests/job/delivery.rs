@@ -1,6 +1,6 @@
 //! A commit of IDL in, a commit of generated code out: once, exactly what is needed, and nothing of others touched.
 
-use crate::harness::{Ended, FOOD, Stage, TRACE_ID};
+use crate::harness::{Ended, FOOD, PROST, Stage, TRACE_ID};
 use heddle_crds::idl_repo::Reason;
 
 const RECORD: &str = ".heddle/pets.zoo.json";
@@ -125,8 +125,37 @@ fn a_file_of_another_idl_repo_is_never_overwritten() {
     stage.output.commit("main", "Another", &moved).unwrap();
     stage.run().expect_failure(
         Reason::OutputConflict,
-        &["rust/mod.rs: it belongs to the IdlRepo pets/other"],
+        &[
+            "rust/mod.rs: it belongs to the IdlRepo pets/other",
+            "delete .heddle/pets.other.json and the files it names",
+        ],
     );
+}
+
+#[test]
+fn an_idl_repo_does_not_conflict_with_itself_when_a_directory_moves_from_the_output_to_its_generator() {
+    let mut stage = Stage::new();
+    stage.output_fields = "    path: rust".into();
+    stage.generate = vec!["{name: rust, plugin: prost}".into()];
+    stage.deliver();
+    stage.output_fields = String::new();
+    stage.generate = vec![PROST.into()];
+    let report = stage.deliver();
+    assert_eq!((report.files.written, report.files.pruned), (0, 0));
+    let paths = stage.delivered_paths();
+    assert!(paths.contains(&RECORD.to_owned()), "{paths:?}");
+    assert!(!paths.contains(&format!("rust/{RECORD}")), "{paths:?}");
+}
+
+#[test]
+fn what_was_written_below_a_former_path_stays_when_nothing_of_it_is_generated_again() {
+    let mut stage = Stage::new();
+    stage.deliver();
+    let before = stage.delivered();
+    stage.output_fields = "    path: elsewhere".into();
+    stage.deliver();
+    let after = stage.delivered();
+    assert!(before.iter().all(|file| after.contains(file)), "{after:?}");
 }
 
 #[test]
