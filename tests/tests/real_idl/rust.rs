@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The versions' last digits come from the workspace's Cargo.lock.
+/// Nothing that the workspace itself does not compile, so all of it has been downloaded. The versions' last digits come
+/// from the workspace's Cargo.lock.
 const DEPENDENCIES: &str = "prost = \"0.14\"
 prost-types = \"0.14\"
-tonic = { version = \"0.14\", default-features = false, features = [\"channel\", \"codegen\", \"router\"] }
+tonic = { version = \"0.14\", default-features = false, features = [\"channel\", \"codegen\"] }
 tonic-prost = \"0.14\"
 ";
 
