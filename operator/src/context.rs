@@ -6,6 +6,7 @@ use crate::settings::JobDefaults;
 use crate::source::SourceClient;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -24,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) refusals: Failures,
     /// One for each reconcile that may work, in all namespaces together.
     pub(crate) permits: Semaphore,
+    /// Whether events could not be read the last time, so that it is told of once.
+    pub(crate) events_are_unreadable: AtomicBool,
     /// Who reports events: the name of the pod.
     pub(crate) instance: String,
 }

@@ -42,14 +42,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(process::run(settings));
+    let code = runtime.block_on(process::run(settings));
     runtime.shutdown_timeout(THREADS_TIMEOUT);
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Telemetry may be what is missing.
-            eprintln!("{}", ErrorChain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    code
 }

@@ -9,10 +9,12 @@ use crate::metrics::Metrics;
 use crate::server::{self, Answers};
 use crate::settings::Settings;
 use crate::source::SourceClient;
-use heddle_telemetry::{ErrorChain, InitError, MetricsRegistry, Telemetry};
+use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
 use kube::Client;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,8 +31,6 @@ const CONTACT_INTERVAL: Duration = Duration::from_secs(5);
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
-    #[error(transparent)]
-    Telemetry(#[from] InitError),
     #[error("failed to listen for signals")]
     Signals(#[source] std::io::Error),
     #[error("failed to find out how to reach the API server")]
@@ -52,8 +52,14 @@ pub(crate) enum ProcessError {
 }
 
 /// Runs until a signal says otherwise or something breaks.
-pub(crate) async fn run(settings: Settings) -> Result<(), ProcessError> {
-    let telemetry = heddle_telemetry::init(settings.telemetry.clone())?;
+pub(crate) async fn run(settings: Settings) -> ExitCode {
+    let telemetry = match heddle_telemetry::init(settings.telemetry.clone()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("{}", ErrorChain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
     let result = run_with(&settings, &telemetry).await;
     match &result {
         Ok(()) => tracing::info!("operator stopped"),
@@ -62,7 +68,11 @@ pub(crate) async fn run(settings: Settings) -> Result<(), ProcessError> {
     if let Err(error) = telemetry.shutdown(TELEMETRY_TIMEOUT).await {
         tracing::warn!(error = %ErrorChain(&error), "spans were lost");
     }
-    result
+    if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
@@ -233,6 +243,7 @@ async fn lead(
         failures: Failures::default(),
         refusals: Failures::default(),
         permits: Semaphore::new(settings.concurrency.into()),
+        events_are_unreadable: AtomicBool::new(false),
         instance: settings.replica.clone(),
     });
     let everywhere = [None];

@@ -198,10 +198,9 @@ fn job_defaults(arguments: &Arguments, variables: &[(String, String)]) -> JobDef
 
 /// What Jobs are told about logs and traces: the same as the operator was, but for whose they are.
 fn environment(arguments: &Arguments, variables: &[(String, String)]) -> Vec<(String, String)> {
-    const OF_THE_OPERATOR_ALONE: [&str; 2] = ["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"];
     let telemetry = variables
         .iter()
-        .filter(|(name, _)| name.starts_with("OTEL_") && !OF_THE_OPERATOR_ALONE.contains(&name.as_str()))
+        .filter(|(name, value)| is_for_jobs(name) && !holds_credentials(value))
         .cloned();
     let logs = [
         ("HEDDLE_LOG", &arguments.log_level),
@@ -211,6 +210,27 @@ fn environment(arguments: &Arguments, variables: &[(String, String)]) -> Vec<(St
     let mut environment: Vec<_> = telemetry.chain(logs).collect();
     environment.sort();
     environment
+}
+
+/// Jobs are in namespaces of others, who can read what is in them: headers and keys of the exporter are the operator's
+/// secrets, its certificates are files that a Job does not have, and its name and attributes say whose spans they are.
+fn is_for_jobs(variable: &str) -> bool {
+    const OF_THE_EXPORTER: [&str; 5] = ["ENDPOINT", "PROTOCOL", "TIMEOUT", "COMPRESSION", "INSECURE"];
+    const OTHERS: [&str; 4] = [
+        "OTEL_SDK_DISABLED",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
+    ];
+    match variable.strip_prefix("OTEL_EXPORTER_OTLP_") {
+        Some(setting) => OF_THE_EXPORTER.contains(&setting.strip_prefix("TRACES_").unwrap_or(setting)),
+        None => OTHERS.contains(&variable) || variable.starts_with("OTEL_BSP_"),
+    }
+}
+
+/// An address such as `https://user:password@collector`.
+fn holds_credentials(value: &str) -> bool {
+    value.contains('@')
 }
 
 fn lease(arguments: LeaseArguments) -> Option<LeaseSettings> {

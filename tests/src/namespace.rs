@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long anything may take that takes a moment.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// A namespace in which only pods of the restricted profile are admitted.
 #[derive(Clone)]

@@ -297,7 +297,10 @@ fn arguments(spec: &ValidatedSpec, request: &RunRequest, defaults: &JobDefaults)
 fn environment(defaults: &JobDefaults, trace_parent: Option<&TraceParent>) -> Vec<EnvVar> {
     let parent = trace_parent.map(TraceParent::variables).unwrap_or_default();
     let parent = parent.into_iter().map(|(name, value)| (name.to_owned(), value));
+    // Nothing else can be written to.
+    let temporary_folder = ("TMPDIR".to_owned(), codegen::WORK_FOLDER.to_owned());
     parent
+        .chain([temporary_folder])
         .chain(defaults.environment.iter().cloned())
         .map(|(name, value)| EnvVar {
             name,

@@ -77,6 +77,45 @@ fn jobs_are_told_of_logs_and_traces_what_the_operator_is_told() {
 }
 
 #[test]
+fn no_credentials_of_the_exporter_get_into_jobs() {
+    const CANARY: &str = "canary-5d1e";
+    let with_canary = |text: &str| text.replace("{}", CANARY);
+    let header = with_canary("authorization=Bearer {}");
+    let settings = settings(
+        &[],
+        &[
+            ("OTEL_EXPORTER_OTLP_HEADERS", &header),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", &header),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", CANARY),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", CANARY),
+            ("OTEL_RESOURCE_ATTRIBUTES", &with_canary("token={}")),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &with_canary("https://user:{}@collector"),
+            ),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "1000"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ],
+    );
+    let environment = settings.job_defaults.environment;
+    assert!(!format!("{environment:?}").contains(CANARY), "{environment:?}");
+    let names: Vec<_> = environment.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "HEDDLE_LOG",
+            "HEDDLE_LOG_FORMAT",
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            "OTEL_TRACES_SAMPLER"
+        ]
+    );
+}
+
+#[test]
 fn empty_lists_from_a_chart_are_no_names() {
     let settings = settings(&["--watch-namespaces=", "--image-pull-secrets=a,b"], &[]);
     assert!(settings.watch_namespaces.is_empty());

@@ -6,7 +6,7 @@ use heddle_crds::condition::find;
 use heddle_tests::api_server::ApiServer;
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::kubelet::Stage;
-use heddle_tests::namespace::SOON;
+use heddle_tests::namespace::{SOON, TestNamespace};
 use heddle_tests::operator::LEASE_SECONDS;
 use heddle_tests::world::{GREETER, PASSWORD, USERNAME};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -203,11 +203,13 @@ async fn an_operator_that_loses_the_lease_ends_at_once() -> Result<()> {
 
     let status = operator.wait().await?;
     assert_eq!(status.code(), Some(1));
-    assert!(
-        operator.log_text()?.contains("thief holds it now"),
-        "{}",
-        operator.log_text()?
+    let lines = operator.log_lines()?;
+    let last = lines.last().context("a last line")?;
+    assert_eq!(
+        (&last["level"], &last["message"]),
+        (&json!("ERROR"), &json!("operator failed"))
     );
+    assert!(last["error"].to_string().contains("thief holds it now"), "{last}");
     Ok(())
 }
 
@@ -416,5 +418,46 @@ async fn no_secret_is_seen_anywhere() -> Result<()> {
         objects.iter().map(ResourceExt::name_any).collect::<Vec<_>>(),
         ["output", "shop", "source"]
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_an_election_it_works_at_once_and_writes_no_lease() -> Result<()> {
+    let world = world().await?;
+    let _operator = world
+        .operator_with("operator-0", &["--leader-elect=false"])
+        .await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    let leases = Api::<Lease>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    assert!(leases.list(&Default::default()).await?.items.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_looks_after_the_namespaces_it_is_told_of_and_no_other() -> Result<()> {
+    let world = world().await?;
+    let server = ApiServer::shared().await?;
+    let (second, foreign) = (
+        TestNamespace::create(server).await?,
+        TestNamespace::create(server).await?,
+    );
+    let flag = format!("--watch-namespaces={}", second.name);
+    let _operator = world.operator_with("operator-0", &[&flag]).await?;
+    // Without Secrets there, what can be seen is that it was looked at.
+    for namespace in [&world.namespace, &second, &foreign] {
+        namespace
+            .apply(
+                "shop",
+                &world.spec_with(&[("/source/secretRef/name", json!("missing"))]),
+            )
+            .await?;
+    }
+    for namespace in [&world.namespace, &second] {
+        namespace
+            .wait_for_reason("shop", "Ready", "SecretNotFound")
+            .await?;
+    }
+    assert!(foreign.status("shop").await?.conditions.is_empty());
     Ok(())
 }

@@ -103,9 +103,16 @@ fn the_process_is_told_what_it_needs() {
         .env
         .unwrap()
         .into_iter()
-        .map(|variable| variable.name)
+        .map(|variable| format!("{}={}", variable.name, variable.value.unwrap_or_default()))
         .collect();
-    assert_eq!(variables, ["TRACEPARENT", "HEDDLE_LOG"]);
+    assert_eq!(
+        variables,
+        [
+            "TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "TMPDIR=/work",
+            "HEDDLE_LOG=info"
+        ]
+    );
     let template = job.spec.unwrap().template.metadata.unwrap();
     assert!(template.annotations.unwrap()[metadata::RUN].contains("\"plugin\":\"prost\""));
 }

@@ -6,6 +6,7 @@ use crate::idl_repo::job::label_value;
 use crate::idl_repo::run::{ObservedRun, RunDetails, is_finished};
 use heddle_crds::idl_repo::IdlRepo;
 use heddle_crds::metadata;
+use heddle_telemetry::ErrorChain;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
@@ -13,6 +14,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::sync::atomic::Ordering;
 
 /// How many Jobs, pods or events of one IdlRepo are read at most. Pruning keeps it at a handful.
 const LIST_LIMIT: u32 = 500;
@@ -61,14 +63,32 @@ async fn details(context: &Context, job: &Job) -> Result<RunDetails, ObserveErro
     let selector = format!("batch.kubernetes.io/job-name={}", job.name_any());
     let pods = list(&pods, "pods", ListParams::default().labels(&selector)).await?;
     let pod_refusals = match pods.is_empty() {
-        true => pod_refusals(context, job).await?,
+        true => pod_refusals(context, job).await,
         false => Vec::new(),
     };
     Ok(RunDetails { pods, pod_refusals })
 }
 
-/// What the Job controller said when it could not make a pod; it says so nowhere else.
-async fn pod_refusals(context: &Context, job: &Job) -> Result<Vec<String>, ObserveError> {
+/// What the Job controller said when it could not make a pod; it says so nowhere else. Events are a courtesy to people:
+/// that they cannot be read is no reason to leave a run alone.
+async fn pod_refusals(context: &Context, job: &Job) -> Vec<String> {
+    let listed = failed_create_events(context, job).await;
+    let was_unreadable = context
+        .events_are_unreadable
+        .swap(listed.is_err(), Ordering::Relaxed);
+    match &listed {
+        Err(error) if !was_unreadable => tracing::warn!(
+            error = %ErrorChain(error),
+            "events cannot be read; what keeps a Job from making its pod is not reported"
+        ),
+        Ok(_) if was_unreadable => tracing::info!("events can be read again"),
+        _ => {}
+    }
+    let events = listed.unwrap_or_default();
+    events.into_iter().filter_map(|event| event.note).collect()
+}
+
+async fn failed_create_events(context: &Context, job: &Job) -> Result<Vec<Event>, ObserveError> {
     let namespace = job.namespace().unwrap_or_default();
     let events = Api::<Event>::namespaced(context.client.clone(), &namespace);
     let selector = format!(
@@ -77,7 +97,7 @@ async fn pod_refusals(context: &Context, job: &Job) -> Result<Vec<String>, Obser
     );
     let mut events = list(&events, "events", ListParams::default().fields(&selector)).await?;
     events.sort_by_key(|event| event.creation_timestamp());
-    Ok(events.into_iter().filter_map(|event| event.note).collect())
+    Ok(events)
 }
 
 async fn list<K>(api: &Api<K>, what: &'static str, parameters: ListParams) -> Result<Vec<K>, ObserveError>

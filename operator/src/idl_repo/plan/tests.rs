@@ -1,3 +1,5 @@
+mod simulation;
+
 use super::*;
 use crate::idl_repo::observe::{Check, ObservedSecrets};
 use crate::idl_repo::run::{Outcome, RunState};
