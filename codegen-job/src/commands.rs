@@ -35,7 +35,7 @@ pub(crate) fn execute(command: Command) -> ExitCode {
 }
 
 async fn execute_here(command: Command) -> ExitCode {
-    let (voice, telemetry) = match start_telemetry() {
+    let (voice, telemetry) = match start_telemetry(&command) {
         Ok(started) => started,
         Err(code) => return code,
     };
@@ -56,13 +56,20 @@ async fn execute_here(command: Command) -> ExitCode {
     code
 }
 
-fn start_telemetry() -> Result<(Voice, Telemetry), ExitCode> {
+/// A Job speaks to machines. Everybody else is a person, or the log of a pull request that a person reads.
+fn start_telemetry(command: &Command) -> Result<(Voice, Telemetry), ExitCode> {
     let settings = TelemetrySettings::from_environment("heddle-codegen", env!("CARGO_PKG_VERSION"));
-    let settings = settings.map_err(|error| refuse(&error))?;
+    let mut settings = settings.map_err(|error| refuse(&error))?;
+    let in_job = matches!(command, Command::Run(arguments) if arguments.termination_message.is_some());
     let is_human = match settings.log_format {
         LogFormat::Human => true,
         LogFormat::Json => false,
-        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Auto => !in_job || std::io::stderr().is_terminal(),
+    };
+    settings.log_format = if is_human {
+        LogFormat::Human
+    } else {
+        LogFormat::Json
     };
     let telemetry = heddle_telemetry::init(settings).map_err(|error| refuse(&error))?;
     Ok((Voice { is_human }, telemetry))
