@@ -8,8 +8,8 @@ use crate::request::RequestError;
 use crate::select::SelectError;
 use crate::source::LocalError;
 use crate::stop::Stopped;
-use heddle_crds::codegen::{EXIT_FAILED, EXIT_TEMPORARY};
-use heddle_crds::idl_repo::{Reason, Retry, RunError};
+use heddle_crds::codegen;
+use heddle_crds::idl_repo::{Reason, RunError};
 use heddle_git_remote::{GitError, GitErrorKind};
 use heddle_telemetry::ErrorChain;
 use std::path::PathBuf;
@@ -99,10 +99,7 @@ impl Failure {
 
     /// The exit code that the Job's failure policy acts on.
     pub fn exit_code(&self) -> i32 {
-        match self.reason().retry() {
-            Retry::OnChange => EXIT_FAILED,
-            Retry::Backoff | Retry::NotNeeded => EXIT_TEMPORARY,
-        }
+        codegen::exit_code(self.reason())
     }
 
     /// What a person at a terminal can do about it.

@@ -5,7 +5,7 @@
 //! termination message, and an exit code that the Job's pod failure policy acts on.
 
 use crate::condition::truncate;
-use crate::idl_repo::{FileCounts, IdlRepo, RunError};
+use crate::idl_repo::{FileCounts, IdlRepo, Reason, RunError};
 use serde::{Deserialize, Serialize};
 
 /// The container's name.
@@ -25,10 +25,28 @@ pub const TERMINATION_MESSAGE_FILE: &str = "/dev/termination-log";
 /// The most bytes the kubelet takes from there.
 pub const TERMINATION_MESSAGE_LIMIT: usize = 4096;
 
-/// Exit code of a run that failed for a reason that another try cannot mend (`EX_DATAERR` of sysexits).
+/// Exit code of a run that another pod shall not try again at once (`EX_DATAERR` of sysexits).
 pub const EXIT_FAILED: i32 = 65;
-/// Exit code of a run that failed for a reason that may pass (`EX_TEMPFAIL` of sysexits).
+/// Exit code of a run that failed for a reason that may pass within seconds (`EX_TEMPFAIL` of sysexits).
 pub const EXIT_TEMPORARY: i32 = 75;
+
+/// The exit code of a run that failed for `reason`.
+///
+/// The Job replaces a failed pod within seconds, some times over. That mends a network that hiccups. Where a server
+/// has answered, and its answer is no, it only knocks again and again, which can lock an account; so such a run ends
+/// the Job, and [`Reason::retry`] says whether and at what pace the operator makes another one.
+#[must_use]
+pub fn exit_code(reason: Reason) -> i32 {
+    match reason {
+        Reason::HostUnknown
+        | Reason::ConnectionFailed
+        | Reason::TimedOut
+        | Reason::OutputMoved
+        | Reason::JobFailed
+        | Reason::InternalError => EXIT_TEMPORARY,
+        _ => EXIT_FAILED,
+    }
+}
 
 /// How a run ended: the answer of the Job to the operator.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -88,7 +106,30 @@ pub fn request(idl_repo: &IdlRepo) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::idl_repo::Reason;
+    use crate::idl_repo::Retry;
+
+    #[test]
+    fn a_server_that_said_no_is_not_asked_again_by_the_same_job() {
+        for reason in [
+            Reason::AuthenticationFailed,
+            Reason::PushRejected,
+            Reason::RepositoryNotFound,
+            Reason::TlsNotTrusted,
+            Reason::HostKeyNotTrusted,
+            Reason::RefNotFound,
+            Reason::AddressRefused,
+        ] {
+            assert_eq!(exit_code(reason), EXIT_FAILED, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn only_reasons_that_pass_by_themselves_are_tried_again() {
+        let again = |reason: &&Reason| exit_code(**reason) == EXIT_TEMPORARY;
+        let mut tried = Reason::ALL.iter().filter(again).peekable();
+        assert!(tried.peek().is_some());
+        assert!(tried.all(|reason| reason.retry() == Retry::Backoff));
+    }
 
     #[test]
     fn a_report_always_fits_the_termination_message() {

@@ -222,10 +222,7 @@ impl Ended {
                 error.message
             );
         }
-        let code = match reason.retry() {
-            heddle_crds::idl_repo::Retry::OnChange => heddle_crds::codegen::EXIT_FAILED,
-            _ => heddle_crds::codegen::EXIT_TEMPORARY,
-        };
+        let code = heddle_crds::codegen::exit_code(reason);
         assert_eq!(self.code, Some(code), "{self:#?}");
     }
 
