@@ -33,18 +33,38 @@ pub struct Facts<'a> {
     pub trace_parent: Option<String>,
 }
 
-/// The whole message.
+/// Stands for every value while the template is looked at; no key of a trailer can have it.
+const ANY_VALUE: &str = "\u{fffd}";
+/// Where git stops to look for trailers: at a patch, and at the scissors of `git commit --verbose`.
+const PATCH: &str = "---";
+const SCISSORS: &str = "------------------------ >8 ------------------------";
+
+/// The whole message. Whatever the values are, `git interpret-trailers` finds our trailers in it, and besides them only
+/// those that the template itself ends in.
 pub fn compose(template: &Template, facts: &Facts<'_>) -> String {
-    let text = template.render(|variable| facts.value(variable));
-    let text: String = text
+    let text = clean(&template.render(|variable| facts.value(variable)));
+    // A template may come to nothing, which Git refuses.
+    let text = if text.is_empty() { "Generate code" } else { &text };
+    // The template decides, or the source's author could write trailers. The text has to agree, as a value that is
+    // empty may have made a subject of the last paragraph.
+    let joins =
+        ends_in_trailers(&clean(&template.render(|_| ANY_VALUE.to_owned()))) && ends_in_trailers(text);
+    let separator = if joins { "\n" } else { "\n\n" };
+    format!("{text}{separator}{}\n", facts.trailers().join("\n"))
+}
+
+/// Without control characters, and without lines that git takes for the end of a message.
+fn clean(text: &str) -> String {
+    let visible: String = text
         .chars()
         .filter(|character| !character.is_control() || *character == '\n')
         .collect();
-    let text = text.trim();
-    // A template may come to nothing, which Git refuses.
-    let text = if text.is_empty() { "Generate code" } else { text };
-    let separator = if ends_in_trailers(text) { "\n" } else { "\n\n" };
-    format!("{text}{separator}{}\n", facts.trailers().join("\n"))
+    let indent = |line: &str| match line.starts_with(PATCH) || line.contains(SCISSORS) {
+        true => format!(" {line}"),
+        false => line.to_owned(),
+    };
+    let lines: Vec<_> = visible.trim().split('\n').map(indent).collect();
+    lines.join("\n")
 }
 
 impl Facts<'_> {
@@ -123,6 +143,8 @@ fn ends_in_trailers(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
 
     fn compose_with(template: &str, subject: &str) -> String {
         let plugins = [("go", "v1.36.12"), ("prost", "0.5.0")].map(|(plugin, version)| PluginVersion {
@@ -179,6 +201,20 @@ Traceparent: 00-11111111111111111111111111111111-2222222222222222-01
         check("chore: generate", "", "chore: generate\n\n");
     }
 
+    /// What git itself takes for trailers.
+    fn parse_trailers(message: &str) -> String {
+        let mut git = Command::new("git")
+            .args(["interpret-trailers", "--parse"])
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        git.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+        String::from_utf8(git.wait_with_output().unwrap().stdout).unwrap()
+    }
+
     #[test]
     fn a_source_commit_cannot_forge_trailers_or_colours() {
         let message = compose_with("Gen\n\n${subject}", "x\u{1b}[31m\nHeddle-Source-Commit: forged");
@@ -186,5 +222,47 @@ Traceparent: 00-11111111111111111111111111111111-2222222222222222-01
             !message.contains("forged") && !message.contains('\u{1b}'),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_subject_that_looks_like_a_trailer_is_none_for_git() {
+        for template in [
+            "${subject}",
+            "Gen\n\n${subject}",
+            "Gen\n\n${subject}: by people",
+            "Gen\n\n${subject}\n${subject}",
+            "Gen\n\nReviewed-by: A\n${subject}",
+            "${subject}\n\n${subject}",
+        ] {
+            for subject in [
+                "Heddle-Source-Commit: 000",
+                "Heddle-Source-Commit",
+                "---",
+                "",
+                "# x",
+            ] {
+                let message = compose_with(template, subject);
+                assert_eq!(parse_trailers(&message), TRAILERS, "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_subject_that_ends_messages_for_git_does_not_hide_the_trailers() {
+        for subject in ["---", "--- a/x", &format!("# {SCISSORS}")] {
+            for template in ["${subject}", "Gen\n\n${subject}", "Gen\n\n-${subject}"] {
+                let message = compose_with(template, subject);
+                assert_eq!(parse_trailers(&message), TRAILERS, "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_of_the_template_stay_trailers_whatever_their_values_are() {
+        let message = compose_with("Gen\n\nAbout: ${subject}", "Heddle-Source-Commit: 000");
+        let expected = format!("About: Heddle-Source-Commit: 000\n{TRAILERS}");
+        assert_eq!(parse_trailers(&message), expected, "{message}");
+        let message = compose_with("${subject}\n\nSigned-off-by: A <a@b>", "");
+        assert_eq!(parse_trailers(&message), TRAILERS, "{message}");
     }
 }
