@@ -3,7 +3,8 @@
 /// The owner of fields that the operator applies (server-side apply).
 pub const FIELD_MANAGER: &str = "heddle";
 
-/// Annotation people set to any new value, usually a time stamp, to have an object looked at right now.
+/// Annotation people set to any new value, usually a time stamp, to have an object looked at right now. On a Job: the
+/// value that it was started under.
 pub const REQUESTED_AT: &str = "heddle.dev/requestedAt";
 
 /// Annotation with the W3C `traceparent` of the change that made Heddle write an object.
@@ -18,6 +19,10 @@ pub const SPEC_DIGEST: &str = "heddle.dev/spec-digest";
 
 /// Annotation on a Job: which try at this commit and specification it is, counted from 1.
 pub const ATTEMPT: &str = "heddle.dev/attempt";
+
+/// Annotation on a Job: a digest of what it was started under, see
+/// [`crate::idl_repo::LastRun::circumstances`].
+pub const CIRCUMSTANCES: &str = "heddle.dev/circumstances";
 
 /// Annotation on a pod that holds the IdlRepo it works for, as JSON; mounted as a file by the downward API.
 pub const RUN: &str = "heddle.dev/run";

@@ -18,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) source: SourceClient,
     pub(crate) job_defaults: JobDefaults,
+    /// See [`JobDefaults::version`].
+    pub(crate) settings_version: String,
     pub(crate) metrics: Metrics,
     /// How often reconciling each object has failed in a row.
     pub(crate) failures: Failures,

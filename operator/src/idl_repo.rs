@@ -121,7 +121,13 @@ async fn look(context: &Context, name: &str, namespace: &str) -> Result<Look, Re
         Err(invalid) => return refuse_specification(context, &idl_repo, &invalid).await,
     };
     let secrets = observe::secrets(context, &idl_repo, &spec).await?;
-    let check_is_due = plan::check_is_due(&idl_repo, &spec, &secrets.version, now());
+    let check_is_due = plan::check_is_due(
+        &idl_repo,
+        &spec,
+        &secrets.version,
+        &context.settings_version,
+        now(),
+    );
     Ok(Look::Subject(Box::new(Subject {
         idl_repo,
         spec,
@@ -147,7 +153,12 @@ async fn advance(
     }
     let now = now();
     let runs = observe::runs(context, &idl_repo).await?;
-    let observed = Observed { runs, secrets, check };
+    let observed = Observed {
+        runs,
+        secrets,
+        settings_version: context.settings_version.clone(),
+        check,
+    };
     let mut plan = plan::plan(&idl_repo, &spec, &observed, now);
     let span = change_span(&plan);
     let trace_parent = TraceParent::of(&span);

@@ -239,6 +239,7 @@ async fn lead(
             stop.clone(),
         ),
         job_defaults: settings.job_defaults.clone(),
+        settings_version: settings.job_defaults.version(),
         metrics: metrics.clone(),
         failures: Failures::default(),
         refusals: Failures::default(),

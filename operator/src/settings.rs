@@ -6,6 +6,7 @@ use heddle_git_remote::AddressPolicy;
 use heddle_telemetry::settings::{LogFormat, SettingsError, TelemetrySettings};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use std::time::Duration;
 /// Which spans exist unless somebody asks for others. kube's own spans would make a trace of every look at an object,
 /// also of those that find nothing.
 const SPAN_FILTER: &str = "info,kube_runtime=off,kube_client=off";
+
+/// Hexadecimal digits of the digest of settings.
+const VERSION_DIGITS: usize = 32;
 
 /// Watches repositories of protobuf IDL and has Jobs deliver the code generated from them.
 #[derive(Debug, Parser)]
@@ -133,6 +137,36 @@ pub(crate) struct JobDefaults {
     pub(crate) denied_cidrs: Option<Vec<IpNet>>,
     /// Names and values of variables.
     pub(crate) environment: Vec<(String, String)>,
+}
+
+impl JobDefaults {
+    /// A digest of what can decide whether a source answers and a run succeeds: when it changes, what failed is worth
+    /// another try.
+    pub(crate) fn version(&self) -> String {
+        let Self {
+            image,
+            resources,
+            work_size_limit,
+            denied_cidrs,
+            image_pull_policy: _,
+            image_pull_secrets: _,
+            environment: _,
+        } = self;
+        let settings = (
+            env!("CARGO_PKG_VERSION"),
+            image,
+            resources,
+            work_size_limit,
+            denied_cidrs.as_ref().map(|cidrs| format!("{cidrs:?}")),
+        );
+        // Serialising plain structs with string keys to memory has no way to fail.
+        let bytes = serde_json::to_vec(&settings).unwrap_or_default();
+        let digits = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
+        digits[..VERSION_DIGITS].to_owned()
+    }
 }
 
 /// The Lease that decides which replica leads.

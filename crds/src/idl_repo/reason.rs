@@ -66,9 +66,10 @@ macro_rules! reasons {
 pub enum Retry {
     /// Not a failure.
     NotNeeded,
-    /// By itself: with exponential backoff, at most as often as the interval says.
+    /// By itself, after delays that double up to the interval; those between runs up to ten minutes if that is longer.
     Backoff,
-    /// Not before the specification, the source commit, or a Secret it names changes, or `heddle.dev/requestedAt` is set.
+    /// Not before the specification, the source commit, a Secret it names, or the operator's settings change, or
+    /// `heddle.dev/requestedAt` is set.
     OnChange,
 }
 
@@ -110,7 +111,7 @@ reasons! {
     /// The repository has no such branch, tag, version or commit.
     RefNotFound = Backoff,
     /// The address is one that the operator's policy refuses.
-    AddressRefused = OnChange,
+    AddressRefused = Backoff,
     /// The repository, or what is generated from it, is larger than a limit allows.
     LimitExceeded = OnChange,
     /// No `.proto` file matches `source.include` and `source.exclude`.

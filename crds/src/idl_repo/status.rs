@@ -44,6 +44,11 @@ pub struct IdlRepoStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub observed_secrets: Option<String>,
+    /// A digest of the operator's settings and version that the source was asked under: when it changes, what failed
+    /// under the old ones is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub observed_settings: Option<String>,
     /// How many checks of the source have failed in a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_checks: Option<i32>,
@@ -61,6 +66,15 @@ pub struct LastRun {
     pub spec_digest: String,
     /// Which try at this commit and specification it is, counted from 1.
     pub attempt: i32,
+    /// A digest of what it was started under: the generation of the specification, the versions of the Secrets, the
+    /// operator's settings and version, and `heddle.dev/requestedAt`. A failure is final only as long as they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub circumstances: Option<String>,
+    /// The value of `heddle.dev/requestedAt` when it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub requested_at: Option<String>,
     /// When the Job was made.
     pub started_at: Time,
     /// When it ended.

@@ -21,7 +21,7 @@ pub(crate) enum Applied {
     /// There was nothing to start.
     Nothing,
     /// This run was started.
-    Started(LastRun),
+    Started(Box<LastRun>),
     /// The run has been started before, by a process that did not live to tell, or by a replica that led before.
     StartedBefore,
     /// The API refused to start the run.
@@ -108,7 +108,9 @@ async fn start(
     };
     match jobs.create(&parameters, &job).await {
         Ok(created) => Ok(ObservedRun::new(&created, &RunDetails::default())
-            .map_or(Applied::StartedBefore, |run| Applied::Started(run.to_last_run()))),
+            .map_or(Applied::StartedBefore, |run| {
+                Applied::Started(Box::new(run.to_last_run()))
+            })),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Applied::StartedBefore),
         Err(kube::Error::Api(status)) if is_refusal(&status) => Ok(refused("Job", &job, &status)),
         Err(source) => Err(ApplyError::CreateJob {

@@ -4,6 +4,7 @@
 mod tests;
 
 use super::plan::RunRequest;
+use super::run::Circumstances;
 use super::validate::ValidatedSpec;
 use crate::settings::JobDefaults;
 use heddle_crds::codegen;
@@ -165,6 +166,13 @@ fn annotations(request: &RunRequest, trace_parent: Option<&TraceParent>) -> BTre
         (metadata::SPEC_DIGEST.into(), request.target.digest.clone()),
         (metadata::ATTEMPT.into(), request.attempt.to_string()),
     ]);
+    let Circumstances { digest, requested_at } = &request.circumstances;
+    for (name, value) in [
+        (metadata::CIRCUMSTANCES, digest),
+        (metadata::REQUESTED_AT, requested_at),
+    ] {
+        annotations.extend(value.clone().map(|value| (name.into(), value)));
+    }
     if let Some(trace_parent) = trace_parent {
         trace_parent.write_annotations(&mut annotations);
     }

@@ -1,4 +1,7 @@
 //! What people are told when something changes: one log line and one event each, at transitions only.
+//!
+//! kube's own recorder is of no use here: it makes one event of several with the same reason, and keeps the first one's
+//! text, although the second delivery is of another commit.
 
 use super::apply::Applied;
 use super::plan::{FinishedRun, Plan, Step};

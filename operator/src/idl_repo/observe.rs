@@ -23,6 +23,8 @@ pub(crate) struct Observed {
     /// Its runs, oldest first.
     pub(crate) runs: Vec<ObservedRun>,
     pub(crate) secrets: ObservedSecrets,
+    /// See [`crate::settings::JobDefaults::version`].
+    pub(crate) settings_version: String,
     /// The answer of the source, if it was time to ask.
     pub(crate) check: Option<Check>,
 }

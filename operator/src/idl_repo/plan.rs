@@ -1,20 +1,22 @@
 //! What to do: a pure function of the specification, the observed world and the time.
 
+mod prompt;
 mod record;
 #[cfg(test)]
 mod tests;
 
 use super::apply::Applied;
 use super::observe::{Observed, Problem};
-use super::run::{ObservedRun, Target};
+use super::run::{Circumstances, ObservedRun, Target};
 use super::schedule;
 use super::validate::ValidatedSpec;
 use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, LastRun, Retry};
-use heddle_crds::metadata;
 use heddle_telemetry::TraceParent;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::time::Duration;
+
+pub(crate) use prompt::{Prompt, check_is_due};
 
 /// How many finished Jobs of an IdlRepo are kept for people to look at.
 const JOB_HISTORY_LIMIT: usize = 3;
@@ -86,6 +88,7 @@ pub(crate) struct RunRequest {
     pub(crate) target: Target,
     pub(crate) attempt: i32,
     pub(crate) cause: Cause,
+    pub(crate) circumstances: Circumstances,
     /// The change that an earlier attempt was started for, which this one continues.
     pub(crate) trace_parent: Option<TraceParent>,
 }
@@ -96,7 +99,10 @@ pub(crate) enum Cause {
     NewCommit,
     SpecificationChanged,
     SecretChanged,
+    SettingsChanged,
     Requested,
+    /// Something changed while the failed run went on.
+    CircumstancesChanged,
     Retry,
 }
 
@@ -107,67 +113,19 @@ impl Cause {
             Self::NewCommit => "new_commit",
             Self::SpecificationChanged => "specification_changed",
             Self::SecretChanged => "secret_changed",
+            Self::SettingsChanged => "settings_changed",
             Self::Requested => "requested",
+            Self::CircumstancesChanged => "circumstances_changed",
             Self::Retry => "retry",
         }
     }
 }
 
-/// Something that makes Heddle look and try at once, whatever failed before.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Prompt {
-    SpecificationChanged,
-    SecretChanged,
-    Requested,
-}
-
-/// What has changed since the status was written, if anything.
-pub(crate) fn prompt(idl_repo: &IdlRepo, secrets_version: &str) -> Option<Prompt> {
-    let status = idl_repo.status.as_ref();
-    let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
-    let observed_secrets = status.and_then(|status| status.observed_secrets.as_deref());
-    if requested_at(idl_repo).is_some_and(|requested| Some(requested.as_str()) != handled) {
-        Some(Prompt::Requested)
-    } else if status.and_then(|status| status.observed_generation) != idl_repo.metadata.generation {
-        Some(Prompt::SpecificationChanged)
-    } else if observed_secrets != Some(secrets_version) {
-        Some(Prompt::SecretChanged)
-    } else {
-        None
-    }
-}
-
-/// Whether the source is to be asked now.
-pub(crate) fn check_is_due(
-    idl_repo: &IdlRepo,
-    spec: &ValidatedSpec,
-    secrets_version: &str,
-    now: Timestamp,
-) -> bool {
-    if spec.suspended {
-        return false;
-    }
-    let status = idl_repo.status.as_ref();
-    // Without a time and with a commit nothing is due: a failure that only a change can mend takes the time away.
-    let time_has_come = match status.and_then(|status| status.next_check_at.as_ref()) {
-        Some(next) => next.0 <= now,
-        None => status.is_none_or(|status| status.failed_checks.is_none()),
-    };
-    time_has_come || prompt(idl_repo, secrets_version).is_some()
-}
-
-/// The value of `heddle.dev/requestedAt`, as long as the status can hold.
-pub(crate) fn requested_at(idl_repo: &IdlRepo) -> Option<String> {
-    const LIMIT: usize = 256;
-    let value = idl_repo.annotations().get(metadata::REQUESTED_AT)?;
-    Some(value.chars().take(LIMIT).collect())
-}
-
 /// Decides.
 pub(crate) fn plan(idl_repo: &IdlRepo, spec: &ValidatedSpec, observed: &Observed, now: Timestamp) -> Plan {
-    let prompt = prompt(idl_repo, &observed.secrets.version);
+    let prompt = prompt::prompt(idl_repo, &observed.secrets.version, &observed.settings_version);
     let mut record = record::with_check(idl_repo, spec, observed, now);
-    let finished = record::add_runs(&mut record, spec, &observed.runs, now);
+    let finished = record::add_runs(&mut record, &spec.digest, &observed.runs, now);
     let step = step(idl_repo, spec, observed, &record, prompt, now);
     Plan {
         prune: no_longer_of_interest(&observed.runs),
@@ -196,7 +154,15 @@ fn step(
         commit,
         digest: spec.digest.clone(),
     };
-    if is_delivered(record, &target) {
+    let failed = record
+        .last_run
+        .as_ref()
+        .filter(|run| is_for(run, &target) && run.error.is_some());
+    let circumstances = prompt::circumstances(idl_repo, observed);
+    let is_delivered = is_delivered(record, &target);
+    // What was delivered is delivered again on request, and then that counts which became of it.
+    let is_enough = is_delivered && failed.is_none() && !is_requested_again(record, &circumstances);
+    if is_enough || (is_delivered && spec.suspended) {
         return Step::Rest;
     }
     if spec.suspended {
@@ -209,25 +175,25 @@ fn step(
     if let Some(problem) = &observed.secrets.output_problem {
         return Step::Blocked(problem.clone());
     }
-    let failure = record
-        .last_run
-        .as_ref()
-        .filter(|run| is_for(run, &target))
-        .and_then(failure);
-    match (failure, prompt) {
-        (Some((Retry::OnChange, _)), None) => Step::Stalled,
-        (Some((_, failed)), None) => {
-            let at = retry_at(idl_repo, spec, failed);
+    let final_failure = failed.filter(|run| run.circumstances == circumstances.digest);
+    let (continued, cause) = match final_failure {
+        Some(run) if retry(run) == Retry::OnChange => return Step::Stalled,
+        Some(run) => {
+            let at = retry_at(idl_repo, spec, run);
             if now < at {
                 return Step::RetryAt(at);
             }
-            start(record, observed, target, Some(failed), Cause::Retry)
+            (Some(run), Cause::Retry)
         }
-        (failure, prompt) => {
-            let cause = cause(record, &target, prompt, failure.is_some());
-            start(record, observed, target, None, cause)
-        }
-    }
+        None => (None, cause(record, &target, prompt, failed.is_some())),
+    };
+    start(record, observed, target, continued, cause, circumstances)
+}
+
+/// Whether people have asked since the newest run was started.
+fn is_requested_again(record: &IdlRepoStatus, circumstances: &Circumstances) -> bool {
+    let answered = record.last_run.as_ref().and_then(|run| run.requested_at.as_ref());
+    circumstances.requested_at.is_some() && circumstances.requested_at.as_ref() != answered
 }
 
 fn step_of_active_run(spec: &ValidatedSpec, runs: &[ObservedRun]) -> Option<Step> {
@@ -260,8 +226,10 @@ fn is_for(run: &LastRun, target: &Target) -> bool {
     run.source_revision == target.commit && run.spec_digest == target.digest
 }
 
-fn failure(run: &LastRun) -> Option<(Retry, &LastRun)> {
-    run.error.as_ref().map(|error| (error.reason.retry(), run))
+fn retry(run: &LastRun) -> Retry {
+    run.error
+        .as_ref()
+        .map_or(Retry::NotNeeded, |error| error.reason.retry())
 }
 
 fn retry_at(idl_repo: &IdlRepo, spec: &ValidatedSpec, failed: &LastRun) -> Timestamp {
@@ -278,7 +246,10 @@ fn cause(record: &IdlRepoStatus, target: &Target, prompt: Option<Prompt>, failed
     match prompt {
         Some(Prompt::Requested) => Cause::Requested,
         Some(Prompt::SecretChanged) if failed_before => Cause::SecretChanged,
+        Some(Prompt::SettingsChanged) if failed_before => Cause::SettingsChanged,
+        None if failed_before => Cause::CircumstancesChanged,
         _ if record.generated_revision.as_ref() != Some(&target.commit) => Cause::NewCommit,
+        _ if is_delivered(record, target) => Cause::Requested,
         _ => Cause::SpecificationChanged,
     }
 }
@@ -289,6 +260,7 @@ fn start(
     target: Target,
     continued: Option<&LastRun>,
     cause: Cause,
+    circumstances: Circumstances,
 ) -> Step {
     let earlier_jobs = observed
         .runs
@@ -311,6 +283,7 @@ fn start(
             .saturating_add(1),
         target,
         cause,
+        circumstances,
         trace_parent,
     })
 }
@@ -345,7 +318,7 @@ impl Plan {
     /// Takes in what came of carrying it out.
     pub(crate) fn absorb(&mut self, applied: &Applied) {
         match applied {
-            Applied::Started(run) => self.record.last_run = Some(run.clone()),
+            Applied::Started(run) => self.record.last_run = Some(LastRun::clone(run)),
             Applied::Refused(problem) => self.step = Step::Blocked(problem.clone()),
             Applied::Nothing | Applied::StartedBefore => {}
         }

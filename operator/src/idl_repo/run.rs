@@ -19,6 +19,15 @@ pub(crate) struct Target {
     pub(crate) digest: String,
 }
 
+/// What a run was started under. A failure is final only as long as that is the same.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Circumstances {
+    /// A digest of the generation, the Secrets, the operator's settings and the request.
+    pub(crate) digest: Option<String>,
+    /// The value of `heddle.dev/requestedAt`.
+    pub(crate) requested_at: Option<String>,
+}
+
 /// A run that exists as a Job.
 #[derive(Clone, Debug)]
 pub(crate) struct ObservedRun {
@@ -26,6 +35,7 @@ pub(crate) struct ObservedRun {
     pub(crate) target: Target,
     /// Which try at the target it is, counted from 1.
     pub(crate) attempt: i32,
+    pub(crate) circumstances: Circumstances,
     pub(crate) created_at: Timestamp,
     /// The change that it was started for.
     pub(crate) trace_parent: Option<TraceParent>,
@@ -86,6 +96,10 @@ impl ObservedRun {
                 digest: annotation(metadata::SPEC_DIGEST)?.clone(),
             },
             attempt: annotation(metadata::ATTEMPT)?.parse().ok()?,
+            circumstances: Circumstances {
+                digest: annotation(metadata::CIRCUMSTANCES).cloned(),
+                requested_at: annotation(metadata::REQUESTED_AT).cloned(),
+            },
             created_at: job.creation_timestamp()?.0,
             trace_parent: TraceParent::from_annotations(job.annotations()),
             state: state(job, details),
@@ -105,6 +119,8 @@ impl ObservedRun {
             source_revision: self.target.commit.clone(),
             spec_digest: self.target.digest.clone(),
             attempt: self.attempt,
+            circumstances: self.circumstances.digest.clone(),
+            requested_at: self.circumstances.requested_at.clone(),
             started_at: Time(self.created_at),
             finished_at: None,
             trace_id: self.trace_parent.as_ref().map(TraceParent::trace_id_hex),

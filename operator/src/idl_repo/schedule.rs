@@ -1,5 +1,6 @@
 //! When the source is asked and when a failed run is tried again: arithmetic on times, nothing else.
 
+use heddle_crds::idl_repo::Reason;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -9,6 +10,13 @@ const CHECK_BACKOFF_BASE: Duration = Duration::from_secs(10);
 
 /// How long to wait after the first failed run; each further failure doubles it.
 const RUN_BACKOFF_BASE: Duration = Duration::from_secs(30);
+
+/// The delay between failed runs grows up to this, also where the interval is shorter: each costs a pod.
+const RUN_BACKOFF_CAP: Duration = Duration::from_secs(10 * 60);
+
+/// The delay between checks that the server refused grows up to this, also where the interval is shorter: servers lock
+/// out those that knock again and again.
+const REFUSED_CHECK_CAP: Duration = Duration::from_secs(60);
 
 /// The part of a delay that is added or taken away at random.
 const JITTER: f64 = 0.1;
@@ -22,17 +30,22 @@ pub(crate) fn next_check(seed: &str, interval: Duration, now: Timestamp) -> Time
 pub(crate) fn next_check_after_failure(
     seed: &str,
     failures: i32,
+    reason: Reason,
     interval: Duration,
     now: Timestamp,
 ) -> Timestamp {
-    let delay = backoff(CHECK_BACKOFF_BASE, failures, interval);
+    let cap = match reason {
+        Reason::AuthenticationFailed | Reason::RepositoryNotFound => interval.max(REFUSED_CHECK_CAP),
+        _ => interval,
+    };
+    let delay = backoff(CHECK_BACKOFF_BASE, failures, cap);
     later(now, jittered(delay, seed, now))
 }
 
 /// When to try a run again whose attempt number `attempt` ended at `finished_at`. The same input gives the same time,
 /// so that it need not be stored.
 pub(crate) fn retry_at(seed: &str, attempt: i32, interval: Duration, finished_at: Timestamp) -> Timestamp {
-    let delay = backoff(RUN_BACKOFF_BASE, attempt, interval);
+    let delay = backoff(RUN_BACKOFF_BASE, attempt, interval.max(RUN_BACKOFF_CAP));
     later(finished_at, jittered(delay, seed, finished_at))
 }
 
@@ -90,8 +103,9 @@ mod tests {
     #[test]
     fn failures_back_off_up_to_the_interval() {
         let delay = |failures| {
-            let at =
-                next_check_after_failure("uid", failures, Duration::from_secs(300), Timestamp::UNIX_EPOCH);
+            let interval = Duration::from_secs(300);
+            let reason = Reason::HostUnknown;
+            let at = next_check_after_failure("uid", failures, reason, interval, Timestamp::UNIX_EPOCH);
             seconds_until(at) / 10.0
         };
         for (failures, expected) in [
@@ -109,6 +123,21 @@ mod tests {
                 "{failures} failures: {share} of {expected}"
             );
         }
+    }
+
+    #[test]
+    fn a_short_interval_hammers_neither_the_cluster_nor_a_server_that_refuses() {
+        let interval = Duration::from_secs(10);
+        let epoch = Timestamp::UNIX_EPOCH;
+        let run = seconds_until(retry_at("uid", 9, interval, epoch));
+        assert!((540.0..=660.0).contains(&run), "{run}");
+        let check = |reason| seconds_until(next_check_after_failure("uid", 9, reason, interval, epoch));
+        let (refused, silent) = (
+            check(Reason::AuthenticationFailed),
+            check(Reason::ConnectionFailed),
+        );
+        assert!((54.0..=66.0).contains(&refused), "{refused}");
+        assert!((9.0..=11.0).contains(&silent), "{silent}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::idl_repo::plan::Cause;
-use crate::idl_repo::run::Target;
+use crate::idl_repo::run::{Circumstances, Target};
 use crate::idl_repo::validate::validate;
 use serde_json::json;
 
@@ -28,6 +28,7 @@ fn request(attempt: i32) -> RunRequest {
         target,
         attempt,
         cause: Cause::NewCommit,
+        circumstances: Circumstances::default(),
         trace_parent: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Folds what was observed into the record that the status keeps.
 
-use super::{FinishedRun, ValidatedSpec, requested_at};
+use super::prompt::requested_at;
+use super::{FinishedRun, ValidatedSpec};
 use crate::idl_repo::observe::{Check, Observed};
 use crate::idl_repo::run::{ObservedRun, Outcome, RunState};
 use crate::idl_repo::schedule;
@@ -27,6 +28,7 @@ pub(super) fn with_check(
     let uid = idl_repo.uid().unwrap_or_default();
     record.last_handled_requested_at = requested_at(idl_repo);
     record.observed_secrets = Some(observed.secrets.version.clone());
+    record.observed_settings = Some(observed.settings_version.clone());
     record.next_check_at = match check {
         Check::Found { commit, .. } => {
             record.observed_revision = Some(commit.clone());
@@ -36,8 +38,9 @@ pub(super) fn with_check(
         Check::Failed(problem) => {
             let failures = record.failed_checks.unwrap_or(0).saturating_add(1);
             record.failed_checks = Some(failures);
-            (problem.reason.retry() != Retry::OnChange)
-                .then(|| schedule::next_check_after_failure(&uid, failures, spec.interval, now))
+            (problem.reason.retry() != Retry::OnChange).then(|| {
+                schedule::next_check_after_failure(&uid, failures, problem.reason, spec.interval, now)
+            })
         }
     }
     .map(Time);
@@ -45,14 +48,14 @@ pub(super) fn with_check(
 }
 
 /// Adds what became of runs since the record was written, and returns those that have ended since.
-pub(super) fn add_runs(
+pub(crate) fn add_runs(
     record: &mut IdlRepoStatus,
-    spec: &ValidatedSpec,
+    spec_digest: &str,
     runs: &[ObservedRun],
     now: Timestamp,
 ) -> Vec<FinishedRun> {
     let mut finished = Vec::new();
-    finished.extend(end_of_lost_run(record, spec, runs, now));
+    finished.extend(end_of_lost_run(record, spec_digest, runs, now));
     let since = record.last_run.as_ref().map(|run| run.started_at.0);
     let on_record = |record: &IdlRepoStatus, run: &ObservedRun| {
         record
@@ -88,7 +91,7 @@ pub(super) fn add_runs(
 /// none if this operator did because the Job worked by an old specification.
 fn end_of_lost_run(
     record: &mut IdlRepoStatus,
-    spec: &ValidatedSpec,
+    spec_digest: &str,
     runs: &[ObservedRun],
     now: Timestamp,
 ) -> Option<FinishedRun> {
@@ -96,7 +99,7 @@ fn end_of_lost_run(
     if runs.iter().any(|run| run.job == last_run.job) {
         return None;
     }
-    let is_outdated = last_run.spec_digest != spec.digest;
+    let is_outdated = last_run.spec_digest != spec_digest;
     let why = if is_outdated {
         "because the specification changed"
     } else {

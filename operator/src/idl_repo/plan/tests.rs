@@ -5,6 +5,7 @@ use crate::idl_repo::observe::{Check, ObservedSecrets};
 use crate::idl_repo::run::{Outcome, RunState};
 use crate::idl_repo::validate::validate;
 use heddle_crds::idl_repo::{FileCounts, Reason, RunError};
+use heddle_crds::metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
@@ -50,6 +51,7 @@ impl Case {
             observed: Observed {
                 runs: Vec::new(),
                 secrets,
+                settings_version: "o1".into(),
                 check: None,
             },
         }
@@ -74,7 +76,13 @@ impl Case {
 
     fn check_is_due(&self) -> bool {
         let spec = validate(&self.idl_repo).unwrap();
-        check_is_due(&self.idl_repo, &spec, &self.observed.secrets.version, at(0))
+        check_is_due(
+            &self.idl_repo,
+            &spec,
+            &self.observed.secrets.version,
+            &self.observed.settings_version,
+            at(0),
+        )
     }
 
     fn run(&self, job: &str, commit: &str, attempt: i32, created: i64, state: RunState) -> ObservedRun {
@@ -85,6 +93,7 @@ impl Case {
                 digest: self.digest(),
             },
             attempt,
+            circumstances: prompt::circumstances(&self.idl_repo, &self.observed),
             created_at: at(created),
             trace_parent: None,
             state,
@@ -266,7 +275,7 @@ fn a_result_that_was_not_recorded_before_the_next_run_started_is_not_lost() {
 
 #[test]
 fn a_failure_that_may_pass_is_tried_again_after_a_delay_that_grows() {
-    for (attempt, low, high) in [(1, 27, 33), (2, 54, 66), (3, 108, 132), (9, 270, 330)] {
+    for (attempt, low, high) in [(1, 27, 33), (2, 54, 66), (3, 108, 132), (9, 540, 660)] {
         let mut case = Case::new();
         let run = case.run("j", A, attempt, -60, failed(Reason::PushRejected, 0));
         let Step::RetryAt(retry) = case.add(run).plan().step else {
@@ -325,6 +334,87 @@ fn a_failure_that_cannot_pass_waits_for_a_change() {
     let mut generation = stalled();
     generation.idl_repo.metadata.generation = Some(2);
     assert_eq!(started(&generation.plan()).attempt, 2);
+}
+
+#[test]
+fn a_secret_that_changes_while_a_run_goes_on_is_tried_when_the_run_fails() {
+    let mut case = Case::new();
+    let run = case.run("j1", A, 1, -60, active());
+    case.add(run).observed.secrets = ObservedSecrets::for_tests("s2");
+    let plan = case.found(A).plan();
+    assert!(matches!(plan.step, Step::Follow { .. }), "{:?}", plan.step);
+    assert_eq!(plan.record.observed_secrets.as_deref(), Some("s2"));
+
+    case.idl_repo.status = Some(plan.record);
+    case.observed.check = None;
+    case.observed.runs[0].state = failed(Reason::SecretInvalid, 0);
+    let plan = case.plan();
+    assert_eq!(
+        (started(&plan).attempt, started(&plan).cause),
+        (2, Cause::CircumstancesChanged)
+    );
+    case.idl_repo.status = Some(plan.record.clone());
+    let second = case.run("j2", A, 2, -1, failed(Reason::SecretInvalid, 0));
+    assert_eq!(case.add(second).plan().step, Step::Stalled);
+}
+
+#[test]
+fn other_settings_of_the_operator_are_a_chance_for_what_failed_and_no_reason_for_anything_else() {
+    let mut failed_run = Case::new();
+    let run = failed_run.run("j1", A, 1, -60, failed(Reason::PluginNotFound, -50));
+    failed_run.add(run);
+    assert_eq!(failed_run.plan().step, Step::Stalled);
+    failed_run.observed.settings_version = "o2".into();
+    assert_eq!(started(&failed_run.plan()).attempt, 2);
+
+    let mut failed_check = Case::new();
+    failed_check.status().failed_checks = Some(1);
+    failed_check.status().next_check_at = None;
+    failed_check.status().observed_settings = Some("o1".into());
+    assert!(!failed_check.check_is_due());
+    failed_check.observed.settings_version = "o2".into();
+    assert!(failed_check.check_is_due());
+
+    let mut fine = Case::new();
+    fine.delivered(A).observed.settings_version = "o2".into();
+    assert!(!fine.check_is_due());
+    assert_eq!(fine.plan().step, Step::Rest);
+}
+
+#[test]
+fn what_is_delivered_is_delivered_again_once_on_request() {
+    let mut case = Case::new();
+    let first = case.run("j1", A, 1, -60, delivered(-50));
+    case.add(first);
+    case.idl_repo.status = Some(case.plan().record);
+    let plan = case.request("now").found(A).plan();
+    assert_eq!(
+        (started(&plan).attempt, started(&plan).cause),
+        (2, Cause::Requested)
+    );
+    case.idl_repo.status = Some(plan.record);
+    case.observed.check = None;
+    let second = case.run("j2", A, 2, -1, failed(Reason::OutputConflict, 0));
+    case.add(second);
+    let failed = case.plan();
+    assert_eq!(failed.step, Step::Stalled, "that it fails is not hidden");
+    assert_eq!(failed.record.generated_revision.as_deref(), Some(A));
+    case.observed.runs[1].state = delivered(0);
+    assert_eq!(case.plan().step, Step::Rest);
+}
+
+#[test]
+fn a_request_in_mid_run_is_answered_by_another_run() {
+    let mut case = Case::new();
+    let run = case.run("j1", A, 1, -60, active());
+    let plan = case.add(run).request("now").found(A).plan();
+    assert!(matches!(plan.step, Step::Follow { .. }));
+    case.idl_repo.status = Some(plan.record);
+    case.observed.check = None;
+    case.observed.runs[0].state = delivered(0);
+    assert_eq!(started(&case.plan()).cause, Cause::Requested);
+    case.idl_repo.spec.suspend = true;
+    assert_eq!(case.plan().step, Step::Rest, "nothing is missing meanwhile");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::idl_repo::observe::ObservedSecrets;
 use crate::idl_repo::plan::{Cause, RunRequest};
-use crate::idl_repo::run::Target;
+use crate::idl_repo::run::{Circumstances, Target};
 use crate::idl_repo::validate::validate;
 use heddle_crds::idl_repo::{FileCounts, RunError};
 use serde_json::json;
@@ -33,6 +33,8 @@ fn last_run(error: Option<Reason>) -> LastRun {
         source_revision: COMMIT.into(),
         spec_digest: "d".into(),
         attempt: 2,
+        circumstances: None,
+        requested_at: None,
         started_at: Time(at(10)),
         finished_at: Some(Time(at(20))),
         trace_id: None,
@@ -68,6 +70,7 @@ fn conditions(suspend: bool, step: Step, check: Option<Check>, record: IdlRepoSt
     let observed = Observed {
         runs: Vec::new(),
         secrets: ObservedSecrets::for_tests("s"),
+        settings_version: "o".into(),
         check,
     };
     let plan = Plan {
@@ -124,6 +127,7 @@ fn a_run_in_progress_is_reconciling() {
         },
         attempt: 1,
         cause: Cause::NewCommit,
+        circumstances: Circumstances::default(),
         trace_parent: None,
     };
     let follow = Step::Follow {
@@ -278,6 +282,7 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
     let observed = Observed {
         runs: Vec::new(),
         secrets: ObservedSecrets::for_tests("s"),
+        settings_version: "o".into(),
         check: None,
     };
     let plan = |record| Plan {

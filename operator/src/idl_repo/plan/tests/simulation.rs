@@ -106,7 +106,7 @@ impl Cluster {
     fn reconcile(&mut self, killed_percent: u32, source_fails_percent: u32) -> Plan {
         let spec = validate(&self.idl_repo).unwrap();
         let secrets = ObservedSecrets::for_tests(&self.secrets);
-        let is_due = check_is_due(&self.idl_repo, &spec, &secrets.version, at(self.now));
+        let is_due = check_is_due(&self.idl_repo, &spec, &secrets.version, "o1", at(self.now));
         let check = is_due.then(|| match self.chance(source_fails_percent) {
             true => Check::Failed(Problem {
                 reason: Reason::HostUnknown,
@@ -120,6 +120,7 @@ impl Cluster {
         let observed = Observed {
             runs: self.jobs.clone(),
             secrets,
+            settings_version: "o1".into(),
             check,
         };
         let mut plan = plan(&self.idl_repo, &spec, &observed, at(self.now));
@@ -155,13 +156,14 @@ impl Cluster {
                     job,
                     target: request.target.clone(),
                     attempt: request.attempt,
+                    circumstances: request.circumstances.clone(),
                     created_at: at(self.now),
                     trace_parent: None,
                     state: active_state(),
                     deleting: false,
                 };
                 self.jobs.push(run.clone());
-                Applied::Started(run.to_last_run())
+                Applied::Started(Box::new(run.to_last_run()))
             }
             _ => Applied::Nothing,
         }

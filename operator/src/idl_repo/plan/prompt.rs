@@ -1,0 +1,94 @@
+//! What makes Heddle look and try at once: how the world differs from what was answered, and from what runs were
+//! started under.
+
+use super::ValidatedSpec;
+use crate::idl_repo::observe::Observed;
+use crate::idl_repo::run::Circumstances;
+use heddle_crds::idl_repo::IdlRepo;
+use heddle_crds::metadata;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use sha2::{Digest, Sha256};
+
+/// Hexadecimal digits of the digest of circumstances.
+const DIGEST_DIGITS: usize = 32;
+
+/// Something that makes Heddle look and try at once, whatever failed before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Prompt {
+    SpecificationChanged,
+    SecretChanged,
+    /// Those of the operator. They prompt only what has failed: an upgrade must not ask all sources at once.
+    SettingsChanged,
+    Requested,
+}
+
+/// What has changed since the source was asked, if anything.
+pub(crate) fn prompt(idl_repo: &IdlRepo, secrets_version: &str, settings_version: &str) -> Option<Prompt> {
+    let status = idl_repo.status.as_ref();
+    let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
+    let observed_secrets = status.and_then(|status| status.observed_secrets.as_deref());
+    let observed_settings = status.and_then(|status| status.observed_settings.as_deref());
+    let check_failed = status.is_some_and(|status| status.failed_checks.is_some());
+    if requested_at(idl_repo).is_some_and(|requested| Some(requested.as_str()) != handled) {
+        Some(Prompt::Requested)
+    } else if status.and_then(|status| status.observed_generation) != idl_repo.metadata.generation {
+        Some(Prompt::SpecificationChanged)
+    } else if observed_secrets != Some(secrets_version) {
+        Some(Prompt::SecretChanged)
+    } else if check_failed && observed_settings != Some(settings_version) {
+        Some(Prompt::SettingsChanged)
+    } else {
+        None
+    }
+}
+
+/// Whether the source is to be asked now.
+pub(crate) fn check_is_due(
+    idl_repo: &IdlRepo,
+    spec: &ValidatedSpec,
+    secrets_version: &str,
+    settings_version: &str,
+    now: Timestamp,
+) -> bool {
+    if spec.suspended {
+        return false;
+    }
+    let status = idl_repo.status.as_ref();
+    // Without a time and with a commit nothing is due: a failure that only a change can mend takes the time away.
+    let time_has_come = match status.and_then(|status| status.next_check_at.as_ref()) {
+        Some(next) => next.0 <= now,
+        None => status.is_none_or(|status| status.failed_checks.is_none()),
+    };
+    time_has_come || prompt(idl_repo, secrets_version, settings_version).is_some()
+}
+
+/// The value of `heddle.dev/requestedAt`, as long as the status can hold.
+pub(crate) fn requested_at(idl_repo: &IdlRepo) -> Option<String> {
+    const LIMIT: usize = 256;
+    let value = idl_repo.annotations().get(metadata::REQUESTED_AT)?;
+    Some(value.chars().take(LIMIT).collect())
+}
+
+/// What a run is started under now. A prompt that comes in mid-run is answered by a check of the source and gone; that
+/// the run worked under other circumstances is what remains of it.
+pub(crate) fn circumstances(idl_repo: &IdlRepo, observed: &Observed) -> Circumstances {
+    let requested_at = requested_at(idl_repo);
+    let parts = (
+        idl_repo.metadata.generation,
+        &observed.secrets.version,
+        &observed.settings_version,
+        &requested_at,
+    );
+    // Serialising numbers and strings to memory has no way to fail.
+    let bytes = serde_json::to_vec(&parts).unwrap_or_default();
+    let mut digest: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    digest.truncate(DIGEST_DIGITS);
+    Circumstances {
+        digest: Some(digest),
+        requested_at,
+    }
+}
