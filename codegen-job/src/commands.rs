@@ -1,7 +1,7 @@
 //! The commands for people and for the Job: telemetry, signals, the run, and the last words.
 
 use crate::cli::{CheckArguments, Command, PluginArguments, RunArguments};
-use crate::outcome::{Outcome, Voice, tell_rehearsal, write_report};
+use crate::outcome::{EXPLAINED, Outcome, Voice, tell_rehearsal, write_report};
 use crate::signals::Signals;
 use heddle_codegen::deliver::Delivered;
 use heddle_codegen::failure::Failure;
@@ -66,11 +66,12 @@ fn start_telemetry(command: &Command) -> Result<(Voice, Telemetry), ExitCode> {
         LogFormat::Json => false,
         LogFormat::Auto => !in_job || std::io::stderr().is_terminal(),
     };
-    settings.log_format = if is_human {
-        LogFormat::Human
+    if is_human {
+        settings.log_format = LogFormat::Human;
+        settings.log_filter.push_str(&format!(",{EXPLAINED}=off"));
     } else {
-        LogFormat::Json
-    };
+        settings.log_format = LogFormat::Json;
+    }
     let telemetry = heddle_telemetry::init(settings).map_err(|error| refuse(&error))?;
     Ok((Voice { is_human }, telemetry))
 }

@@ -20,6 +20,9 @@ pub(crate) struct Outcome {
     pub(crate) result: Result<Delivered, Failure>,
 }
 
+/// The target of failures that are explained to a person: they belong into the trace, but not into the log as well.
+pub(crate) const EXPLAINED: &str = "heddle_codegen::explained";
+
 /// Where words for people go, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct Voice {
@@ -47,11 +50,11 @@ impl Outcome {
 }
 
 impl Voice {
-    /// Records a failure where telemetry sees it. At a terminal [`Self::explain`] says the rest.
+    /// Records a failure where telemetry sees it; a person hears of it by [`Self::explain`] alone.
     pub(crate) fn log(self, failure: &Failure, redactor: &Redactor) {
         let error = failure.to_run_error(redactor);
         if self.is_human {
-            tracing::error!(reason = error.reason.as_str(), "the run failed");
+            tracing::error!(target: EXPLAINED, reason = error.reason.as_str(), error = %error.message, "the run failed");
         } else {
             tracing::error!(reason = error.reason.as_str(), error = %error.message, "the run failed");
         }

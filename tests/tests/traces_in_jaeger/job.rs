@@ -6,6 +6,7 @@ use heddle_tests::world::{GREETER, PASSWORD, USERNAME};
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -88,19 +89,30 @@ impl Job {
         Ok(())
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to its end, as the Job starts it.
     pub(crate) async fn run(&self, caller: &Caller, variables: &[(String, String)]) -> Result<Ended> {
-        let path = |name: &str| self.folder.path().join(name);
-        let output = Command::new(env!("CARGO_BIN_EXE_heddle-codegen-under-test"))
+        let message = self.path("report.json");
+        let mut command = self.command(caller, variables);
+        run(command.arg("--termination-message").arg(message)).await
+    }
+
+    /// Runs the program to its end, as a person starts it.
+    pub(crate) async fn run_by_hand(&self, caller: &Caller, variables: &[(String, String)]) -> Result<Ended> {
+        run(&mut self.command(caller, variables)).await
+    }
+
+    fn command(&self, caller: &Caller, variables: &[(String, String)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_heddle-codegen-under-test"));
+        command
             .arg("run")
             .arg("-f")
-            .arg(path("idlrepo.yaml"))
+            .arg(self.path("idlrepo.yaml"))
             .arg("--source-secret")
-            .arg(path("secret"))
+            .arg(self.path("secret"))
             .arg("--output-secret")
-            .arg(path("secret"))
+            .arg(self.path("secret"))
             .arg("--plugin-folder")
-            .arg(path("plugins"))
+            .arg(self.path("plugins"))
             // Everything in these tests is on loopback.
             .arg("--denied-cidrs=")
             .env_clear()
@@ -111,15 +123,21 @@ impl Job {
             )
             .envs(variables.iter().cloned())
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .context("failed to start heddle-codegen")?;
-        Ok(Ended {
-            code: output.status.code(),
-            log: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+            .kill_on_drop(true);
+        command
     }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+async fn run(command: &mut Command) -> Result<Ended> {
+    let output = command.output().await.context("failed to start heddle-codegen")?;
+    Ok(Ended {
+        code: output.status.code(),
+        log: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 fn manifest(server: &GitServer, generators: &[&str]) -> String {

@@ -104,6 +104,28 @@ async fn a_run_that_fails_marks_its_span_and_says_why() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_run_by_hand_that_fails_says_why_in_its_trace_and_once_on_the_screen() -> Result<()> {
+    let jaeger = Jaeger::shared().await?;
+    let job = Job::create(&["prost", "broken"]).await?;
+    job.add_plugin("broken", "#!/bin/sh\necho 'out of thread' >&2\nexit 3\n")?;
+    let caller = Caller::new();
+
+    let ended = job
+        .run_by_hand(&caller, &jaeger.variables("http/protobuf"))
+        .await?;
+    assert_eq!(ended.log.matches("out of thread").count(), 1, "{}", ended.log);
+
+    let trace = jaeger.trace(&caller.trace_id, 5).await?;
+    let exception = trace[0].event("exception").context("no event of an exception")?;
+    assert!(
+        exception["exception.message"].contains("exit code 3: out of thread"),
+        "{exception:#?}"
+    );
+    assert_eq!(exception["reason"], "PluginFailed");
+    Ok(())
+}
+
+#[tokio::test]
 async fn operator_and_job_are_one_trace() -> Result<()> {
     let jaeger = Jaeger::shared().await?;
     let programs = Programs {
