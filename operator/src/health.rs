@@ -18,7 +18,7 @@ pub(crate) struct Health(Arc<State>);
 struct State {
     hearts: Mutex<Vec<Heart>>,
     api_contact: Mutex<Option<Instant>>,
-    caches: Mutex<Vec<CancellationToken>>,
+    caches: Mutex<Vec<(&'static str, CancellationToken)>>,
     stopping: CancellationToken,
 }
 
@@ -63,10 +63,10 @@ impl Health {
         }
     }
 
-    /// Waits with readiness for a cache, whose token is cancelled when it is full.
-    pub(crate) fn expect_cache(&self) -> CancellationToken {
+    /// Waits with readiness until all objects of a kind have been seen, which is when the token is cancelled.
+    pub(crate) fn expect_cache(&self, of: &'static str) -> CancellationToken {
         let synced = CancellationToken::new();
-        lock(&self.0.caches).push(synced.clone());
+        lock(&self.0.caches).push((of, synced.clone()));
         synced
     }
 
@@ -102,9 +102,13 @@ impl Health {
             }
             Some(_) => {}
         }
-        if lock(&self.0.caches).iter().any(|synced| !synced.is_cancelled()) {
-            return Some("the caches are being filled".into());
+        let caches = lock(&self.0.caches);
+        if let Some((of, _)) = caches.iter().find(|(_, synced)| !synced.is_cancelled()) {
+            return Some(format!(
+                "the caches are being filled: {of} have not been listed yet"
+            ));
         }
+        drop(caches);
         self.not_alive(now)
     }
 }
@@ -138,8 +142,9 @@ mod tests {
         assert!(why().contains("not answered yet"));
         health.note_api_contact();
         assert_eq!(why(), "");
-        let synced = health.expect_cache();
-        assert!(why().contains("caches"));
+        let synced = health.expect_cache("Jobs");
+        health.expect_cache("Secrets").cancel();
+        assert!(why().contains("caches") && why().contains("Jobs"));
         synced.cancel();
         assert_eq!(why(), "");
         let later = now + API_CONTACT_LIMIT * 2;

@@ -28,7 +28,7 @@ use std::time::Duration;
 use tracing::{Instrument, Span, info_span};
 use validate::{InvalidSpec, ValidatedSpec, validate};
 
-pub(crate) use controller::{Controller, run};
+pub(crate) use controller::{Controller, Synced, run};
 pub(crate) use observe::Check;
 pub(crate) use plan::Cause;
 

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::failures::Failures;
 use crate::health::Health;
-use crate::idl_repo::{self, Controller};
+use crate::idl_repo::{self, Controller, Synced};
 use crate::leader::{Election, LeadershipLost};
 use crate::metrics::Metrics;
 use crate::server::{self, Answers};
@@ -260,7 +260,7 @@ async fn lead(
             context: Arc::clone(&context),
             namespace,
             heartbeat: health.heartbeat("the controller of IdlRepos"),
-            synced: health.expect_cache(),
+            synced: Synced::expected_by(health),
         };
         controllers.spawn(idl_repo::run(controller, stop.clone()));
     }

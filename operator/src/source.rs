@@ -1,7 +1,8 @@
 //! Asks source repositories which commit a reference means: blocking Git calls, bounded in number and time.
 
 use heddle_git_remote::{
-    AddressPolicy, Cancellation, GitError, Limits, Remote, Resolved, Selector, list_references, resolve,
+    AddressPolicy, Cancellation, GitError, GitErrorKind, Limits, Remote, Resolved, Selector, list_references,
+    resolve,
 };
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::HashMap;
@@ -84,7 +85,11 @@ impl SourceClient {
             })
         };
         tokio::select! {
-            answer = answer => Ok(answer),
+            // What was called off says nothing about the source.
+            answer = answer => match answer {
+                Err(error) if error.kind() == GitErrorKind::Cancelled => Err(Stopping),
+                answer => Ok(answer),
+            },
             () = self.stop.cancelled() => Err(Stopping),
         }
     }

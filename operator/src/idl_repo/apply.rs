@@ -1,5 +1,7 @@
 //! Carries out a plan: starts, cancels and prunes Jobs.
 
+mod service_account;
+
 use super::job;
 use super::observe::Problem;
 use super::plan::{Plan, RunRequest, Step};
@@ -10,8 +12,7 @@ use heddle_crds::idl_repo::{IdlRepo, LastRun, Reason};
 use heddle_crds::metadata::FIELD_MANAGER;
 use heddle_telemetry::TraceParent;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::core::Status;
 use kube::{Api, ResourceExt};
 
@@ -81,23 +82,8 @@ async fn start(
     trace_parent: Option<&TraceParent>,
 ) -> Result<Applied, ApplyError> {
     let namespace = idl_repo.namespace().unwrap_or_default();
-    let account = job::service_account(idl_repo);
-    let accounts = Api::<ServiceAccount>::namespaced(context.client.clone(), &namespace);
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    match accounts
-        .patch(&account.name_any(), &parameters, &Patch::Apply(&account))
-        .await
-    {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if is_refusal(&status) => {
-            return Ok(refused("service account", &account, &status));
-        }
-        Err(source) => {
-            return Err(ApplyError::ApplyServiceAccount {
-                name: account.name_any(),
-                source,
-            });
-        }
+    if let Some(problem) = service_account::apply(context, idl_repo).await? {
+        return Ok(Applied::Refused(problem));
     }
     let job = job::job(idl_repo, spec, request, &context.job_defaults, trace_parent);
     let jobs = Api::<Job>::namespaced(context.client.clone(), &namespace);
@@ -112,7 +98,9 @@ async fn start(
                 Applied::Started(Box::new(run.to_last_run()))
             })),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Applied::StartedBefore),
-        Err(kube::Error::Api(status)) if is_refusal(&status) => Ok(refused("Job", &job, &status)),
+        Err(kube::Error::Api(status)) if is_refusal(&status) => {
+            Ok(Applied::Refused(problem("Job", &job, &status)))
+        }
         Err(source) => Err(ApplyError::CreateJob {
             name: job.name_any(),
             source,
@@ -120,20 +108,21 @@ async fn start(
     }
 }
 
-/// A quota, an admission webhook, or a namespace on its way out: people have to see that.
+/// A quota, an admission webhook, or a namespace on its way out: people have to see that. Not what passes by itself, and
+/// not that the operator's own credentials ran out.
 fn is_refusal(status: &Status) -> bool {
-    [400, 403, 404, 422].contains(&status.code)
+    (400..500).contains(&status.code) && ![401, 408, 409, 429].contains(&status.code)
 }
 
-fn refused(kind: &str, object: &impl ResourceExt, status: &Status) -> Applied {
-    Applied::Refused(Problem {
+fn problem(kind: &str, object: &impl ResourceExt, status: &Status) -> Problem {
+    Problem {
         reason: Reason::JobFailed,
         message: format!(
             "The API server refused {kind} {}: {}",
             object.name_any(),
             status.message
         ),
-    })
+    }
 }
 
 async fn delete(jobs: &Api<Job>, name: &str, parameters: DeleteParams) -> Result<(), ApplyError> {

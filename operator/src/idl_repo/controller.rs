@@ -21,6 +21,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub(crate) use watches::Synced;
+
 /// How often the loop shows that it turns.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -37,8 +39,7 @@ pub(crate) struct Controller {
     /// All namespaces, if absent.
     pub(crate) namespace: Option<String>,
     pub(crate) heartbeat: Heartbeat,
-    /// Told when the cache has all IdlRepos.
-    pub(crate) synced: CancellationToken,
+    pub(crate) synced: Synced,
 }
 
 /// Runs until `stop` is cancelled and the reconciles in flight have ended.
@@ -50,7 +51,7 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
         heartbeat,
         synced,
     } = controller;
-    let (triggers, store) = watches::triggers(&client, namespace.as_deref());
+    let (triggers, store) = watches::triggers(&client, namespace.as_deref(), &synced);
     let triggers = triggers.take_until(stop.cancelled_owned());
     // As many as there are objects may wait for their sources; how many work is bounded by the context's permits.
     let config = controller::Config::default().debounce(DEBOUNCE);
@@ -69,7 +70,7 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
     );
     let mut results = std::pin::pin!(results);
     let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
-    let mut ready = std::pin::pin!(store.wait_until_ready());
+    let mut counted = 0;
     loop {
         tokio::select! {
             result = results.next() => match result {
@@ -79,9 +80,11 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
             // In the same loop as the reconciles, so that a stuck one stops the heart.
             _ = ticks.tick() => {
                 heartbeat.beat();
-                context.metrics.objects.set(i64::try_from(store.len()).unwrap_or(i64::MAX));
+                let count = i64::try_from(store.len()).unwrap_or(i64::MAX);
+                // Each namespace has a controller, and one gauge counts for all.
+                context.metrics.objects.inc_by(count - counted);
+                counted = count;
             }
-            _ = &mut ready, if !synced.is_cancelled() => synced.cancel(),
         }
     }
 }

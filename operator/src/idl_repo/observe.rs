@@ -112,7 +112,7 @@ fn reason(kind: GitErrorKind) -> Reason {
     match kind {
         GitErrorKind::HostUnknown => Reason::HostUnknown,
         GitErrorKind::ConnectionFailed | GitErrorKind::RedirectRefused => Reason::ConnectionFailed,
-        GitErrorKind::Timeout | GitErrorKind::Cancelled => Reason::TimedOut,
+        GitErrorKind::Timeout => Reason::TimedOut,
         GitErrorKind::TlsNotTrusted => Reason::TlsNotTrusted,
         GitErrorKind::HostKeyNotTrusted => Reason::HostKeyNotTrusted,
         GitErrorKind::AuthenticationFailed => Reason::AuthenticationFailed,

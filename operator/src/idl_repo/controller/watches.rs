@@ -1,6 +1,7 @@
 //! What is watched, and which IdlRepos a change concerns.
 
 use super::Guarded;
+use crate::health::Health;
 use crate::idl_repo::job::{COMPONENT, MANAGER, label_value};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use tokio_util::sync::CancellationToken;
 
 /// A watch broke; it is started again after a pause that grows.
 #[derive(Debug, thiserror::Error)]
@@ -29,28 +31,64 @@ pub(crate) struct WatchError {
 
 type Trigger = Result<ReconcileRequest<Guarded>, WatchError>;
 
+/// What is cancelled when each watch has seen all there is for the first time.
+#[derive(Clone, Debug)]
+pub(crate) struct Synced {
+    idl_repos: CancellationToken,
+    jobs: CancellationToken,
+    pods: CancellationToken,
+    secrets: CancellationToken,
+}
+
+impl Synced {
+    /// Has readiness wait for all of them: an operator that may not watch Jobs or Secrets does half of its work.
+    pub(crate) fn expected_by(health: &Health) -> Self {
+        Self {
+            idl_repos: health.expect_cache("IdlRepos"),
+            jobs: health.expect_cache("Jobs"),
+            pods: health.expect_cache("pods"),
+            secrets: health.expect_cache("Secrets"),
+        }
+    }
+}
+
+/// Tells when the first list of a watch is complete.
+fn telling<K>(
+    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
+    synced: CancellationToken,
+) -> impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static
+where
+    K: Send + 'static,
+{
+    events.inspect_ok(move |event| {
+        if matches!(event, watcher::Event::InitDone) {
+            synced.cancel();
+        }
+    })
+}
+
 /// Requests to reconcile, and the cache of the IdlRepos of one namespace, or of all.
 pub(super) fn triggers(
     client: &Client,
     namespace: Option<&str>,
+    synced: &Synced,
 ) -> (impl Stream<Item = Trigger> + Send + 'static, Store<Guarded>) {
     let (cache, writer) = store::<Guarded>();
     let watched = watcher(api::<Guarded>(client, namespace), watcher::Config::default()).modify(trim);
     // Status is what the operator itself writes; it says nothing new.
-    let changed = reflector(writer, watched)
+    let changed = telling(reflector(writer, watched), synced.idl_repos.clone())
         .default_backoff()
         .applied_objects()
         .predicate_filter(what_counts, PredicateConfig::default());
     let own = trigger_self(changed, ());
-    let jobs = trigger_with(watch::<Job>(client, namespace, &selector()), owner);
+    let jobs = watch::<Job>(client, namespace, &selector(), &synced.jobs);
+    let jobs = trigger_with(jobs, owner);
     let of_label = cache.clone();
-    let pods = trigger_with(watch::<Pod>(client, namespace, &selector()), move |pod| {
-        labelled(&of_label, &pod)
-    });
+    let pods = watch::<Pod>(client, namespace, &selector(), &synced.pods);
+    let pods = trigger_with(pods, move |pod| labelled(&of_label, &pod));
     let of_secret = cache.clone();
-    let secrets = trigger_with(watch::<Secret>(client, namespace, ""), move |secret| {
-        naming(&of_secret, &secret)
-    });
+    let secrets = watch::<Secret>(client, namespace, "", &synced.secrets);
+    let secrets = trigger_with(secrets, move |secret| naming(&of_secret, &secret));
     let triggers = stream::select_all([
         named("IdlRepos", own),
         named("Jobs", jobs),
@@ -91,6 +129,7 @@ fn watch<K>(
     client: &Client,
     namespace: Option<&str>,
     labels: &str,
+    synced: &CancellationToken,
 ) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -101,7 +140,8 @@ where
         + 'static,
 {
     let api = api::<PartialObjectMeta<K>>(client, namespace);
-    watcher(api, watcher::Config::default().labels(labels))
+    let events = watcher(api, watcher::Config::default().labels(labels));
+    telling(events, synced.clone())
         .default_backoff()
         .touched_objects()
 }
