@@ -15,7 +15,8 @@ mod version;
 use crate::compile::Compiled;
 use crate::redact::Redactor;
 use crate::repo_path::RepoPath;
-use crate::stop::{Stop, Stopped};
+use crate::stop::{Stop, Stopped, blocking};
+use heddle_telemetry::ErrorChain;
 use insertion::Merge;
 use process::Command;
 use registry::Program;
@@ -83,6 +84,7 @@ pub async fn run_all(
     workshop: &Workshop,
     stop: &Stop,
 ) -> Result<GeneratedFiles, PluginError> {
+    tell_confinement().await;
     let mut merge = Merge::default();
     for generator in generators {
         let span =
@@ -92,6 +94,25 @@ pub async fn run_all(
             .await?;
     }
     merge.finish()
+}
+
+/// Says once in a run what holds plugins. Where the kernel does less than is asked for, the pod has to do for it.
+async fn tell_confinement() {
+    match blocking(confine::probe).await {
+        Ok(Ok(confine::Enforcement { everything: true, .. })) => {
+            tracing::info!(files = true, tcp = true, signals = true, "plugins are confined");
+        }
+        Ok(Ok(confine::Enforcement {
+            files, tcp, signals, ..
+        })) => {
+            tracing::warn!(files, tcp, signals, "the kernel does not fully confine plugins");
+        }
+        Ok(Err(error)) => {
+            let error = ErrorChain(&error);
+            tracing::warn!(%error, "failed to find out how plugins are confined");
+        }
+        Err(error) => tracing::warn!(%error, "failed to find out how plugins are confined"),
+    }
 }
 
 async fn run_one(

@@ -2,11 +2,16 @@
 //!
 //! What holds: resource limits, no new privileges, and on kernels with Landlock no writing anywhere, no reading but of
 //! system directories and the plugin's own, and no TCP. Where Landlock is missing, the pod's own restrictions remain.
+//! [`probe`] tells which it is.
+//!
+//! The number of processes has no limit here: the kernel counts `RLIMIT_NPROC` over everything that a user runs on the
+//! machine, and all Jobs run as the same user, so that one Job's plugins would fail for what another's do. The
+//! kubelet's limit of processes in a pod is the one that bounds a plugin; all its processes end with it.
 
 use super::ProcessLimits;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
-    path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::resource::{Resource, setrlimit};
@@ -83,9 +88,49 @@ pub enum ConfineError {
     /// The program could not be executed.
     #[error("failed to execute the plugin")]
     Execute(#[source] io::Error),
+    /// The kernel could not be asked what it enforces.
+    #[error("failed to find out what the kernel enforces")]
+    Probe(#[source] io::Error),
     /// No program was given.
     #[error("failed to execute the plugin: none was given")]
     Choose,
+}
+
+/// What the kernel enforces besides resource limits and no new privileges, without which no plugin starts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Enforcement {
+    /// Everything that is asked for, which is a little more than the following.
+    pub everything: bool,
+    /// No writing, and reading only of what was named.
+    pub files: bool,
+    /// No TCP.
+    pub tcp: bool,
+    /// No signals to others, and no abstract sockets of theirs.
+    pub signals: bool,
+}
+
+impl Enforcement {
+    fn of(status: &RestrictionStatus) -> Self {
+        let since = |first| matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= first);
+        Self {
+            everything: status.ruleset == RulesetStatus::FullyEnforced,
+            files: since(ABI::V1),
+            tcp: since(ABI::V4),
+            signals: since(ABI::V6),
+        }
+    }
+}
+
+/// What confinement comes to on this kernel, found out by confining a thread that then ends.
+///
+/// # Errors
+/// When there can be no thread, or Landlock is there and refuses the rules.
+pub fn probe() -> Result<Enforcement, ConfineError> {
+    let restrict = || ruleset(&[], &[])?.restrict_self();
+    let thread = std::thread::Builder::new().name("probe".into());
+    let status = thread.spawn(restrict).map_err(ConfineError::Probe)?.join();
+    let status = status.map_err(|_| ConfineError::Probe(io::Error::other("the thread broke off")))?;
+    Ok(Enforcement::of(&status?))
 }
 
 impl Confinement {
@@ -143,14 +188,18 @@ fn restrict(arguments: &ConfineArguments, program: &Path) -> Result<(), ConfineE
 }
 
 fn landlock(arguments: &ConfineArguments, program: &Path) -> Result<(), RulesetError> {
-    // Rights this kernel does not know are left out by the library; what is asked for stays the same everywhere.
-    let read = AccessFs::from_read(ABI::V5);
     // A plugin may be a link into the folder that has the rest of it.
     let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
     let own: Vec<&Path> = [Some(program), Some(real.as_path()), real.parent()]
         .into_iter()
         .flatten()
         .collect();
+    ruleset(&own, &arguments.readable)?.restrict_self().map(drop)
+}
+
+fn ruleset(own: &[&Path], readable: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
+    // Rights this kernel does not know are left out by the library; what is asked for stays the same everywhere.
+    let read = AccessFs::from_read(ABI::V5);
     Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V4))?
@@ -158,8 +207,6 @@ fn landlock(arguments: &ConfineArguments, program: &Path) -> Result<(), RulesetE
         .create()?
         .add_rules(path_beneath_rules(SYSTEM_READABLE, read))?
         .add_rules(path_beneath_rules(own, read))?
-        .add_rules(path_beneath_rules(&arguments.readable, read))?
-        .add_rules(path_beneath_rules(["/dev/null"], read | AccessFs::WriteFile))?
-        .restrict_self()
-        .map(drop)
+        .add_rules(path_beneath_rules(readable, read))?
+        .add_rules(path_beneath_rules(["/dev/null"], read | AccessFs::WriteFile))
 }

@@ -205,3 +205,38 @@ fn it_cannot_write_anywhere() {
         );
     }
 }
+
+#[test]
+fn a_run_says_once_what_the_kernel_enforces_and_warns_when_that_is_not_everything() {
+    let mut stage = Stage::new();
+    stage.plugin(
+        "odd",
+        &format!(
+            "#!/bin/sh\ncat {} >/dev/null\n",
+            stage.path("idlrepo.yaml").display()
+        ),
+    );
+    stage.generate = vec![
+        "{name: strange, plugin: odd}".into(),
+        "{name: again, plugin: odd, path: a}".into(),
+    ];
+    stage.commit(
+        "No optional",
+        &[(crate::harness::FOOD.0, "syntax = \"proto3\";\n")],
+    );
+    let log = stage.run().log();
+    let told: Vec<_> = log
+        .iter()
+        .filter(|line| line["message"].as_str().unwrap().contains("confine"))
+        .collect();
+    assert_eq!(told.len(), 1, "{log:#?}");
+    let line = told[0];
+    let all = ["files", "tcp", "signals"]
+        .iter()
+        .all(|field| line[field] == true);
+    assert_eq!(line["level"] == "WARN", line["message"] != "plugins are confined");
+    assert!(all || line["level"] == "WARN", "{line}");
+    // What it says of files is what a plugin meets.
+    let text = serde_json::to_string(&log).unwrap();
+    assert_eq!(text.contains("ermission denied"), line["files"] == true, "{text}");
+}
