@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag shared between an operation and whoever may want to stop it; clones share the flag.
 ///
-/// A running operation notices within about a tenth of a second, except while it waits for the system's name
-/// resolution or for a connection to be made, which [`crate::Limits`] bounds.
+/// A running operation notices within about a tenth of a second, except while it waits for a connection to be made,
+/// which [`crate::Limits`] bounds.
 #[derive(Clone, Debug, Default)]
 pub struct Cancellation(Arc<AtomicBool>);
 

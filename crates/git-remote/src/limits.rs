@@ -6,7 +6,7 @@ use std::time::Duration;
 /// are [`crate::GitErrorKind::LimitExceeded`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For making one TCP connection.
+    /// For finding the host's address, and again for making one TCP connection.
     pub connect_timeout: Duration,
     /// Without a byte from (or accepted by) the server.
     pub idle_timeout: Duration,

@@ -4,6 +4,7 @@ mod body;
 mod http;
 mod https;
 mod known_hosts;
+mod resolve;
 mod socket;
 mod ssh;
 mod tls;

@@ -1,10 +1,11 @@
 //! A TCP connection to an address that the policy permits, whose waits end by cancellation or time limit.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::resolve::{find_host, resolve};
 use super::{broken, explain_io};
 use crate::GitError;
 use crate::session::Session;
@@ -39,10 +40,7 @@ pub(super) fn connect(session: &Arc<Session>) -> Result<Socket, GitError> {
 
 fn permitted_addresses(session: &Session) -> Result<Vec<SocketAddr>, GitError> {
     let url = &session.remote().url;
-    let resolved: Vec<SocketAddr> = (url.bare_host(), url.port())
-        .to_socket_addrs()
-        .map_err(|error| find_host(session, error.to_string().rsplit(": ").next().unwrap_or_default()))?
-        .collect();
+    let resolved = resolve(session)?;
     let policy = &session.remote().policy;
     let (permitted, denied): (Vec<_>, Vec<_>) = resolved
         .into_iter()
@@ -53,13 +51,6 @@ fn permitted_addresses(session: &Session) -> Result<Vec<SocketAddr>, GitError> {
             address: address.ip(),
         }),
         _ => Ok(permitted),
-    }
-}
-
-fn find_host(session: &Session, reason: &str) -> GitError {
-    GitError::FindHost {
-        host: session.remote().url.host().to_owned(),
-        reason: reason.to_owned(),
     }
 }
 
