@@ -1,6 +1,6 @@
 //! Keeps secrets out of text that strangers wrote: plugins could repeat what they should never have seen.
 
-use heddle_git_remote::SecretKey;
+use heddle_git_remote::{SecretKey, secrets_of_login};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use std::sync::Arc;
 const MASK: &str = "***";
 /// Shorter values are left alone: they would mask ordinary words, and are no secrets worth the name.
 const SHORTEST: usize = 6;
-/// The keys whose values are secret; the others are names, certificates and public keys.
-const SECRET_KEYS: [SecretKey; 3] = [SecretKey::Password, SecretKey::BearerToken, SecretKey::Identity];
+/// The keys whose values are always secret. User names and passwords can take each other's place; the other keys are
+/// names, certificates and public keys.
+const SECRET_KEYS: [SecretKey; 2] = [SecretKey::BearerToken, SecretKey::Identity];
 
 /// Masks the values of Secrets. `Debug` shows none of them.
 #[derive(Clone, Default)]
@@ -20,14 +21,7 @@ impl Redactor {
     pub fn for_folders<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut secrets: Vec<String> = folders
             .into_iter()
-            .flat_map(|folder| SECRET_KEYS.map(|key| folder.join(key.as_str())))
-            .filter_map(|path| std::fs::read_to_string(path).ok())
-            // A private key is as secret in its lines.
-            .flat_map(|text| {
-                text.lines()
-                    .map(|line| line.trim().to_owned())
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(secrets_in)
             .filter(|line| line.len() >= SHORTEST && !line.starts_with("-----"))
             .collect();
         // A secret that is a part of another must not uncover the rest of it.
@@ -41,6 +35,16 @@ impl Redactor {
             .iter()
             .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
+}
+
+fn secrets_in(folder: &Path) -> Vec<String> {
+    let read = |key: SecretKey| std::fs::read_to_string(folder.join(key.as_str())).unwrap_or_default();
+    let [username, password] = [SecretKey::Username, SecretKey::Password].map(read);
+    let others = SECRET_KEYS.map(read);
+    // A private key is as secret in its lines.
+    let lines = others.iter().flat_map(|text| text.lines()).map(str::trim);
+    let login = secrets_of_login(username.trim(), password.trim());
+    login.into_iter().chain(lines).map(str::to_owned).collect()
 }
 
 impl std::fmt::Debug for Redactor {
@@ -68,5 +72,24 @@ mod tests {
         let text = "robot-account said hunter22 and more64more64 -----BEGIN";
         assert_eq!(redactor.redact(text), "robot-account said *** and *** -----BEGIN");
         assert!(!format!("{redactor:?}").contains("hunter22"));
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_the_user_name_is_masked() {
+        for (username, password) in [
+            ("canary-token\n", Some("x-oauth-basic\n")),
+            ("canary-token", Some("x")),
+            ("canary-token", None),
+            ("canary-token-that-is-long", Some("hunter22")),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("username"), username).unwrap();
+            if let Some(password) = password {
+                std::fs::write(folder.path().join("password"), password).unwrap();
+            }
+            let redactor = Redactor::for_folders([folder.path()]);
+            let text = format!("exit {}@host", username.trim());
+            assert_eq!(redactor.redact(&text), "exit ***@host", "{password:?}");
+        }
     }
 }

@@ -20,6 +20,32 @@ use crate::{GitError, RemoteUrl};
 /// Bytes of one key; Kubernetes itself caps a whole Secret at 1 MiB.
 const VALUE_BYTES: u64 = 1024 * 1024;
 
+/// User names at least this long are taken for tokens, which hosts also accept in their place.
+const TOKEN_LENGTH: usize = 20;
+/// What people give for a password when the user name is a token.
+const PLACEHOLDERS: [&str; 6] = [
+    "",
+    "x",
+    "x-oauth-basic",
+    "x-access-token",
+    "x-token-auth",
+    "oauth2",
+];
+
+/// Which of a user name and a password must never be printed: the password, and the user name where it looks like a
+/// token. A password that only fills a place, such as `x-oauth-basic`, is none.
+#[must_use]
+pub fn secrets_of_login<'a>(username: &'a str, password: &'a str) -> Vec<&'a str> {
+    let fills_a_place = PLACEHOLDERS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(password));
+    let is_token = !username.is_empty() && (fills_a_place || username.len() >= TOKEN_LENGTH);
+    let mut secrets = Vec::new();
+    secrets.extend((!fills_a_place).then_some(password));
+    secrets.extend(is_token.then_some(username));
+    secrets
+}
+
 /// The keys that are read; others are ignored. Flux's Git secrets have the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretKey {
@@ -100,10 +126,10 @@ impl Login {
         }
     }
 
-    fn secret(&self) -> &str {
+    fn secrets(&self) -> Vec<&str> {
         match self {
-            Self::Basic { password, .. } => password,
-            Self::Bearer(token) => token,
+            Self::Basic { username, password } => secrets_of_login(username, password),
+            Self::Bearer(token) => vec![token],
         }
     }
 }
@@ -215,7 +241,7 @@ impl Credentials {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
         if let Some(login) = &self.login {
-            secrets.push(login.secret().to_owned());
+            secrets.extend(login.secrets().into_iter().map(str::to_owned));
             secrets.extend(login.authorization().split(' ').nth(1).map(str::to_owned));
         }
         secrets.extend(

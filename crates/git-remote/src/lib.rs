@@ -29,7 +29,7 @@ mod url;
 pub use address::AddressPolicy;
 pub use cancellation::Cancellation;
 pub use commit_id::{CommitId, ParseCommitIdError};
-pub use credentials::{Credentials, SecretKey};
+pub use credentials::{Credentials, SecretKey, secrets_of_login};
 pub use error::{GitError, GitErrorKind};
 pub use fetch::{FetchProgress, fetch_commit};
 pub use limits::Limits;

@@ -113,3 +113,24 @@ fn a_mounted_folder_reads_like_the_secret() {
     let gone = Credentials::from_directory(&directory.path().join("gone")).unwrap_err();
     assert_eq!(gone.kind(), GitErrorKind::InvalidCredentials);
 }
+
+#[test]
+fn a_user_name_that_is_a_token_is_a_secret_and_a_placeholder_is_none() {
+    let check = |username: &str, password: &str, expected: &[&str]| {
+        let data = secret(&[("username", username), ("password", password)]);
+        let secrets = Credentials::from_secret(&data).unwrap().secrets();
+        let (header, plain) = secrets.split_last().unwrap();
+        assert!(header.len() > username.len(), "{header}");
+        assert_eq!(plain, expected, "{username} {password}");
+    };
+    check("robot", "hunter22", &["hunter22"]);
+    check("canary", "x-oauth-basic", &["canary"]);
+    check("canary", "X", &["canary"]);
+    check(
+        "ghp_0123456789abcdef",
+        "hunter22",
+        &["hunter22", "ghp_0123456789abcdef"],
+    );
+    assert_eq!(secrets_of_login("canary", ""), ["canary"]);
+    assert_eq!(secrets_of_login("", "phrase"), ["phrase"]);
+}
