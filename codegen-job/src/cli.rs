@@ -235,7 +235,7 @@ impl PluginArguments {
         Ok(Workshop {
             launcher: std::env::current_exe().map_err(fail)?,
             empty_folder,
-            readable: self.plugin_reads.clone(),
+            readable: self.plugin_reads.iter().map(|path| from_root(path)).collect(),
             limits,
             redactor,
         })
@@ -259,6 +259,11 @@ fn surroundings(
         source_secret,
         output_secret,
     })
+}
+
+/// Plugins run in another directory than we do. An empty path has no other form.
+fn from_root(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn existing(folder: &str) -> Option<PathBuf> {

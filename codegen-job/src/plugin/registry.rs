@@ -66,22 +66,11 @@ impl Registry {
             return Ok(Plugin::builtin(*builtin));
         }
         let file = format!("{PREFIX}{plugin}");
-        let in_folder = self.folder.join(&file);
-        let program = if is_executable(&in_folder) {
-            Some(Program::Executable {
-                path: in_folder,
-                by_search: false,
-            })
-        } else {
-            let found = self
-                .searched()
-                .map(|directory| directory.join(&file))
-                .find(|path| is_executable(path));
-            found.map(|path| Program::Executable {
-                path,
-                by_search: true,
-            })
-        };
+        let program = self
+            .directories()
+            .map(|(directory, by_search)| (directory.join(&file), by_search))
+            .find(|(path, _)| is_executable(path))
+            .map(|(path, by_search)| Program::Executable { path, by_search });
         // A name with a slash would lead out of the folder; the schema forbids it, files on a laptop may have it.
         match program.filter(|_| !plugin.contains('/')) {
             Some(program) => Ok(Plugin {
@@ -105,7 +94,7 @@ impl Registry {
     pub fn all(&self) -> Vec<Plugin> {
         let builtin = Builtin::ALL.iter().map(|builtin| Plugin::builtin(*builtin));
         let mut names = BTreeSet::new();
-        for directory in std::iter::once(self.folder.clone()).chain(self.searched()) {
+        for (directory, _) in self.directories() {
             // A directory of PATH that is not there has no plugins.
             let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
             names.extend(entries.filter_map(|entry| {
@@ -119,10 +108,13 @@ impl Registry {
             .collect()
     }
 
-    fn searched(&self) -> impl Iterator<Item = PathBuf> {
-        self.search
-            .iter()
-            .flat_map(|search| std::env::split_paths(search).collect::<Vec<_>>())
+    /// Where plugins can be, in order, and whether that is a place to search. All from the root, as plugins run
+    /// elsewhere; an empty path is no place.
+    fn directories(&self) -> impl Iterator<Item = (PathBuf, bool)> {
+        let search = self.search.iter().flat_map(std::env::split_paths);
+        std::iter::once((self.folder.clone(), false))
+            .chain(search.map(|directory| (directory, true)))
+            .filter_map(|(directory, by_search)| Some((std::path::absolute(directory).ok()?, by_search)))
     }
 }
 

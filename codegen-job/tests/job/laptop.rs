@@ -110,3 +110,24 @@ fn plugins_are_listed_with_versions_and_places() {
         "{list}"
     );
 }
+
+#[test]
+fn plugins_are_found_and_run_by_relative_paths() {
+    let stage = Stage::new();
+    stage.plugin("mine", "#!/bin/sh\necho protoc-gen-mine 3.2.1\n");
+    for (folder, path) in [("plugins", "/nonexistent"), ("/nonexistent", "plugins")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_heddle-codegen"))
+            .args(["plugins", "--plugin-folder", folder])
+            .env("PATH", path)
+            .current_dir(stage.folder.path())
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        let list = String::from_utf8(output.stdout).unwrap();
+        // The version is what it said, and so it ran.
+        let line = list.lines().find(|line| line.starts_with("mine ")).unwrap();
+        assert!(line.contains(" 3.2.1 "), "{line}");
+        let place = stage.path("plugins/protoc-gen-mine").display().to_string();
+        assert!(line.ends_with(&place), "{line}");
+    }
+}
