@@ -14,6 +14,7 @@ use heddle_telemetry::TraceParent;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// How long a push in flight may still take after the run's own time is over.
@@ -239,26 +240,22 @@ impl Run {
     }
 
     fn source(&self) -> Result<Remote, Failure> {
-        let remaining = self
-            .stop
-            .deadline
-            .saturating_duration_since(tokio::time::Instant::now());
         self.remote(
             "source",
             &self.request.source.url,
             self.surroundings.source_secret.as_deref(),
-            remaining,
+            self.stop.deadline,
         )
     }
 
     fn output(&self) -> Result<Remote, Failure> {
         // Its operations before the push end with the run's time all the same, by cancellation.
-        let limit = self.stop.timeout + PUSH_ALLOWANCE;
+        let deadline = self.stop.deadline + PUSH_ALLOWANCE;
         self.remote(
             "output",
             &self.request.output.url,
             self.surroundings.output_secret.as_deref(),
-            limit,
+            deadline,
         )
     }
 
@@ -267,7 +264,7 @@ impl Run {
         which: &'static str,
         url: &RemoteUrl,
         secret: Option<&Path>,
-        limit: Duration,
+        deadline: Instant,
     ) -> Result<Remote, Failure> {
         let fail = |source| Failure::Credentials { which, source };
         let credentials = secret
@@ -275,13 +272,15 @@ impl Run {
             .map_err(fail)?
             .from_origin(format!("the Secret that {which}.secretRef names"));
         let limits = Limits {
-            total_timeout: limit,
+            total_timeout: deadline.saturating_duration_since(Instant::now()),
             ..Limits::default()
         };
         let remote = Remote::new(url.clone())
             .with_credentials(credentials)
             .with_address_policy(self.surroundings.policy.clone())
             .with_limits(limits)
+            // A push may start much later than this.
+            .with_deadline(deadline.into_std())
             .with_cancellation(self.cancellation.clone())
             // The Job may write nowhere else.
             .with_spool_directory(&self.surroundings.work_folder)

@@ -1,6 +1,7 @@
 //! Everything that is needed to talk to one remote.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use crate::{AddressPolicy, Cancellation, Credentials, GitError, Limits, RemoteUrl};
 
@@ -14,6 +15,7 @@ pub struct Remote {
     pub(crate) cancellation: Cancellation,
     pub(crate) trace_parent: Option<String>,
     pub(crate) spool_directory: Option<PathBuf>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Remote {
@@ -28,6 +30,7 @@ impl Remote {
             cancellation: Cancellation::default(),
             trace_parent: None,
             spool_directory: None,
+            deadline: None,
         }
     }
 
@@ -64,6 +67,13 @@ impl Remote {
     #[must_use]
     pub fn with_trace_parent(mut self, trace_parent: Option<String>) -> Self {
         self.trace_parent = trace_parent.filter(|text| is_trace_parent(text));
+        self
+    }
+
+    /// Ends every operation at `deadline`, whenever it started; [`Limits::total_timeout`] counts for each anew.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 

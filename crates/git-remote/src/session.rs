@@ -18,6 +18,8 @@ thread_local! {
 pub(crate) struct Session {
     remote: Remote,
     started: Instant,
+    /// For everything, counted from the start.
+    limit: Duration,
     received: AtomicU64,
     /// The first precise error: libgit2 carries only a number and a text through its own code.
     failure: Mutex<Option<GitError>>,
@@ -25,9 +27,15 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn start(remote: &Remote) -> Arc<Self> {
+        let started = Instant::now();
+        let until = remote
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(started));
+        let limit = remote.limits.total_timeout;
         Arc::new(Self {
             remote: remote.clone(),
-            started: Instant::now(),
+            started,
+            limit: until.map_or(limit, |until| until.min(limit)),
             received: AtomicU64::new(0),
             failure: Mutex::new(None),
         })
@@ -50,17 +58,14 @@ impl Session {
             });
         }
         match self.remaining().is_zero() {
-            true => Err(self.timeout("the whole operation", self.remote.limits.total_timeout)),
+            true => Err(self.timeout("the whole operation", self.limit)),
             false => Ok(()),
         }
     }
 
     /// Time left for the whole operation.
     pub(crate) fn remaining(&self) -> Duration {
-        self.remote
-            .limits
-            .total_timeout
-            .saturating_sub(self.started.elapsed())
+        self.limit.saturating_sub(self.started.elapsed())
     }
 
     pub(crate) fn timeout(&self, step: &'static str, limit: Duration) -> GitError {
@@ -142,5 +147,24 @@ pub(crate) struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.with(|current| current.replace(self.previous.take()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GitErrorKind, Limits};
+
+    #[test]
+    fn every_operation_ends_at_the_deadline_however_late_it_starts() {
+        let remote = Remote::new("https://git.example/idl.git".parse().unwrap());
+        let near = Instant::now() + Duration::from_secs(20);
+        let session = Session::start(&remote.clone().with_deadline(near));
+        assert!(session.check().is_ok() && session.remaining() <= Duration::from_secs(20));
+        let over = Session::start(&remote.clone().with_deadline(Instant::now()));
+        assert_eq!(over.check().unwrap_err().kind(), GitErrorKind::Timeout);
+        let far = Instant::now() + Duration::from_secs(3600);
+        let session = Session::start(&remote.with_deadline(far));
+        assert!(session.remaining() <= Limits::default().total_timeout);
     }
 }
