@@ -20,6 +20,9 @@ pub const SPEC_DIGEST: &str = "heddle.dev/spec-digest";
 /// Annotation on a Job: which try at this commit and specification it is, counted from 1.
 pub const ATTEMPT: &str = "heddle.dev/attempt";
 
+/// Annotation on a Job: why it was started, in the words of the metric.
+pub const CAUSE: &str = "heddle.dev/cause";
+
 /// Annotation on a Job: a digest of what it was started under, see
 /// [`crate::idl_repo::LastRun::circumstances`].
 pub const CIRCUMSTANCES: &str = "heddle.dev/circumstances";

@@ -22,7 +22,7 @@ use kube::api::ObjectMeta;
 use kube::runtime::controller::Action;
 use notice::Notice;
 use observe::{ObserveError, Observed, ObservedSecrets, Stored};
-use plan::{Plan, Step};
+use plan::{Plan, RunNews, Step};
 use status::WriteStatusError;
 use std::time::Duration;
 use tracing::{Instrument, Span, info_span};
@@ -109,7 +109,7 @@ async fn look(context: &Context, name: &str, namespace: &str) -> Result<Look, Re
             error,
         }) => {
             let after = status::status_of_unreadable(status.as_deref(), &error, metadata.generation, now());
-            return refuse(context, &metadata, status.as_deref(), &after).await;
+            return refuse(context, &metadata, status.as_deref(), &after, &RunNews::default()).await;
         }
     };
     // Its Jobs are garbage-collected with it.
@@ -184,8 +184,19 @@ async fn refuse_specification(
     idl_repo: &IdlRepo,
     invalid: &InvalidSpec,
 ) -> Result<Look, ReconcileError> {
-    let after = status::status_of_invalid(idl_repo, invalid, now());
-    refuse(context, &idl_repo.metadata, idl_repo.status.as_ref(), &after).await
+    // A run by an earlier specification goes on: it delivers what was right when it started.
+    let runs = observe::runs(context, idl_repo).await?;
+    let mut record = idl_repo.status.clone().unwrap_or_default();
+    let news = plan::add_runs(&mut record, &idl_repo.spec.digest(), &runs, now());
+    let after = status::status_of_invalid(record, invalid, idl_repo.metadata.generation, now());
+    refuse(
+        context,
+        &idl_repo.metadata,
+        idl_repo.status.as_ref(),
+        &after,
+        &news,
+    )
+    .await
 }
 
 async fn refuse(
@@ -193,10 +204,21 @@ async fn refuse(
     metadata: &ObjectMeta,
     before: Option<&IdlRepoStatus>,
     after: &IdlRepoStatus,
+    news: &RunNews,
 ) -> Result<Look, ReconcileError> {
     status::write_if_changed(&context.client, metadata, before, after).await?;
-    tell(context, metadata, notice::of_refusal(before, after), Span::none()).await;
-    Ok(Look::Settled(Action::await_change()))
+    count_news(context, news);
+    let mut notices = notice::of_runs(news, after);
+    notices.extend(notice::of_refusal(before, after));
+    tell(context, metadata, notices, Span::none()).await;
+    let is_running = after
+        .last_run
+        .as_ref()
+        .is_some_and(|run| run.finished_at.is_none());
+    Ok(Look::Settled(match is_running {
+        true => Action::requeue(plan::RUN_REFRESH),
+        false => Action::await_change(),
+    }))
 }
 
 /// The span of what the plan changes. A new run starts a trace of its own, another attempt goes on with the first one's.
@@ -225,11 +247,18 @@ async fn tell(context: &Context, metadata: &ObjectMeta, notices: Vec<Notice>, sp
 }
 
 fn count(context: &Context, plan: &Plan, applied: &Applied) {
-    for finished in &plan.finished {
-        context.metrics.count_run_finished(&finished.run);
-    }
+    count_news(context, &plan.news);
     if let (Applied::Started(_), Step::Start(request)) = (applied, &plan.step) {
         context.metrics.count_run_started(request.cause);
+    }
+}
+
+fn count_news(context: &Context, news: &RunNews) {
+    for finished in &news.finished {
+        context.metrics.count_run_finished(&finished.run);
+    }
+    if let Some(cause) = news.taken_over.as_ref().and_then(|run| run.cause) {
+        context.metrics.count_run_started(cause);
     }
 }
 

@@ -165,6 +165,7 @@ fn annotations(request: &RunRequest, trace_parent: Option<&TraceParent>) -> BTre
         (metadata::SOURCE_COMMIT.into(), request.target.commit.clone()),
         (metadata::SPEC_DIGEST.into(), request.target.digest.clone()),
         (metadata::ATTEMPT.into(), request.attempt.to_string()),
+        (metadata::CAUSE.into(), request.cause.as_str().into()),
     ]);
     let Circumstances { digest, requested_at } = &request.circumstances;
     for (name, value) in [

@@ -4,7 +4,7 @@
 //! text, although the second delivery is of another commit.
 
 use super::apply::Applied;
-use super::plan::{FinishedRun, Plan, Step};
+use super::plan::{FinishedRun, Plan, RunNews, Step};
 use super::status::short;
 use crate::context::Context;
 use heddle_crds::condition::{self, Condition, ConditionStatus, truncate};
@@ -54,11 +54,10 @@ pub(crate) fn notices(
     plan: &Plan,
     applied: &Applied,
 ) -> Vec<Notice> {
-    let finished = plan.finished.iter().map(|finished| of_finished(finished, after));
-    let mut notices: Vec<Notice> = finished.collect();
+    let mut notices = of_runs(&plan.news, after);
     notices.extend(of_source(before, after));
     match (applied, &plan.step) {
-        (Applied::Started(run), _) => notices.push(of_started(run)),
+        (Applied::Started(run), _) => notices.push(of_started(run, None)),
         (_, Step::Cancel { job }) => notices.push(of_cancelled(job)),
         (Applied::Refused(problem), _) | (_, Step::Blocked(problem)) => {
             notices.extend(of_blocked(before, problem.reason, &problem.message));
@@ -66,6 +65,17 @@ pub(crate) fn notices(
         _ => {}
     }
     notices
+}
+
+/// What there is to tell about runs that were started before. One is told of as started before it is as ended.
+pub(crate) fn of_runs(news: &RunNews, after: &IdlRepoStatus) -> Vec<Notice> {
+    let taken_over = news.taken_over.as_ref();
+    let is_older = |finished: &&FinishedRun| taken_over.is_none_or(|newest| newest.job != finished.run.job);
+    let of_finished = |finished| of_finished(finished, after);
+    let older = news.finished.iter().filter(is_older).map(of_finished);
+    let started = taken_over.map(|run| of_started(&run.to_last_run(), run.trace_parent.clone()));
+    let newest = news.finished.iter().filter(|run| !is_older(run)).map(of_finished);
+    older.chain(started).chain(newest).collect()
 }
 
 /// What there is to tell about a specification that was refused.
@@ -119,7 +129,7 @@ fn of_finished(finished: &FinishedRun, after: &IdlRepoStatus) -> Notice {
     }
 }
 
-fn of_started(run: &LastRun) -> Notice {
+fn of_started(run: &LastRun, trace_parent: Option<TraceParent>) -> Notice {
     let text = format!(
         "Started Job {} for {}, attempt {}.",
         run.job,
@@ -128,6 +138,7 @@ fn of_started(run: &LastRun) -> Notice {
     );
     Notice {
         job: Some(run.job.clone()),
+        trace_parent,
         ..notice(What::RunStarted, Reason::Running, text)
     }
 }

@@ -17,13 +17,14 @@ use kube::ResourceExt;
 use std::time::Duration;
 
 pub(crate) use prompt::{Prompt, check_is_due};
+pub(crate) use record::add_runs;
 
 /// How many finished Jobs of an IdlRepo are kept for people to look at.
 const JOB_HISTORY_LIMIT: usize = 3;
 
 /// How often a run in progress is looked at without being told: what keeps a Job from making its pod shows in
 /// events, which are not watched.
-const RUN_REFRESH: Duration = Duration::from_secs(10);
+pub(crate) const RUN_REFRESH: Duration = Duration::from_secs(10);
 
 /// How long an object is left alone at most.
 const RESYNC: Duration = Duration::from_secs(60 * 60);
@@ -38,12 +39,21 @@ pub(crate) struct Plan {
     pub(crate) record: IdlRepoStatus,
     /// What to do about runs.
     pub(crate) step: Step,
-    /// Runs whose end is news, oldest first.
-    pub(crate) finished: Vec<FinishedRun>,
+    /// What has become of runs since the status was written.
+    pub(crate) news: RunNews,
     /// Names of Jobs that are no longer of interest.
     pub(crate) prune: Vec<String>,
     /// When to look again.
     pub(crate) wake_at: Timestamp,
+}
+
+/// What has become of runs since the status was written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunNews {
+    /// Runs that have ended, oldest first.
+    pub(crate) finished: Vec<FinishedRun>,
+    /// The newest run, if the process that started it did not live to tell.
+    pub(crate) taken_over: Option<ObservedRun>,
 }
 
 /// A run whose end is news.
@@ -107,6 +117,21 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    const ALL: [Self; 7] = [
+        Self::NewCommit,
+        Self::SpecificationChanged,
+        Self::SecretChanged,
+        Self::SettingsChanged,
+        Self::Requested,
+        Self::CircumstancesChanged,
+        Self::Retry,
+    ];
+
+    /// The cause that [`Self::as_str`] calls by this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == name)
+    }
+
     /// For spans and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -125,14 +150,14 @@ impl Cause {
 pub(crate) fn plan(idl_repo: &IdlRepo, spec: &ValidatedSpec, observed: &Observed, now: Timestamp) -> Plan {
     let prompt = prompt::prompt(idl_repo, &observed.secrets.version, &observed.settings_version);
     let mut record = record::with_check(idl_repo, spec, observed, now);
-    let finished = record::add_runs(&mut record, &spec.digest, &observed.runs, now);
+    let news = record::add_runs(&mut record, &spec.digest, &observed.runs, now);
     let step = step(idl_repo, spec, observed, &record, prompt, now);
     Plan {
         prune: no_longer_of_interest(&observed.runs),
         wake_at: wake_at(&record, &step, now),
         record,
         step,
-        finished,
+        news,
     }
 }
 

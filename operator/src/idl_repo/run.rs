@@ -1,5 +1,6 @@
 //! A run as its Job, pods and events show it: what it works on, how far it is, and how it ended.
 
+use super::plan::Cause;
 use heddle_crds::codegen::{self, Report};
 use heddle_crds::idl_repo::{FileCounts, LastRun, Reason, RunError};
 use heddle_crds::metadata;
@@ -35,6 +36,7 @@ pub(crate) struct ObservedRun {
     pub(crate) target: Target,
     /// Which try at the target it is, counted from 1.
     pub(crate) attempt: i32,
+    pub(crate) cause: Option<Cause>,
     pub(crate) circumstances: Circumstances,
     pub(crate) created_at: Timestamp,
     /// The change that it was started for.
@@ -96,6 +98,7 @@ impl ObservedRun {
                 digest: annotation(metadata::SPEC_DIGEST)?.clone(),
             },
             attempt: annotation(metadata::ATTEMPT)?.parse().ok()?,
+            cause: annotation(metadata::CAUSE).and_then(|cause| Cause::named(cause)),
             circumstances: Circumstances {
                 digest: annotation(metadata::CIRCUMSTANCES).cloned(),
                 requested_at: annotation(metadata::REQUESTED_AT).cloned(),

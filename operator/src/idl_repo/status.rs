@@ -9,7 +9,7 @@ use super::observe::{Check, Observed, Problem};
 use super::plan::{Plan, Step};
 use super::validate::{InvalidSpec, ValidatedSpec};
 use heddle_crds::condition::{self, Condition, ConditionStatus};
-use heddle_crds::idl_repo::{ConditionType, IdlRepo, IdlRepoStatus, LastRun, Reason, Retry};
+use heddle_crds::idl_repo::{ConditionType, IdlRepoStatus, LastRun, Reason, Retry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -44,10 +44,14 @@ pub(crate) fn status(
     status
 }
 
-/// The status of an IdlRepo whose specification cannot be worked with.
-pub(crate) fn status_of_invalid(idl_repo: &IdlRepo, invalid: &InvalidSpec, now: Timestamp) -> IdlRepoStatus {
-    let status = idl_repo.status.clone().unwrap_or_default();
-    refused(status, &invalid.to_string(), idl_repo.metadata.generation, now)
+/// The status, with what became of runs, of an IdlRepo whose specification cannot be worked with.
+pub(crate) fn status_of_invalid(
+    record: IdlRepoStatus,
+    invalid: &InvalidSpec,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> IdlRepoStatus {
+    refused(record, &invalid.to_string(), generation, now)
 }
 
 /// The status of a stored object that is no IdlRepo.
@@ -73,8 +77,13 @@ fn refused(mut status: IdlRepoStatus, text: &str, generation: Option<i64>, now: 
         reason: Reason::InvalidSpec,
         message: text.to_owned(),
     };
+    let active = status.last_run.as_ref().filter(|run| run.finished_at.is_none());
+    let generated = active.map_or_else(pending, |run| {
+        let text = format!("Job {} goes on by an earlier specification.", run.job);
+        State::unknown(Reason::Running, text)
+    });
     conditions.set(ConditionType::SourceReady, pending());
-    conditions.set(ConditionType::Generated, pending());
+    conditions.set(ConditionType::Generated, generated);
     conditions.set(ConditionType::Ready, refusal(ConditionStatus::False));
     conditions.set_while_true(ConditionType::Reconciling, None);
     conditions.set_while_true(ConditionType::Stalled, Some(refusal(ConditionStatus::True)));

@@ -1,7 +1,7 @@
 //! Folds what was observed into the record that the status keeps.
 
 use super::prompt::requested_at;
-use super::{FinishedRun, ValidatedSpec};
+use super::{FinishedRun, RunNews, ValidatedSpec};
 use crate::idl_repo::observe::{Check, Observed};
 use crate::idl_repo::run::{ObservedRun, Outcome, RunState};
 use crate::idl_repo::schedule;
@@ -47,13 +47,14 @@ pub(super) fn with_check(
     record
 }
 
-/// Adds what became of runs since the record was written, and returns those that have ended since.
+/// Adds what became of runs since the record was written, and returns what of it is news.
 pub(crate) fn add_runs(
     record: &mut IdlRepoStatus,
     spec_digest: &str,
     runs: &[ObservedRun],
     now: Timestamp,
-) -> Vec<FinishedRun> {
+) -> RunNews {
+    let job_before = record.last_run.as_ref().map(|run| run.job.clone());
     let mut finished = Vec::new();
     finished.extend(end_of_lost_run(record, spec_digest, runs, now));
     let since = record.last_run.as_ref().map(|run| run.started_at.0);
@@ -84,7 +85,14 @@ pub(crate) fn add_runs(
         }
         record.last_run = Some(last_run);
     }
-    finished
+    let job = record.last_run.as_ref().map(|run| &run.job);
+    let taken_over = runs
+        .iter()
+        .find(|run| job != job_before.as_ref() && Some(&run.job) == job);
+    RunNews {
+        finished,
+        taken_over: taken_over.cloned(),
+    }
 }
 
 /// The end of a run that is on record as going on, but whose Job is gone. It is news if somebody deleted the Job, and

@@ -93,6 +93,7 @@ impl Case {
                 digest: self.digest(),
             },
             attempt,
+            cause: Some(Cause::NewCommit),
             circumstances: prompt::circumstances(&self.idl_repo, &self.observed),
             created_at: at(created),
             trace_parent: None,
@@ -224,7 +225,22 @@ fn a_job_that_exists_is_taken_over_after_a_crash_before_the_status_was_written()
     let mut case = Case::new();
     let run = case.run("j1", A, 1, -5, active());
     let plan = case.add(run).plan();
-    assert_eq!(plan.record.last_run.unwrap().job, "j1");
+    assert_eq!(plan.record.last_run.as_ref().unwrap().job, "j1");
+    assert_eq!(plan.news.taken_over.unwrap().job, "j1", "nobody was told of it");
+
+    case.idl_repo.status = Some(plan.record);
+    assert!(case.plan().news.taken_over.is_none());
+    case.observed.runs[0].state = delivered(0);
+    let plan = case.plan();
+    assert!(plan.news.taken_over.is_none());
+    assert_eq!(plan.news.finished.len(), 1);
+}
+
+#[test]
+fn every_cause_is_known_by_its_name() {
+    for cause in Cause::ALL {
+        assert_eq!(Cause::named(cause.as_str()), Some(cause));
+    }
 }
 
 #[test]
@@ -244,7 +260,7 @@ fn a_run_by_an_old_specification_is_cancelled_and_waited_for() {
     case.status().last_run = Some(run.to_last_run());
     let plan = case.plan();
     assert_eq!(started(&plan).attempt, 1);
-    assert!(plan.finished.is_empty(), "that it was cancelled is no news");
+    assert!(plan.news.finished.is_empty(), "that it was cancelled is no news");
 }
 
 #[test]
@@ -253,13 +269,13 @@ fn a_run_that_delivered_is_recorded_once() {
     let run = case.run("j1", A, 1, -60, delivered(-1));
     let plan = case.add(run).plan();
     assert_eq!(plan.step, Step::Rest);
-    assert_eq!(plan.finished.len(), 1);
+    assert_eq!(plan.news.finished.len(), 1);
     assert_eq!(plan.record.generated_revision.as_deref(), Some(A));
     assert_eq!(plan.record.output_revision.as_deref(), Some("0ut"));
 
     case.idl_repo.status = Some(plan.record.clone());
     let again = case.plan();
-    assert!(again.finished.is_empty());
+    assert!(again.news.finished.is_empty());
     assert_eq!(again.record, plan.record);
 }
 
@@ -449,7 +465,7 @@ fn a_job_that_vanished_is_a_failure_that_may_pass() {
     case.status().last_run = Some(last_run);
     let plan = case.plan();
     assert!(matches!(plan.step, Step::RetryAt(_)), "{:?}", plan.step);
-    assert_eq!(plan.finished.len(), 1);
+    assert_eq!(plan.news.finished.len(), 1);
     let error = plan.record.last_run.unwrap().error.unwrap();
     assert_eq!(error.reason, Reason::JobFailed);
 }

@@ -1,9 +1,9 @@
 use super::*;
 use crate::idl_repo::observe::ObservedSecrets;
-use crate::idl_repo::plan::{Cause, RunRequest};
+use crate::idl_repo::plan::{Cause, RunNews, RunRequest};
 use crate::idl_repo::run::{Circumstances, Target};
 use crate::idl_repo::validate::validate;
-use heddle_crds::idl_repo::{FileCounts, RunError};
+use heddle_crds::idl_repo::{FileCounts, IdlRepo, RunError};
 use serde_json::json;
 
 const COMMIT: &str = "aaaaaaa1111111111111111111111111111111111";
@@ -76,7 +76,7 @@ fn conditions(suspend: bool, step: Step, check: Option<Check>, record: IdlRepoSt
     let plan = Plan {
         record,
         step,
-        finished: Vec::new(),
+        news: RunNews::default(),
         prune: Vec::new(),
         wake_at: at(0),
     };
@@ -261,10 +261,9 @@ fn an_object_that_was_never_looked_at_is_reconciling() {
 #[test]
 fn what_was_refused_is_stalled_and_keeps_its_record() {
     let mut idl_repo = idl_repo(false);
-    idl_repo.status = Some(with_run(None));
     idl_repo.spec.output.branch = "-".into();
     let invalid = validate(&idl_repo).unwrap_err();
-    let status = status_of_invalid(&idl_repo, &invalid, at(100));
+    let status = status_of_invalid(with_run(None), &invalid, Some(3), at(100));
     let stalled = condition::find(&status.conditions, "Stalled").unwrap();
     assert_eq!(
         (stalled.status, stalled.reason.as_str()),
@@ -273,6 +272,13 @@ fn what_was_refused_is_stalled_and_keeps_its_record() {
     assert!(stalled.message.contains("output.branch"), "{}", stalled.message);
     assert_eq!(status.generated_revision.as_deref(), Some(COMMIT));
     assert!(condition::find(&status.conditions, "Reconciling").is_none());
+
+    let mut active = with_run(None);
+    active.last_run.as_mut().unwrap().finished_at = None;
+    let status = status_of_invalid(active, &invalid, Some(3), at(100));
+    let generated = condition::find(&status.conditions, "Generated").unwrap();
+    assert_eq!(generated.reason, "Running");
+    assert!(generated.message.contains("shop-1"), "{}", generated.message);
 }
 
 #[test]
@@ -288,7 +294,7 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
     let plan = |record| Plan {
         record,
         step: Step::RetryAt(at(300)),
-        finished: Vec::new(),
+        news: RunNews::default(),
         prune: Vec::new(),
         wake_at: at(0),
     };

@@ -156,6 +156,7 @@ impl Cluster {
                     job,
                     target: request.target.clone(),
                     attempt: request.attempt,
+                    cause: Some(request.cause),
                     circumstances: request.circumstances.clone(),
                     created_at: at(self.now),
                     trace_parent: None,
