@@ -170,10 +170,36 @@ fn git_reason(error: &GitError) -> Reason {
         GitErrorKind::ReferenceNotFound | GitErrorKind::CommitNotFound => Reason::RefNotFound,
         GitErrorKind::AddressRefused => Reason::AddressRefused,
         GitErrorKind::LimitExceeded => Reason::LimitExceeded,
-        GitErrorKind::Cancelled => Reason::JobFailed,
+        // Git is only ever cancelled because the run was.
+        GitErrorKind::Cancelled => stopped_reason(Stopped::Cancelled),
         GitErrorKind::Rejected => Reason::PushRejected,
         GitErrorKind::InvalidUrl => Reason::InvalidSpec,
         GitErrorKind::InvalidCredentials => Reason::SecretInvalid,
         _ => Reason::InternalError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_run_has_the_same_reason_whoever_notices_first() {
+        let git = || GitError::Cancel {
+            remote: "https://git.example/idl.git".into(),
+        };
+        let url = String::from("https://git.example/idl.git");
+        let failures = [
+            Failure::Stop(Stopped::Cancelled),
+            Failure::Source {
+                url: url.clone(),
+                source: git(),
+            },
+            Failure::Deliver(DeliverError::Git { url, source: git() }),
+        ];
+        for failure in failures {
+            assert_eq!(failure.reason(), Reason::JobFailed, "{failure}");
+            assert_eq!(failure.exit_code(), codegen::EXIT_TEMPORARY);
+        }
     }
 }
