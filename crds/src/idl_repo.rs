@@ -167,7 +167,7 @@ pub struct Generator {
     pub plugin: String,
     /// Options handed to the plugin, each `key` or `key=value`; they are joined with commas, as protoc does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 1024)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 1024)))]
     pub options: Vec<String>,
     /// The directory that receives the files, relative to `output.path`. That directory itself, if empty. Generators
     /// with the same path may extend each other's files at insertion points.
