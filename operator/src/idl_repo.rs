@@ -12,7 +12,10 @@ mod status;
 mod validate;
 
 use crate::context::{Context, DeadlinePassed, now};
+use crate::source::{Stopping, Turn};
 use apply::Applied;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use heddle_crds::IdlRepoStatus;
 use heddle_crds::idl_repo::IdlRepo;
 use heddle_telemetry::TraceParent;
@@ -23,6 +26,7 @@ use kube::runtime::controller::Action;
 use notice::Notice;
 use observe::{ObserveError, Observed, ObservedSecrets, Stored};
 use plan::{Plan, RunNews, Step};
+use rand::Rng;
 use status::WriteStatusError;
 use std::time::Duration;
 use tracing::{Instrument, Span, info_span};
@@ -34,6 +38,12 @@ pub(crate) use plan::Cause;
 
 /// How soon to look again at a run that another process has started: right away, but not in a tight loop.
 const STARTED_BEFORE_DELAY: Duration = Duration::from_secs(1);
+
+/// How long the turn to ask a source is waited for before the object is looked at without its answer for the first time.
+const PATIENCE_MINIMUM: Duration = Duration::from_secs(1);
+
+/// How long it is waited for between such looks at most.
+const PATIENCE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a reconcile failed. What is wrong with an IdlRepo, its source or its runs is none of these: that is reported in
 /// its status.
@@ -83,20 +93,60 @@ struct Subject {
 
 /// Brings one IdlRepo a step further, and says when to look at it again.
 async fn reconcile(context: &Context, name: &str, namespace: &str) -> Result<Action, ReconcileError> {
-    let subject = match context.work(look(context, name, namespace)).await? {
-        Look::Settled(action) => return Ok(action),
-        Look::Subject(subject) => *subject,
-    };
-    // Outside of the work that is bounded: it may have to wait for many others that ask the same host.
-    let check = match subject.check_is_due {
-        true => Some(
-            observe::check(context, &subject.spec, &subject.secrets)
-                .await
-                .map_err(ObserveError::Ask)?,
-        ),
-        false => None,
-    };
-    context.work(advance(context, subject, check)).await
+    let mut queue = None;
+    let mut patience = PATIENCE_MINIMUM;
+    loop {
+        let subject = match context.work(look(context, name, namespace)).await? {
+            Look::Settled(action) => return Ok(action),
+            Look::Subject(subject) => *subject,
+        };
+        if !subject.check_is_due {
+            return context.work(advance(context, subject, None)).await;
+        }
+        if let Some(problem) = subject.secrets.source_problem() {
+            let check = Check::Failed(problem.clone());
+            return context.work(advance(context, subject, Some(check))).await;
+        }
+        // Outside of the work that is bounded: many others may want to ask the same host.
+        let mut place = Place::kept_or_new(context, queue.take(), subject.spec.source.url.host());
+        match tokio::time::timeout(patience, &mut place.turn).await {
+            Ok(turn) => {
+                let turn = turn.map_err(ObserveError::Ask)?;
+                let check = observe::check(context, &subject.spec, &subject.secrets, turn).await;
+                let check = check.map_err(ObserveError::Ask)?;
+                return context.work(advance(context, subject, Some(check))).await;
+            }
+            // A host that is busy must not keep the end of a run, or a change of the specification, from being seen.
+            Err(_) => context.work(advance(context, subject, None)).await.map(drop)?,
+        }
+        queue = Some(place);
+        patience = next_patience(patience);
+    }
+}
+
+/// A place in the queue of those that want to ask a host.
+struct Place<'a> {
+    host: String,
+    turn: BoxFuture<'a, Result<Turn, Stopping>>,
+}
+
+impl<'a> Place<'a> {
+    /// The place held so far, unless another host is to be asked now.
+    fn kept_or_new(context: &'a Context, held: Option<Self>, host: &str) -> Self {
+        held.filter(|place| place.host == host).unwrap_or_else(|| Self {
+            host: host.to_owned(),
+            turn: {
+                let host = host.to_owned();
+                async move { context.source.wait_for_turn(&host).await }.boxed()
+            },
+        })
+    }
+}
+
+/// Twice as long, at most [`PATIENCE_LIMIT`], with some of it taken away at random: many wait at the same time.
+fn next_patience(patience: Duration) -> Duration {
+    let longer = (patience * 2).min(PATIENCE_LIMIT);
+    longer.mul_f64(rand::rng().random_range(0.75..=1.0))
 }
 
 async fn look(context: &Context, name: &str, namespace: &str) -> Result<Look, ReconcileError> {
@@ -145,7 +195,7 @@ async fn advance(
         idl_repo,
         spec,
         secrets,
-        ..
+        check_is_due,
     } = subject;
     // The answer may have taken long; what was asked for may no longer be wanted.
     if check.is_some() && !observe::is_current(context, &idl_repo).await? {
@@ -157,6 +207,7 @@ async fn advance(
         runs,
         secrets,
         settings_version: context.settings_version.clone(),
+        awaits_source: check_is_due && check.is_none(),
         check,
     };
     let mut plan = plan::plan(&idl_repo, &spec, &observed, now);

@@ -58,9 +58,18 @@ impl SourceClient {
         }
     }
 
-    /// Asks `remote` which commit `selector` means, when it is its turn.
+    /// Waits for the turn to ask `host`, for as long as it takes.
+    pub(crate) async fn wait_for_turn(&self, host: &str) -> Result<Turn, Stopping> {
+        tokio::select! {
+            turn = self.turn(host) => Ok(turn),
+            () = self.stop.cancelled() => Err(Stopping),
+        }
+    }
+
+    /// Asks `remote` which commit `selector` means, and gives the turn back.
     pub(crate) async fn resolve(
         &self,
+        turn: Turn,
         remote: Remote,
         selector: Selector,
     ) -> Result<Result<Resolved, GitError>, Stopping> {
@@ -69,14 +78,13 @@ impl SourceClient {
             .with_address_policy(self.policy.clone())
             .with_cancellation(cancellation.0.clone())
             .with_limits(limits());
+        let question = move || {
+            let references = list_references(&remote);
+            // What is scarce is free only now, also when nobody waits for the answer any more.
+            drop(turn);
+            resolve(&references?, &selector)
+        };
         let answer = async {
-            let turn = self.turn(remote.url().host()).await;
-            let question = move || {
-                let references = list_references(&remote);
-                // What is scarce is free only now, also when nobody waits for the answer any more.
-                drop(turn);
-                resolve(&references?, &selector)
-            };
             tokio::task::spawn_blocking(question).await.unwrap_or_else(|_| {
                 Err(GitError::RunGit {
                     step: "list references",
@@ -118,7 +126,7 @@ fn limits() -> Limits {
 }
 
 /// The right to ask.
-struct Turn {
+pub(crate) struct Turn {
     _host: Option<OwnedSemaphorePermit>,
     _thread: Option<OwnedSemaphorePermit>,
 }

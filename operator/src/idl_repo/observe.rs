@@ -25,6 +25,8 @@ pub(crate) struct Observed {
     pub(crate) secrets: ObservedSecrets,
     /// See [`crate::settings::JobDefaults::version`].
     pub(crate) settings_version: String,
+    /// Whether it is time to ask the source, and it is not this object's turn.
+    pub(crate) awaits_source: bool,
     /// The answer of the source, if it was time to ask.
     pub(crate) check: Option<Check>,
 }

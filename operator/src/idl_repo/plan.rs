@@ -151,7 +151,11 @@ pub(crate) fn plan(idl_repo: &IdlRepo, spec: &ValidatedSpec, observed: &Observed
     let prompt = prompt::prompt(idl_repo, &observed.secrets.version, &observed.settings_version);
     let mut record = record::with_check(idl_repo, spec, observed, now);
     let news = record::add_runs(&mut record, &spec.digest, &observed.runs, now);
-    let step = step(idl_repo, spec, observed, &record, prompt, now);
+    let step = match step(idl_repo, spec, observed, &record, prompt, now) {
+        // The commit may be an old one, or one of a source that is no longer wanted.
+        Step::Start(_) if observed.awaits_source => Step::AwaitSource,
+        step => step,
+    };
     Plan {
         prune: no_longer_of_interest(&observed.runs),
         wake_at: wake_at(&record, &step, now),

@@ -101,6 +101,14 @@ impl BareRepository {
         run(git(&self.path, &[]).args(["update-ref", &format!("refs/heads/{branch}"), commit])).map(drop)
     }
 
+    /// Takes `branch` away, if it is there.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub fn delete_branch(&self, branch: &str) -> Result<()> {
+        run(git(&self.path, &[]).args(["update-ref", "-d", &format!("refs/heads/{branch}")])).map(drop)
+    }
+
     /// The commit that `branch` is at, if there is such a branch.
     ///
     /// # Errors

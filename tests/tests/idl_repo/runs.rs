@@ -6,7 +6,7 @@ use heddle_crds::condition::find;
 use heddle_tests::kubelet::Stage;
 use heddle_tests::world::{GREETER, World};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::api::core::v1::{ResourceQuota, ServiceAccount};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -122,6 +122,80 @@ async fn a_commit_in_mid_run_waits_until_the_run_has_ended() -> Result<()> {
     world.kubelet.set_stage(Stage::Run);
     world.namespace.wait_for_delivery("shop", &commit).await?;
     assert_eq!(world.delivered()?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_specification_that_is_refused_in_mid_run_lets_the_run_end_and_records_its_end() -> Result<()> {
+    let world = world().await?;
+    world.kubelet.set_stage(Stage::Hang);
+    let _operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    let job = only_job(&world).await?;
+    let spec = world.spec_with(&[("/output/messageTemplate", json!("${nobody}"))]);
+    world.namespace.apply("shop", &spec).await?;
+    world
+        .namespace
+        .wait_for_reason("shop", "Stalled", "InvalidSpec")
+        .await?;
+
+    world.kubelet.set_stage(Stage::Run);
+    let what = "the end of the run is on record";
+    let status = world
+        .namespace
+        .wait_for("shop", what, |status| {
+            let run = status.last_run.as_ref();
+            run.is_some_and(|run| run.finished_at.is_some())
+        })
+        .await?;
+    assert_eq!(status.last_run.context("a run")?.job, job.name_any());
+    assert_eq!(status.generated_revision, Some(world.head()?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_account_of_somebody_else_is_reported_and_left_alone() -> Result<()> {
+    let world = world().await?;
+    let accounts = Api::<ServiceAccount>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    let name = "shop-heddle-codegen";
+    let foreign: ServiceAccount = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+    accounts.create(&PostParams::default(), &foreign).await?;
+    let _operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    let generated = world
+        .namespace
+        .wait_for_reason("shop", "Generated", "JobFailed")
+        .await?;
+    assert!(generated.message.contains(name), "{}", generated.message);
+    assert!(accounts.get(name).await?.owner_references().is_empty());
+    assert!(world.namespace.jobs().await?.is_empty());
+
+    accounts.delete(name, &DeleteParams::default()).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_branch_that_somebody_deleted_is_delivered_again_on_request() -> Result<()> {
+    let world = world().await?;
+    let _operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    let commit = world.head()?;
+    world.namespace.wait_for_delivery("shop", &commit).await?;
+    world.output.delete_branch("main")?;
+
+    world.namespace.request("shop", "again").await?;
+    let what = "the code is delivered a second time";
+    let status = world
+        .namespace
+        .wait_for("shop", what, |status| {
+            let run = status.last_run.as_ref();
+            run.is_some_and(|run| run.attempt == 2 && run.finished_at.is_some())
+        })
+        .await?;
+    assert_eq!(status.generated_revision, Some(commit));
+    assert_eq!(status.output_revision, world.output.branch("main")?);
+    assert!(status.output_revision.is_some());
     Ok(())
 }
 

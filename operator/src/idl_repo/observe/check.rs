@@ -3,7 +3,7 @@
 use super::{ObservedSecrets, Problem, reason};
 use crate::context::Context;
 use crate::idl_repo::validate::ValidatedSpec;
-use crate::source::Stopping;
+use crate::source::{Stopping, Turn};
 use heddle_crds::condition::{MESSAGE_LIMIT, truncate};
 use heddle_git_remote::{GitError, Remote, Resolved};
 use heddle_telemetry::ErrorChain;
@@ -20,11 +20,12 @@ pub(crate) enum Check {
     Failed(Problem),
 }
 
-/// Asks the source, which may take its time.
+/// Asks the source when it is its turn, which takes some time.
 pub(crate) async fn check(
     context: &Context,
     spec: &ValidatedSpec,
     secrets: &ObservedSecrets,
+    turn: Turn,
 ) -> Result<Check, Stopping> {
     let credentials = match &secrets.source {
         Ok(credentials) => credentials.clone(),
@@ -33,7 +34,7 @@ pub(crate) async fn check(
     let remote = Remote::new(spec.source.url.clone()).with_credentials(credentials);
     let check = match context
         .source
-        .resolve(remote, spec.source.selector.clone())
+        .resolve(turn, remote, spec.source.selector.clone())
         .await?
     {
         Ok(Resolved { commit, reference }) => Check::Found {

@@ -23,6 +23,13 @@ pub(crate) struct ObservedSecrets {
     pub(super) source: Result<Credentials, Problem>,
 }
 
+impl ObservedSecrets {
+    /// What keeps the source from being asked.
+    pub(crate) fn source_problem(&self) -> Option<&Problem> {
+        self.source.as_ref().err()
+    }
+}
+
 /// A Secret that a specification may name.
 enum Named {
     Nothing,

@@ -23,6 +23,11 @@ pub(super) fn with_check(
         record.next_check_at = None;
     }
     let Some(check) = &observed.check else {
+        let is_due = |at: &Time| at.0 <= now;
+        // What prompted the question is not answered; that it is due is what remains of it.
+        if observed.awaits_source && !record.next_check_at.as_ref().is_some_and(is_due) {
+            record.next_check_at = Some(Time(now));
+        }
         return record;
     };
     let uid = idl_repo.uid().unwrap_or_default();

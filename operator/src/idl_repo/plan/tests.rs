@@ -52,6 +52,7 @@ impl Case {
                 runs: Vec::new(),
                 secrets,
                 settings_version: "o1".into(),
+                awaits_source: false,
                 check: None,
             },
         }
@@ -483,6 +484,30 @@ fn while_the_source_is_silent_no_run_starts() {
     assert_eq!(plan.record.failed_checks, Some(1));
     let next = plan.record.next_check_at.unwrap().0;
     assert!(at(9) <= next && next <= at(11), "{next}");
+}
+
+#[test]
+fn while_a_busy_host_is_waited_for_everything_but_the_answer_is_dealt_with() {
+    let mut case = Case::new();
+    case.observed.awaits_source = true;
+    case.idl_repo.metadata.generation = Some(2);
+    let mut outdated = case.run("j1", A, 1, -60, active());
+    outdated.target.digest = "old".into();
+    let plan = case.add(outdated).plan();
+    assert_eq!(plan.step, Step::Cancel { job: "j1".into() });
+    assert_eq!(plan.record.observed_generation, Some(2));
+
+    case.idl_repo.status = Some(plan.record);
+    case.observed.runs.clear();
+    let ended = case.run("j2", A, 1, -50, delivered(0));
+    let plan = case.add(ended).plan();
+    assert_eq!((plan.step, plan.news.finished.len()), (Step::Rest, 1));
+
+    case.observed.runs.clear();
+    let plan = case.plan();
+    assert_eq!(plan.step, Step::AwaitSource, "the commit may be an old one");
+    case.idl_repo.status = Some(plan.record);
+    assert!(case.check_is_due(), "although the specification is on record");
 }
 
 #[test]

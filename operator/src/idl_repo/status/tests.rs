@@ -71,6 +71,7 @@ fn conditions(suspend: bool, step: Step, check: Option<Check>, record: IdlRepoSt
         runs: Vec::new(),
         secrets: ObservedSecrets::for_tests("s"),
         settings_version: "o".into(),
+        awaits_source: false,
         check,
     };
     let plan = Plan {
@@ -289,6 +290,7 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
         runs: Vec::new(),
         secrets: ObservedSecrets::for_tests("s"),
         settings_version: "o".into(),
+        awaits_source: false,
         check: None,
     };
     let plan = |record| Plan {

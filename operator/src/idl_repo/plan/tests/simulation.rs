@@ -121,6 +121,7 @@ impl Cluster {
             runs: self.jobs.clone(),
             secrets,
             settings_version: "o1".into(),
+            awaits_source: false,
             check,
         };
         let mut plan = plan(&self.idl_repo, &spec, &observed, at(self.now));
