@@ -1,4 +1,5 @@
 //! The rules of the schema, evaluated offline: what is admitted and what is refused with which sentence.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use heddle_crds::IdlRepo;
 use serde_json::{Value, json};
