@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 /// Why a status could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteStatusError {
-    /// The object has changed since it was read; what was decided for it may be wrong.
-    #[error("failed to write the status: the object has changed since it was read")]
+    /// The object has changed or gone since it was read; what was decided for it may be wrong.
+    #[error("failed to write the status: the object has changed or gone since it was read")]
     Outdated,
     #[error("failed to write the status")]
     Patch(#[source] kube::Error),
@@ -25,7 +25,8 @@ pub(crate) enum WriteStatusError {
 }
 
 /// Writes `after` unless it is what is there. Only to the very version of the object that was read, so that a decision
-/// made for a past state is never recorded for the present one. An object that is gone needs no status.
+/// made for a past state is never recorded for the present one. That the object is gone is no success either: its Jobs went
+/// with it, which would be told of as a failed run.
 pub(crate) async fn write_if_changed(
     client: &Client,
     object: &ObjectMeta,
@@ -52,8 +53,7 @@ pub(crate) async fn write_if_changed(
     };
     match api.patch_status(name, &parameters, &Patch::Merge(&patch)).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Err(WriteStatusError::Outdated),
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Err(WriteStatusError::Outdated),
         Err(source) => Err(WriteStatusError::Patch(source)),
     }
 }
