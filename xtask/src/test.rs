@@ -83,7 +83,6 @@ fn static_checks(summary: &mut Summary) -> Result<()> {
     // The advisory database is not in a package registry, so an offline machine checks the rest.
     summary.check("cargo deny check", || {
         run_command(Command::new(deny).current_dir(&root).args([
-            "--offline",
             "check",
             "--hide-inclusion-graph",
             "bans",

@@ -84,7 +84,7 @@ async fn wrong_credentials_until_the_secret_is_mended() -> Result<()> {
         &world,
         &[("/source/secretRef", secret)],
         "AuthenticationFailed",
-        &["authenticate"],
+        &["authenticate", "check Secret source"],
     )
     .await?;
     assert_retries(&world, true).await?;

@@ -116,6 +116,7 @@ fn credentials(field: &str, url: &RemoteUrl, secret: &Named) -> Result<Credentia
         .flatten()
         .map(|(key, value)| (key.clone(), value.0.clone()));
     let usable = Credentials::from_secret(&data.collect::<BTreeMap<_, _>>()).and_then(|credentials| {
+        let credentials = credentials.from_origin(format!("Secret {}", secret.name_any()));
         Remote::new(url.clone())
             .with_credentials(credentials.clone())
             .check()?;
