@@ -27,10 +27,20 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
-    /// Builds what the product's images need, and no tests.
+    /// Builds what the demo's images need, and no tests.
     pub(crate) fn build_programs(root: &Path) -> Result<Self> {
         let packages = ["heddle-operator", "heddle-codegen-job", "heddle-git-server"];
-        let mut arguments = vec!["build", "--locked", "--bins"];
+        Self::build_packages(root, &["build", "--locked", "--bins"], &packages)
+    }
+
+    /// Builds what is released, in the release profile.
+    pub(crate) fn build_release(root: &Path) -> Result<Self> {
+        let packages = ["heddle-operator", "heddle-codegen-job"];
+        Self::build_packages(root, &["build", "--locked", "--bins", "--release"], &packages)
+    }
+
+    fn build_packages(root: &Path, arguments: &[&str], packages: &[&str]) -> Result<Self> {
+        let mut arguments = arguments.to_vec();
         arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
         Self::build(root, &arguments)
     }

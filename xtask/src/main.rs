@@ -4,6 +4,7 @@ mod bench;
 mod binaries;
 mod codegen;
 mod demo;
+mod images;
 mod layers;
 mod process;
 mod system;
@@ -37,6 +38,8 @@ enum Command {
     },
     /// Checks that crates depend only on what the architecture allows.
     Layers,
+    /// Builds the images of the operator and of the codegen Jobs, in the release profile, as archives to push.
+    Images,
     /// Measures beside peers and writes tables and charts to bench/results.
     Bench {
         /// Which benchmark, such as `logs`.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Codegen { check } => codegen::run(check),
         Command::Layers => layers::run(),
+        Command::Images => images::run(),
         Command::Bench { name } => bench::run(&name),
     };
     match result {

@@ -140,41 +140,42 @@ fn image(name: &str) -> String {
 }
 
 fn build_images(root: &Path, binaries: &Binaries, progress: &Progress) -> Result<Vec<Archive>> {
+    let mut specs = product_images(root, binaries, image)?;
+    specs.push(ImageSpec {
+        name: image("heddle-git-server"),
+        dockerfile: root.join("tests/git-server/Dockerfile"),
+        context: vec![(
+            binaries.program("heddle-git-server")?.to_owned(),
+            "heddle-git-server".to_owned(),
+        )],
+        base: Base::WithGit,
+    });
+    images::build(progress, &specs)
+}
+
+/// The images that people run, called as `name` says.
+pub(crate) fn product_images(
+    root: &Path,
+    binaries: &Binaries,
+    name: impl Fn(&str) -> String,
+) -> Result<Vec<ImageSpec>> {
     let plugins = heddle_e2e_cluster::cache_root()?.join("go-plugins");
     build_go_plugins(root, &plugins)?;
-    let mut codegen = vec![(
-        binaries.program("heddle-codegen")?.to_owned(),
-        "heddle-codegen".to_owned(),
-    )];
+    let program = |name: &str| -> Result<_> { Ok((binaries.program(name)?.to_owned(), name.to_owned())) };
+    let mut codegen = vec![program("heddle-codegen")?];
     for plugin in ["protoc-gen-go", "protoc-gen-go-grpc"] {
         codegen.push((plugins.join(plugin), format!("plugins/{plugin}")));
     }
-    let spec = |name: &str, folder: &str, context, base| ImageSpec {
-        name: image(name),
+    let spec = |repository: &str, folder: &str, context| ImageSpec {
+        name: name(repository),
         dockerfile: root.join(folder).join("Dockerfile"),
         context,
-        base,
+        base: Base::Minimal,
     };
-    let program =
-        |name: &str| -> Result<_> { Ok(vec![(binaries.program(name)?.to_owned(), name.to_owned())]) };
-    images::build(
-        progress,
-        &[
-            spec(
-                "heddle-operator",
-                "operator",
-                program("heddle-operator")?,
-                Base::Minimal,
-            ),
-            spec("heddle-codegen", "codegen-job", codegen, Base::Minimal),
-            spec(
-                "heddle-git-server",
-                "tests/git-server",
-                program("heddle-git-server")?,
-                Base::WithGit,
-            ),
-        ],
-    )
+    Ok(vec![
+        spec("heddle-operator", "operator", vec![program("heddle-operator")?]),
+        spec("heddle-codegen", "codegen-job", codegen),
+    ])
 }
 
 fn install_heddle(root: &Path, cluster: &Cluster, archives: &[Archive], progress: &Progress) -> Result<()> {
