@@ -49,7 +49,7 @@ fn each_push_of_idl_becomes_one_commit_of_code_under_one_trace() -> Result<()> {
 
     let log = scenario.operator_log()?;
     ensure!(
-        !log.contains("forbidden"),
+        !log.contains("is forbidden: User"),
         "the chart grants less than the operator needs:\n{log}"
     );
 

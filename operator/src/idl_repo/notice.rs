@@ -184,6 +184,15 @@ fn of_source(before: Option<&IdlRepoStatus>, after: &IdlRepoStatus) -> Option<No
     }
 }
 
+/// In a namespace that is being deleted nothing new can be told, and nobody is left to read it.
+fn is_in_vain(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
 impl Notice {
     /// Tells people, in the trace that it belongs to: its own, or that of `span`.
     pub(crate) async fn tell(self, context: &Context, idl_repo: &ObjectReference, span: &tracing::Span) {
@@ -192,7 +201,9 @@ impl Notice {
             None => span.clone(),
         };
         span.in_scope(|| self.log(idl_repo));
-        if let Err(error) = self.publish(context, idl_repo).await {
+        if let Err(error) = self.publish(context, idl_repo).await
+            && !is_in_vain(&error)
+        {
             span.in_scope(|| {
                 tracing::warn!(
                     namespace = idl_repo.namespace, name = idl_repo.name, error = %ErrorChain(&error),
