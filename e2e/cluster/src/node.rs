@@ -67,7 +67,6 @@ impl<'a> Node<'a> {
                 "a cluster needs root, for namespaces, mounts and control groups; run this with sudo, or set KUBECONFIG"
             );
         }
-        layout.check_length()?;
         // Seconds, and what can fail early should: the tools after it take minutes.
         debian::ensure_node(progress)?;
         let tools = Tools::ensure(progress, &Tool::ALL)?;
