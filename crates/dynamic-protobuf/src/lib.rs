@@ -1,0 +1,10 @@
+//! Work with protobuf messages whose schema is known only at run time: no generated code.
+
+pub mod descriptor;
+mod error;
+mod limits;
+mod wire;
+
+pub use error::{DecodeError, DecodeErrorKind};
+pub use limits::Limits;
+pub use wire::{MAX_FIELD_NUMBER, MAX_MESSAGE_BYTES, WireType};

@@ -1,0 +1,252 @@
+//! The wire format's atoms: varints, tags and fixed-width values, read from and written to byte slices.
+//!
+//! Source: <https://protobuf.dev/programming-guides/encoding/>.
+
+use crate::error::DecodeErrorKind;
+
+/// How a field's value is laid out on the wire: the low three bits of its tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum WireType {
+    /// A base-128 number of one to ten bytes.
+    Varint = 0,
+    /// Eight bytes, little endian.
+    I64 = 1,
+    /// A length as varint, then so many bytes.
+    Len = 2,
+    /// The start of a group; ends with the matching `EndGroup`.
+    StartGroup = 3,
+    /// The end of a group.
+    EndGroup = 4,
+    /// Four bytes, little endian.
+    I32 = 5,
+}
+
+impl WireType {
+    /// The wire type in the low bits of `tag`; 6 and 7 do not exist.
+    #[inline]
+    pub const fn of_tag(tag: u32) -> Option<Self> {
+        match tag & 7 {
+            0 => Some(Self::Varint),
+            1 => Some(Self::I64),
+            2 => Some(Self::Len),
+            3 => Some(Self::StartGroup),
+            4 => Some(Self::EndGroup),
+            5 => Some(Self::I32),
+            _ => None,
+        }
+    }
+}
+
+/// The largest field number the format has: 2^29 - 1.
+pub const MAX_FIELD_NUMBER: u32 = (1 << 29) - 1;
+
+/// The longest a varint of 64 bits can be.
+pub(crate) const MAX_VARINT_LEN: usize = 10;
+
+/// The largest message the format allows, in bytes: 2 GiB - 1.
+pub const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
+
+/// The tag of a field: its number and how its value is laid out.
+#[inline]
+pub(crate) const fn tag(number: u32, wire_type: WireType) -> u32 {
+    number << 3 | wire_type as u32
+}
+
+/// Reads a varint at `*pos` and moves `*pos` past it. Bits beyond the 64th are dropped, as every implementation does.
+#[inline(always)]
+pub(crate) fn varint(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
+    match bytes.get(*pos) {
+        Some(&byte) if byte < 0x80 => {
+            *pos += 1;
+            Ok(u64::from(byte))
+        }
+        _ => long_varint(bytes, pos),
+    }
+}
+
+/// [`varint`] for those of more than one byte.
+#[inline]
+fn long_varint(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
+    let mut value = 0u64;
+    let rest = bytes.get(*pos..).unwrap_or_default();
+    for (index, &byte) in rest.iter().take(MAX_VARINT_LEN).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            *pos += index + 1;
+            return Ok(value);
+        }
+    }
+    if rest.len() < MAX_VARINT_LEN {
+        Err(DecodeErrorKind::Truncated)
+    } else {
+        Err(DecodeErrorKind::VarintTooLong)
+    }
+}
+
+/// Reads a tag: a varint of at most 32 bits whose field number is not zero and whose wire type exists.
+#[inline(always)]
+pub(crate) fn read_tag(bytes: &[u8], pos: &mut usize) -> Result<u32, DecodeErrorKind> {
+    let tag = match bytes.get(*pos) {
+        Some(&byte) if byte < 0x80 => {
+            *pos += 1;
+            u32::from(byte)
+        }
+        _ => long_tag(bytes, pos)?,
+    };
+    if tag < 8 || tag & 7 > 5 {
+        return Err(DecodeErrorKind::InvalidTag);
+    }
+    Ok(tag)
+}
+
+#[inline]
+fn long_tag(bytes: &[u8], pos: &mut usize) -> Result<u32, DecodeErrorKind> {
+    if let Some(&[low, high]) = bytes.get(*pos..*pos + 2)
+        && high < 0x80
+    {
+        *pos += 2;
+        return Ok(u32::from(low & 0x7f) | u32::from(high) << 7);
+    }
+    let start = *pos;
+    let value = long_varint(bytes, pos)?;
+    // Five bytes hold 32 bits; a longer tag is not one that any encoder writes.
+    if *pos - start > 5 {
+        return Err(DecodeErrorKind::InvalidTag);
+    }
+    u32::try_from(value).map_err(|_| DecodeErrorKind::InvalidTag)
+}
+
+/// Reads a length and checks that so many bytes follow it. On success `*pos` is at the first of them.
+#[inline(always)]
+pub(crate) fn read_len(bytes: &[u8], pos: &mut usize) -> Result<usize, DecodeErrorKind> {
+    let length = varint(bytes, pos)?;
+    if length > (bytes.len() - *pos) as u64 {
+        return Err(DecodeErrorKind::Truncated);
+    }
+    Ok(length as usize)
+}
+
+/// Reads a length-delimited value and moves `*pos` past it.
+#[inline(always)]
+pub(crate) fn read_bytes<'a>(bytes: &'a [u8], pos: &mut usize) -> Result<&'a [u8], DecodeErrorKind> {
+    let length = read_len(bytes, pos)?;
+    let start = *pos;
+    *pos += length;
+    bytes.get(start..*pos).ok_or(DecodeErrorKind::Truncated)
+}
+
+/// Reads four bytes, little endian.
+#[inline(always)]
+pub(crate) fn read_i32(bytes: &[u8], pos: &mut usize) -> Result<u32, DecodeErrorKind> {
+    let value = bytes
+        .get(*pos..)
+        .and_then(<[u8]>::first_chunk::<4>)
+        .ok_or(DecodeErrorKind::Truncated)?;
+    *pos += 4;
+    Ok(u32::from_le_bytes(*value))
+}
+
+/// Reads eight bytes, little endian.
+#[inline(always)]
+pub(crate) fn read_i64(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
+    let value = bytes
+        .get(*pos..)
+        .and_then(<[u8]>::first_chunk::<8>)
+        .ok_or(DecodeErrorKind::Truncated)?;
+    *pos += 8;
+    Ok(u64::from_le_bytes(*value))
+}
+
+/// Moves `*pos` past the value whose tag was just read. Groups nest at most `depth` deep.
+#[inline]
+pub(crate) fn skip_value(bytes: &[u8], pos: &mut usize, tag: u32, depth: u32) -> Result<(), DecodeErrorKind> {
+    match WireType::of_tag(tag) {
+        Some(WireType::Varint) => varint(bytes, pos).map(drop),
+        Some(WireType::I64) => read_i64(bytes, pos).map(drop),
+        Some(WireType::I32) => read_i32(bytes, pos).map(drop),
+        Some(WireType::Len) => read_bytes(bytes, pos).map(drop),
+        Some(WireType::StartGroup) => skip_group(bytes, pos, tag, depth),
+        Some(WireType::EndGroup) => Err(DecodeErrorKind::UnexpectedEndGroup),
+        None => Err(DecodeErrorKind::InvalidTag),
+    }
+}
+
+/// Moves `*pos` past the fields of the group that `start` opened and its end.
+fn skip_group(bytes: &[u8], pos: &mut usize, start: u32, depth: u32) -> Result<(), DecodeErrorKind> {
+    let depth = depth.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
+    let end = start + 1;
+    loop {
+        if *pos >= bytes.len() {
+            return Err(DecodeErrorKind::Truncated);
+        }
+        let tag = read_tag(bytes, pos)?;
+        if tag == end {
+            return Ok(());
+        }
+        skip_value(bytes, pos, tag, depth)?;
+    }
+}
+
+/// Appends `value` as a varint.
+#[inline(always)]
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// How many bytes `value` takes as a varint: one to ten.
+#[inline(always)]
+pub(crate) const fn varint_len(value: u64) -> usize {
+    // Nine bits of significance cost nine sixty-fourths of a byte more than eight: the usual closed form of ceil(bits / 7).
+    ((value | 1).ilog2() as usize * 9 + 73) / 64
+}
+
+/// A signed number of 32 or 64 bits so that small magnitudes are small varints.
+#[inline(always)]
+pub(crate) const fn zigzag(value: i64) -> u64 {
+    (value << 1) as u64 ^ (value >> 63) as u64
+}
+
+/// The inverse of [`zigzag`].
+#[inline(always)]
+pub(crate) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_of_each_length_survive_the_round_trip_and_know_their_length() {
+        for bits in 0..64 {
+            for value in [1u64 << bits, (1u64 << bits) - 1, u64::MAX >> bits] {
+                let mut out = Vec::new();
+                put_varint(&mut out, value);
+                assert_eq!(out.len(), varint_len(value), "{value}");
+                let mut pos = 0;
+                assert_eq!(varint(&out, &mut pos), Ok(value));
+                assert_eq!(pos, out.len());
+                for cut in 0..out.len() {
+                    assert_eq!(varint(&out[..cut], &mut 0), Err(DecodeErrorKind::Truncated));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_varint_of_eleven_bytes_is_refused() {
+        assert_eq!(varint(&[0x80; 11], &mut 0), Err(DecodeErrorKind::VarintTooLong));
+    }
+
+    #[test]
+    fn zigzag_is_its_own_inverse() {
+        for value in [0, -1, 1, i64::MIN, i64::MAX, -64, 63] {
+            assert_eq!(unzigzag(zigzag(value)), value);
+        }
+    }
+}
