@@ -1,5 +1,6 @@
 //! What tests of the operator need around it: a real Kubernetes API with the real Job controller, real Git servers, the
-//! operator as a process, and something that does for pods what a kubelet does.
+//! operator as a process, and something that does for pods what a kubelet does. For the protobuf engine: the tools that
+//! others check implementations with.
 
 pub mod api_server;
 pub mod cable;
@@ -8,4 +9,5 @@ pub mod http;
 pub mod kubelet;
 pub mod namespace;
 pub mod operator;
+pub mod protobuf_tools;
 pub mod world;

