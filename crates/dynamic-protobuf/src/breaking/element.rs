@@ -1,0 +1,246 @@
+//! The elements of a schema with what a rule needs beside their own descriptor: names, features, and where they stand.
+
+use super::features::Features;
+use super::source::{Position, Source};
+use crate::descriptor::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, Label, Location,
+    ServiceDescriptorProto,
+};
+
+/// A file.
+pub(super) struct File<'a> {
+    pub(super) proto: &'a FileDescriptorProto,
+    pub(super) source: Source<'a>,
+    pub(super) features: Features,
+}
+
+impl<'a> File<'a> {
+    /// A file of the version that places are told in.
+    pub(super) fn new(proto: &'a FileDescriptorProto) -> Self {
+        Self::with(proto, &proto.source_code_info)
+    }
+
+    /// A file of the version before: nothing is looked for in its source.
+    pub(super) fn old(proto: &'a FileDescriptorProto) -> Self {
+        Self::with(proto, &[])
+    }
+
+    fn with(proto: &'a FileDescriptorProto, locations: &'a [Location]) -> Self {
+        let options = &proto.options;
+        Self {
+            proto,
+            source: Source::new(locations),
+            features: Features::of(proto.edition).with(&options.features, &options.encoded, 50),
+        }
+    }
+}
+
+/// A name as others write it in the file that declares `package`.
+pub(super) fn full_name(package: &str, name: &str) -> String {
+    match package {
+        "" => name.to_owned(),
+        package => format!("{package}.{name}"),
+    }
+}
+
+/// A type's name as written in a descriptor, without the dot that says it is complete.
+pub(super) fn undotted(name: &str) -> &str {
+    name.strip_prefix('.').unwrap_or(name)
+}
+
+/// A message, at any depth.
+pub(super) struct Message<'a> {
+    pub(super) proto: &'a DescriptorProto,
+    pub(super) file: &'a File<'a>,
+    /// Its name below the package.
+    pub(super) nested_name: String,
+    pub(super) full_name: String,
+    /// Where its descriptor is in the file's.
+    pub(super) path: Vec<i32>,
+    pub(super) features: Features,
+    /// For the entry type of a map: where the type of the map's field is, which is where people see it.
+    pub(super) map_type_path: Option<Vec<i32>>,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn position(&self) -> Option<Position> {
+        let own = self.file.source.position(&self.path);
+        own.or_else(|| self.map_position())
+    }
+
+    fn map_position(&self) -> Option<Position> {
+        self.file.source.position(self.map_type_path.as_deref()?)
+    }
+
+    /// The path of the field, enum or message at `index` of the list in field `list`.
+    pub(super) fn path_to(&self, list: i32, index: usize) -> Vec<i32> {
+        path_to(&self.path, list, index)
+    }
+
+    pub(super) fn fields(&'a self) -> impl Iterator<Item = Field<'a>> {
+        let fields = self.proto.field.iter().enumerate();
+        fields.map(|(index, proto)| Field {
+            proto,
+            file: self.file,
+            path: self.path_to(2, index),
+            scope: &self.full_name,
+            features: own_features(self.features, proto),
+            message: Some(self),
+        })
+    }
+
+    pub(super) fn extensions(&'a self) -> impl Iterator<Item = Field<'a>> {
+        let extensions = self.proto.extension.iter().enumerate();
+        extensions.map(|(index, proto)| Field {
+            proto,
+            file: self.file,
+            path: self.path_to(6, index),
+            scope: &self.full_name,
+            features: own_features(self.features, proto),
+            message: None,
+        })
+    }
+}
+
+/// A path that goes on to element `index` of the list in field `list`.
+pub(super) fn path_to(path: &[i32], list: i32, index: usize) -> Vec<i32> {
+    let index = i32::try_from(index).unwrap_or(i32::MAX);
+    [path, &[list, index]].concat()
+}
+
+/// An enum, at any depth.
+pub(super) struct Enum<'a> {
+    pub(super) proto: &'a EnumDescriptorProto,
+    pub(super) file: &'a File<'a>,
+    /// Its name below the package.
+    pub(super) nested_name: String,
+    pub(super) full_name: String,
+    /// Where its descriptor is in the file's.
+    pub(super) path: Vec<i32>,
+    pub(super) features: Features,
+}
+
+impl Enum<'_> {
+    pub(super) fn position(&self) -> Option<Position> {
+        self.file.source.position(&self.path)
+    }
+}
+
+/// A service.
+pub(super) struct Service<'a> {
+    pub(super) proto: &'a ServiceDescriptorProto,
+    pub(super) file: &'a File<'a>,
+    pub(super) full_name: String,
+    /// Where its descriptor is in the file's.
+    pub(super) path: Vec<i32>,
+}
+
+/// A field of a message, or an extension.
+pub(super) struct Field<'a> {
+    pub(super) proto: &'a FieldDescriptorProto,
+    pub(super) file: &'a File<'a>,
+    /// Where its descriptor is in the file's.
+    pub(super) path: Vec<i32>,
+    /// The package or message whose names it is among.
+    scope: &'a str,
+    pub(super) features: Features,
+    /// The message it is a field of; extensions are of a message that may be anywhere.
+    pub(super) message: Option<&'a Message<'a>>,
+}
+
+impl<'a> Field<'a> {
+    /// The extensions that a file declares outside of messages.
+    pub(super) fn extensions_of(file: &'a File<'a>) -> impl Iterator<Item = Self> {
+        let extensions = file.proto.extension.iter().enumerate();
+        extensions.map(move |(index, proto)| Self {
+            proto,
+            file,
+            path: path_to(&[], 7, index),
+            scope: &file.proto.package,
+            features: own_features(file.features, proto),
+            message: None,
+        })
+    }
+
+    pub(super) fn is_extension(&self) -> bool {
+        self.message.is_none()
+    }
+
+    pub(super) fn full_name(&self) -> String {
+        full_name(self.scope, &self.proto.name)
+    }
+
+    /// Its name below the package.
+    pub(super) fn nested_name(&self) -> String {
+        let package = &self.file.proto.package;
+        let scope = self.scope.strip_prefix(package.as_str()).unwrap_or(self.scope);
+        full_name(undotted(scope), &self.proto.name)
+    }
+
+    /// The field as a sentence begins with it.
+    pub(super) fn description(&self) -> String {
+        let (name, number) = (self.full_name(), self.proto.number);
+        match &self.proto.extendee {
+            Some(extendee) if self.is_extension() => {
+                format!("extension `{name}` (number {number} of `{}`)", undotted(extendee))
+            }
+            _ => format!("field `{name}` (number {number})"),
+        }
+    }
+
+    pub(super) fn is_in_map_entry(&self) -> bool {
+        self.message.is_some_and(|message| message.proto.options.map_entry)
+    }
+
+    /// Whether the oneof it is in was written by a person, with its name.
+    pub(super) fn oneof(&self) -> Option<&'a str> {
+        let index = usize::try_from(self.proto.oneof_index?).ok()?;
+        let message = self.message?;
+        let oneof = message.proto.oneof_decl.get(index)?;
+        (!is_synthetic(message, index)).then_some(oneof.name.as_str())
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        let own = self.file.source.position(&self.path);
+        own.or_else(|| self.message?.map_position())
+    }
+
+    /// The position of the field's name, or of the field.
+    pub(super) fn name_position(&self) -> Option<Position> {
+        self.inner_position(&[1]).or_else(|| self.position())
+    }
+
+    /// The position of the field's type; of a scalar's, when `is_named` is not set.
+    pub(super) fn type_position(&self, is_named: bool) -> Option<Position> {
+        let own = self.inner_position(&[if is_named { 6 } else { 5 }]);
+        own.or_else(|| self.message?.map_position())
+    }
+
+    /// The position of a part of the field that its descriptor has at `inside`.
+    pub(super) fn inner_position(&self, inside: &[i32]) -> Option<Position> {
+        self.file.source.position(&[self.path.as_slice(), inside].concat())
+    }
+
+    /// The position of a feature that the field states.
+    pub(super) fn feature_position(&self, inside: &[i32]) -> Option<Position> {
+        let features = [self.path.as_slice(), &[8, 21]].concat();
+        self.file.source.option_position(&features, inside)
+    }
+
+    pub(super) fn is_repeated(&self) -> bool {
+        self.proto.label == Label::Repeated
+    }
+}
+
+fn own_features(inherited: Features, proto: &FieldDescriptorProto) -> Features {
+    inherited.with(&proto.options.features, &proto.options.encoded, 21)
+}
+
+/// Whether the compiler made the oneof for one `optional` field of proto3.
+pub(super) fn is_synthetic(message: &Message<'_>, oneof: usize) -> bool {
+    let is_member = |field: &&FieldDescriptorProto| {
+        field.oneof_index.and_then(|index| usize::try_from(index).ok()) == Some(oneof)
+    };
+    let mut members = message.proto.field.iter().filter(is_member);
+    members.next().is_some_and(|field| field.proto3_optional) && members.next().is_none()
+}
