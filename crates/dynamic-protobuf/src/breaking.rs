@@ -7,11 +7,14 @@
 //! use heddle_dynamic_protobuf::breaking::{Level, check};
 //! use heddle_dynamic_protobuf::descriptor::FileDescriptorSet;
 //!
-//! # fn compile(text: &str) -> Result<FileDescriptorSet, Box<dyn std::error::Error>> {
-//! #     let folder = std::env::temp_dir().join(format!("heddle-breaking-{}", std::process::id()));
-//! #     std::fs::create_dir_all(&folder)?;
-//! #     std::fs::write(folder.join("user.proto"), text)?;
-//! #     let mut compiler = protox::Compiler::new([&folder])?;
+//! # struct Text(&'static str);
+//! # impl protox::file::FileResolver for Text {
+//! #     fn open_file(&self, name: &str) -> Result<protox::file::File, protox::Error> {
+//! #         protox::file::File::from_source(name, self.0)
+//! #     }
+//! # }
+//! # fn compile(text: &'static str) -> Result<FileDescriptorSet, Box<dyn std::error::Error>> {
+//! #     let mut compiler = protox::Compiler::with_file_resolver(Text(text));
 //! #     compiler.include_source_info(true).open_file("user.proto")?;
 //! #     Ok(FileDescriptorSet::decode(&compiler.encode_file_descriptor_set())?)
 //! # }

@@ -1,5 +1,6 @@
 //! Work with protobuf messages whose schema is known only at run time: no generated code.
 
+pub mod breaking;
 pub mod descriptor;
 mod error;
 mod limits;

@@ -119,9 +119,17 @@ fn check_files(
             continue;
         }
         if let Some(file) = new.files.get(path) {
-            findings.add(kind.file_rule, file, || enclosing_position(new, file, name), || {
-                format!("{} `{name}` was deleted from its file; bring it back there", kind.name)
-            });
+            findings.add(
+                kind.file_rule,
+                file,
+                || enclosing_position(new, file, name),
+                || {
+                    format!(
+                        "{} `{name}` was deleted from its file; bring it back there",
+                        kind.name
+                    )
+                },
+            );
         }
     }
 }
@@ -139,11 +147,18 @@ fn check_kind_in_packages(
         }
         let message = || {
             let kind = kind.name;
-            format!("{kind} `{name}` was deleted from package `{package}`; bring it back in any file of the package")
+            format!(
+                "{kind} `{name}` was deleted from package `{package}`; bring it back in any file of the package"
+            )
         };
         match new.files.get(file.proto.name.as_str()) {
             Some(file) => {
-                findings.add(kind.package_rule, file, || enclosing_position(new, file, name), message);
+                findings.add(
+                    kind.package_rule,
+                    file,
+                    || enclosing_position(new, file, name),
+                    message,
+                );
             }
             None => findings.add_without_place(kind.package_rule, message),
         }

@@ -3,7 +3,7 @@
 use super::features::Features;
 use super::source::{Position, Source};
 use crate::descriptor::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, Label, Location,
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, Location,
     ServiceDescriptorProto,
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Message<'a> {
     pub(super) features: Features,
     /// For the entry type of a map: where the type of the map's field is, which is where people see it.
     pub(super) map_type_path: Option<Vec<i32>>,
+    /// For each oneof, whether the compiler made it for one `optional` field of proto3.
+    pub(super) synthetic_oneofs: Vec<bool>,
 }
 
 impl<'a> Message<'a> {
@@ -70,6 +72,10 @@ impl<'a> Message<'a> {
 
     fn map_position(&self) -> Option<Position> {
         self.file.source.position(self.map_type_path.as_deref()?)
+    }
+
+    pub(super) fn is_synthetic(&self, oneof: usize) -> bool {
+        self.synthetic_oneofs.get(oneof).copied().unwrap_or_default()
     }
 
     /// The path of the field, enum or message at `index` of the list in field `list`.
@@ -100,6 +106,19 @@ impl<'a> Message<'a> {
             message: None,
         })
     }
+}
+
+/// For each oneof of a message, whether its only member is an `optional` field of proto3.
+pub(super) fn synthetic_oneofs(message: &DescriptorProto) -> Vec<bool> {
+    let mut members = vec![(0_usize, false); message.oneof_decl.len()];
+    for field in &message.field {
+        let index = field.oneof_index.and_then(|index| usize::try_from(index).ok());
+        if let Some((count, is_optional)) = index.and_then(|index| members.get_mut(index)) {
+            *count += 1;
+            *is_optional = field.proto3_optional;
+        }
+    }
+    members.into_iter().map(|member| member == (1, true)).collect()
 }
 
 /// A path that goes on to element `index` of the list in field `list`.
@@ -177,6 +196,12 @@ impl<'a> Field<'a> {
         full_name(undotted(scope), &self.proto.name)
     }
 
+    /// Its name in JSON: as the compiler wrote it down, or as it would have.
+    pub(super) fn json_name(&self) -> String {
+        let written = self.proto.json_name.clone();
+        written.unwrap_or_else(|| lower_camel_case(&self.proto.name))
+    }
+
     /// The field as a sentence begins with it.
     pub(super) fn description(&self) -> String {
         let (name, number) = (self.full_name(), self.proto.number);
@@ -189,7 +214,8 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn is_in_map_entry(&self) -> bool {
-        self.message.is_some_and(|message| message.proto.options.map_entry)
+        self.message
+            .is_some_and(|message| message.proto.options.map_entry)
     }
 
     /// Whether the oneof it is in was written by a person, with its name.
@@ -197,7 +223,7 @@ impl<'a> Field<'a> {
         let index = usize::try_from(self.proto.oneof_index?).ok()?;
         let message = self.message?;
         let oneof = message.proto.oneof_decl.get(index)?;
-        (!is_synthetic(message, index)).then_some(oneof.name.as_str())
+        (!message.is_synthetic(index)).then_some(oneof.name.as_str())
     }
 
     pub(super) fn position(&self) -> Option<Position> {
@@ -218,7 +244,9 @@ impl<'a> Field<'a> {
 
     /// The position of a part of the field that its descriptor has at `inside`.
     pub(super) fn inner_position(&self, inside: &[i32]) -> Option<Position> {
-        self.file.source.position(&[self.path.as_slice(), inside].concat())
+        self.file
+            .source
+            .position(&[self.path.as_slice(), inside].concat())
     }
 
     /// The position of a feature that the field states.
@@ -226,21 +254,25 @@ impl<'a> Field<'a> {
         let features = [self.path.as_slice(), &[8, 21]].concat();
         self.file.source.option_position(&features, inside)
     }
+}
 
-    pub(super) fn is_repeated(&self) -> bool {
-        self.proto.label == Label::Repeated
+/// The name that a field has in JSON unless the schema gives it another.
+fn lower_camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut is_after_underscore = false;
+    for letter in name.chars() {
+        match letter {
+            '_' => is_after_underscore = true,
+            letter if is_after_underscore => {
+                camel.push(letter.to_ascii_uppercase());
+                is_after_underscore = false;
+            }
+            letter => camel.push(letter),
+        }
     }
+    camel
 }
 
 fn own_features(inherited: Features, proto: &FieldDescriptorProto) -> Features {
     inherited.with(&proto.options.features, &proto.options.encoded, 21)
-}
-
-/// Whether the compiler made the oneof for one `optional` field of proto3.
-pub(super) fn is_synthetic(message: &Message<'_>, oneof: usize) -> bool {
-    let is_member = |field: &&FieldDescriptorProto| {
-        field.oneof_index.and_then(|index| usize::try_from(index).ok()) == Some(oneof)
-    };
-    let mut members = message.proto.field.iter().filter(is_member);
-    members.next().is_some_and(|field| field.proto3_optional) && members.next().is_none()
 }

@@ -2,9 +2,10 @@
 
 use super::Rule;
 use super::collect::Findings;
-use super::element::Enum;
+use super::element::{Enum, path_to};
 use super::index::Index;
-use super::ranges::{Range, check_ranges};
+use super::ranges::{Range, Ranges};
+use super::source::Position;
 use crate::descriptor::{EnumType, JsonFormat, NumberRange};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,32 +38,78 @@ fn listed<'a>(names: impl Iterator<Item = &'a &'a str>) -> String {
 
 fn check_values(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Findings) {
     let kept = values(after);
+    let reserved = Reserved::by(after);
     for (number, names) in values(before) {
         match kept.get(&number) {
             Some(kept) => check_names(number, &names, kept, after, findings),
-            None => check_deleted(number, &names, after, findings),
+            None => check_deleted(number, &names, &reserved, after, findings),
         }
     }
 }
 
-fn check_deleted(number: i32, names: &BTreeMap<&str, usize>, after: &Enum<'_>, findings: &mut Findings) {
+/// What an enum reserves.
+struct Reserved<'a> {
+    numbers: Ranges,
+    names: BTreeSet<&'a str>,
+}
+
+impl<'a> Reserved<'a> {
+    fn by(element: &Enum<'a>) -> Self {
+        Self {
+            numbers: Ranges::new(ranges(&element.proto.reserved_range)),
+            names: element.proto.reserved_name.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// In enums the ends of ranges belong to them.
+fn ranges(ranges: &[NumberRange]) -> impl Iterator<Item = Range> {
+    ranges.iter().map(|range| Range {
+        start: i64::from(range.start),
+        end: i64::from(range.end),
+    })
+}
+
+fn check_deleted(
+    number: i32,
+    names: &BTreeMap<&str, usize>,
+    reserved: &Reserved<'_>,
+    after: &Enum<'_>,
+    findings: &mut Findings,
+) {
     let deleted = || {
         let names = listed(names.keys());
-        format!("value {number} ({names}) of enum `{}` was deleted", after.full_name)
+        format!(
+            "value {number} ({names}) of enum `{}` was deleted",
+            after.full_name
+        )
     };
-    findings.add(Rule::EnumValueNoDelete, after.file, || after.position(), || {
-        format!("{}; keep it, marked `deprecated` if nobody should use it", deleted())
-    });
-    let is_reserved = |name: &&str| after.proto.reserved_name.iter().any(|reserved| reserved == *name);
-    if !names.keys().all(is_reserved) {
-        findings.add(Rule::EnumValueNoDeleteUnlessNameReserved, after.file, || after.position(), || {
-            format!("{}; reserve each of its names", deleted())
-        });
+    findings.add(
+        Rule::EnumValueNoDelete,
+        after.file,
+        || after.position(),
+        || {
+            format!(
+                "{}; keep it, marked `deprecated` if nobody should use it",
+                deleted()
+            )
+        },
+    );
+    if !names.keys().all(|name| reserved.names.contains(name)) {
+        findings.add(
+            Rule::EnumValueNoDeleteUnlessNameReserved,
+            after.file,
+            || after.position(),
+            || format!("{}; reserve each of its names", deleted()),
+        );
     }
-    if !ranges(&after.proto.reserved_range).iter().any(|range| range.contains(number)) {
-        findings.add(Rule::EnumValueNoDeleteUnlessNumberReserved, after.file, || after.position(), || {
-            format!("{}; reserve its number: `reserved {number};`", deleted())
-        });
+    if !reserved.numbers.contains(number) {
+        findings.add(
+            Rule::EnumValueNoDeleteUnlessNumberReserved,
+            after.file,
+            || after.position(),
+            || format!("{}; reserve its number: `reserved {number};`", deleted()),
+        );
     }
 }
 
@@ -77,7 +124,7 @@ fn check_names(
         return;
     }
     for (name, index) in new {
-        let path = super::element::path_to(&after.path, 2, *index);
+        let path = path_to(&after.path, 2, *index);
         let position = || after.file.source.position(&[path.as_slice(), &[2]].concat());
         findings.add(Rule::EnumValueSameName, after.file, position, || {
             let (element, old, new) = (&after.full_name, listed(old.keys()), listed(new.keys()));
@@ -86,28 +133,23 @@ fn check_names(
     }
 }
 
-/// In enums the ends of ranges belong to them.
-fn ranges(ranges: &[NumberRange]) -> Vec<Range> {
-    let inclusive = ranges.iter().map(|range| Range {
-        start: i64::from(range.start),
-        end: i64::from(range.end),
-    });
-    inclusive.collect()
-}
-
 fn check_reserved(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Findings) {
     let element = &after.full_name;
-    let (old, new) = (&before.proto.reserved_range, &after.proto.reserved_range);
-    check_ranges(&ranges(old), &ranges(new), |range, freed| {
-        findings.add(Rule::ReservedEnumNoDelete, after.file, || after.position(), || {
-            format!("of the reserved range {range} of enum `{element}` the numbers {freed} were given free; reserve them again")
-        });
-    });
-    let names: BTreeSet<&String> = before.proto.reserved_name.iter().collect();
-    for name in names.into_iter().filter(|name| !after.proto.reserved_name.contains(name)) {
-        findings.add(Rule::ReservedEnumNoDelete, after.file, || after.position(), || {
-            format!("the reserved name `{name}` of enum `{element}` was given free; reserve it again")
-        });
+    let (old, new) = (Reserved::by(before), Reserved::by(after));
+    for range in ranges(&before.proto.reserved_range) {
+        if let Some(freed) = new.numbers.missing(range) {
+            findings.add(Rule::ReservedEnumNoDelete, after.file, || after.position(), || {
+                format!("of the reserved range {range} of enum `{element}` {freed} is no longer reserved; reserve it again")
+            });
+        }
+    }
+    for name in old.names.difference(&new.names) {
+        findings.add(
+            Rule::ReservedEnumNoDelete,
+            after.file,
+            || after.position(),
+            || format!("the name `{name}` of enum `{element}` is no longer reserved; reserve it again"),
+        );
     }
 }
 
@@ -140,7 +182,7 @@ fn check_json_format(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Finding
     }
 }
 
-fn feature_position(element: &Enum<'_>, feature: i32) -> Option<super::source::Position> {
+fn feature_position(element: &Enum<'_>, feature: i32) -> Option<Position> {
     let features = [element.path.as_slice(), &[3, 7]].concat();
     let stated = element.file.source.option_position(&features, &[feature]);
     stated.or_else(|| element.position())

@@ -99,8 +99,7 @@ impl Features {
             return self;
         }
         let extended = option_bytes::bytes(encoded, number).unwrap_or_default();
-        let of_language =
-            |language| option_bytes::number(option_bytes::bytes(extended, language)?, SECOND);
+        let of_language = |language| option_bytes::number(option_bytes::bytes(extended, language)?, SECOND);
         Self {
             are_stated: true,
             presence: own.field_presence.unwrap_or(self.presence),

@@ -60,20 +60,55 @@ enum Kind {
 
 /// The options that generated code is seen through, with their numbers in `FileOptions`.
 const OPTIONS: [(Rule, &str, u16, Kind); 16] = [
-    (Rule::FileSameCcEnableArenas, "cc_enable_arenas", 31, Kind::Flag(true)),
-    (Rule::FileSameCcGenericServices, "cc_generic_services", 16, Kind::Flag(false)),
+    (
+        Rule::FileSameCcEnableArenas,
+        "cc_enable_arenas",
+        31,
+        Kind::Flag(true),
+    ),
+    (
+        Rule::FileSameCcGenericServices,
+        "cc_generic_services",
+        16,
+        Kind::Flag(false),
+    ),
     (Rule::FileSameCsharpNamespace, "csharp_namespace", 37, Kind::Text),
     (Rule::FileSameGoPackage, "go_package", 11, Kind::Text),
-    (Rule::FileSameJavaGenericServices, "java_generic_services", 17, Kind::Flag(false)),
-    (Rule::FileSameJavaMultipleFiles, "java_multiple_files", 10, Kind::Flag(false)),
-    (Rule::FileSameJavaOuterClassname, "java_outer_classname", 8, Kind::Text),
+    (
+        Rule::FileSameJavaGenericServices,
+        "java_generic_services",
+        17,
+        Kind::Flag(false),
+    ),
+    (
+        Rule::FileSameJavaMultipleFiles,
+        "java_multiple_files",
+        10,
+        Kind::Flag(false),
+    ),
+    (
+        Rule::FileSameJavaOuterClassname,
+        "java_outer_classname",
+        8,
+        Kind::Text,
+    ),
     (Rule::FileSameJavaPackage, "java_package", 1, Kind::Text),
     (Rule::FileSameObjcClassPrefix, "objc_class_prefix", 36, Kind::Text),
     (Rule::FileSameOptimizeFor, "optimize_for", 9, Kind::OptimizeFor),
     (Rule::FileSamePhpClassPrefix, "php_class_prefix", 40, Kind::Text),
-    (Rule::FileSamePhpMetadataNamespace, "php_metadata_namespace", 44, Kind::Text),
+    (
+        Rule::FileSamePhpMetadataNamespace,
+        "php_metadata_namespace",
+        44,
+        Kind::Text,
+    ),
     (Rule::FileSamePhpNamespace, "php_namespace", 41, Kind::Text),
-    (Rule::FileSamePyGenericServices, "py_generic_services", 18, Kind::Flag(false)),
+    (
+        Rule::FileSamePyGenericServices,
+        "py_generic_services",
+        18,
+        Kind::Flag(false),
+    ),
     (Rule::FileSameRubyPackage, "ruby_package", 45, Kind::Text),
     (Rule::FileSameSwiftPrefix, "swift_prefix", 39, Kind::Text),
 ];

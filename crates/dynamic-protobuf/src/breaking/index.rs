@@ -1,9 +1,9 @@
 //! A descriptor set by names: what the rules look their elements up in.
 
-use super::element::{Enum, Field, File, Message, Service, full_name, path_to, undotted};
+use super::element::{Enum, Field, File, Message, Service, full_name, path_to, synthetic_oneofs, undotted};
 use super::features::Features;
 use crate::descriptor::{DescriptorProto, EnumDescriptorProto, Label};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// All elements of a set; of two with one name, the first.
 pub(super) struct Index<'a> {
@@ -89,8 +89,8 @@ struct Scope<'a> {
     nested_name: String,
     path: Vec<i32>,
     features: Features,
-    /// The message whose scope this is.
-    message: Option<&'a DescriptorProto>,
+    /// The index of the field that has a type, for types of one repeated field.
+    repeated: HashMap<&'a str, usize>,
     messages: &'a [DescriptorProto],
     message_list: i32,
     enums: &'a [EnumDescriptorProto],
@@ -104,7 +104,7 @@ impl<'a> Scope<'a> {
             nested_name: String::new(),
             path: Vec::new(),
             features: file.features,
-            message: None,
+            repeated: HashMap::new(),
             messages: &file.proto.message_type,
             message_list: 4,
             enums: &file.proto.enum_type,
@@ -118,7 +118,7 @@ impl<'a> Scope<'a> {
             nested_name: message.nested_name.clone(),
             path: message.path.clone(),
             features: message.features,
-            message: Some(message.proto),
+            repeated: repeated_types(message.proto),
             messages: &message.proto.nested_type,
             message_list: 3,
             enums: &message.proto.enum_type,
@@ -138,18 +138,26 @@ impl<'a> Scope<'a> {
             path: path_to(&self.path, self.message_list, index),
             features: self.features.with(&options.features, &options.encoded, 12),
             map_type_path: map_type_path.flatten(),
+            synthetic_oneofs: synthetic_oneofs(proto),
             full_name,
         }
     }
 
     fn map_type_path(&self, entry: &str) -> Option<Vec<i32>> {
-        let fields = &self.message?.field;
-        let index = fields.iter().position(|field| {
-            let type_name = field.type_name.as_deref().map(undotted);
-            field.label == Label::Repeated && type_name == Some(entry)
-        })?;
-        let mut path = path_to(&self.path, 2, index);
+        let mut path = path_to(&self.path, 2, *self.repeated.get(entry)?);
         path.push(6);
         Some(path)
     }
+}
+
+fn repeated_types(message: &DescriptorProto) -> HashMap<&str, usize> {
+    let mut types = HashMap::new();
+    for (index, field) in message.field.iter().enumerate() {
+        if let Some(name) = &field.type_name
+            && field.label == Label::Repeated
+        {
+            types.entry(undotted(name)).or_insert(index);
+        }
+    }
+    types
 }

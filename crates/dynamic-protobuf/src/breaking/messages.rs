@@ -2,10 +2,10 @@
 
 use super::Rule;
 use super::collect::Findings;
-use super::element::{Message, is_synthetic};
+use super::element::Message;
 use super::index::Index;
 use super::option_bytes;
-use super::ranges::{Range, check_ranges};
+use super::ranges::{Range, Ranges};
 use crate::descriptor::{FieldDescriptorProto, JsonFormat, Label, NumberRange};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,30 +25,47 @@ pub(super) fn check(old: &Index<'_>, new: &Index<'_>, findings: &mut Findings) {
 /// The fields of a message by number; of two with one number, the first.
 pub(super) fn by_number<'a>(message: &Message<'a>) -> BTreeMap<i32, (usize, &'a FieldDescriptorProto)> {
     let backwards = message.proto.field.iter().enumerate().rev();
-    backwards.map(|(index, field)| (field.number, (index, field))).collect()
+    backwards
+        .map(|(index, field)| (field.number, (index, field)))
+        .collect()
 }
 
 fn check_deleted_fields(before: &Message<'_>, after: &Message<'_>, findings: &mut Findings) {
     let kept = by_number(after);
-    let reserved = ranges(&after.proto.reserved_range);
+    let reserved = Ranges::new(ranges(&after.proto.reserved_range));
+    let reserved_names: BTreeSet<&String> = after.proto.reserved_name.iter().collect();
     for (number, (_, field)) in by_number(before) {
         if kept.contains_key(&number) {
             continue;
         }
         let (message, name) = (&after.full_name, &field.name);
         let deleted = || format!("field `{message}.{name}` (number {number}) was deleted");
-        findings.add(Rule::FieldNoDelete, after.file, || after.position(), || {
-            format!("{}; keep it, marked `deprecated` if nobody should use it", deleted())
-        });
-        if !after.proto.reserved_name.contains(name) {
-            findings.add(Rule::FieldNoDeleteUnlessNameReserved, after.file, || after.position(), || {
-                format!("{}; reserve its name: `reserved \"{name}\";`", deleted())
-            });
+        findings.add(
+            Rule::FieldNoDelete,
+            after.file,
+            || after.position(),
+            || {
+                format!(
+                    "{}; keep it, marked `deprecated` if nobody should use it",
+                    deleted()
+                )
+            },
+        );
+        if !reserved_names.contains(name) {
+            findings.add(
+                Rule::FieldNoDeleteUnlessNameReserved,
+                after.file,
+                || after.position(),
+                || format!("{}; reserve its name: `reserved \"{name}\";`", deleted()),
+            );
         }
-        if !reserved.iter().any(|range| range.contains(number)) {
-            findings.add(Rule::FieldNoDeleteUnlessNumberReserved, after.file, || after.position(), || {
-                format!("{}; reserve its number: `reserved {number};`", deleted())
-            });
+        if !reserved.contains(number) {
+            findings.add(
+                Rule::FieldNoDeleteUnlessNumberReserved,
+                after.file,
+                || after.position(),
+                || format!("{}; reserve its number: `reserved {number};`", deleted()),
+            );
         }
     }
 }
@@ -68,7 +85,13 @@ fn check_required_fields(before: &Message<'_>, after: &Message<'_>, findings: &m
         });
     }
     for (number, index) in new.iter().filter(|(number, _)| !old.contains_key(number)) {
-        let position = || after.file.source.position(&after.path_to(2, *index)).or_else(|| after.position());
+        let position = || {
+            after
+                .file
+                .source
+                .position(&after.path_to(2, *index))
+                .or_else(|| after.position())
+        };
         findings.add(Rule::MessageSameRequiredFields, after.file, position, || {
             format!("field {number} of `{message}` is newly required, and messages of older writers lack it; make it optional")
         });
@@ -76,48 +99,69 @@ fn check_required_fields(before: &Message<'_>, after: &Message<'_>, findings: &m
 }
 
 fn check_oneofs(before: &Message<'_>, after: &Message<'_>, findings: &mut Findings) {
-    let kept: BTreeSet<&str> = after.proto.oneof_decl.iter().map(|oneof| oneof.name.as_str()).collect();
+    let kept: BTreeSet<&str> = after
+        .proto
+        .oneof_decl
+        .iter()
+        .map(|oneof| oneof.name.as_str())
+        .collect();
     for (index, oneof) in before.proto.oneof_decl.iter().enumerate() {
-        if !kept.contains(oneof.name.as_str()) && !is_synthetic(before, index) {
-            findings.add(Rule::OneofNoDelete, after.file, || after.position(), || {
-                format!("oneof `{}.{}` was deleted; bring it back", after.full_name, oneof.name)
-            });
+        if !kept.contains(oneof.name.as_str()) && !before.is_synthetic(index) {
+            findings.add(
+                Rule::OneofNoDelete,
+                after.file,
+                || after.position(),
+                || {
+                    format!(
+                        "oneof `{}.{}` was deleted; bring it back",
+                        after.full_name, oneof.name
+                    )
+                },
+            );
         }
     }
 }
 
 /// In messages the ends of ranges do not belong to them.
-fn ranges(ranges: &[NumberRange]) -> Vec<Range> {
-    let inclusive = ranges.iter().map(|range| Range {
+fn ranges(ranges: &[NumberRange]) -> impl Iterator<Item = Range> {
+    ranges.iter().map(|range| Range {
         start: i64::from(range.start),
         end: i64::from(range.end) - 1,
-    });
-    inclusive.collect()
+    })
 }
 
 fn check_extension_ranges(before: &Message<'_>, after: &Message<'_>, findings: &mut Findings) {
-    let (old, new) = (&before.proto.extension_range, &after.proto.extension_range);
-    check_ranges(&ranges(old), &ranges(new), |range, closed| {
-        findings.add(Rule::ExtensionMessageNoDelete, after.file, || after.position(), || {
-            let message = &after.full_name;
-            format!("of the extension range {range} of `{message}` the numbers {closed} are closed; leave them to extensions")
-        });
-    });
+    let open = Ranges::new(ranges(&after.proto.extension_range));
+    for range in ranges(&before.proto.extension_range) {
+        if let Some(closed) = open.missing(range) {
+            findings.add(Rule::ExtensionMessageNoDelete, after.file, || after.position(), || {
+                let message = &after.full_name;
+                format!("of the extension range {range} of `{message}` {closed} is closed; leave it to extensions")
+            });
+        }
+    }
 }
 
 fn check_reserved(before: &Message<'_>, after: &Message<'_>, findings: &mut Findings) {
     let message = &after.full_name;
-    let (old, new) = (&before.proto.reserved_range, &after.proto.reserved_range);
-    check_ranges(&ranges(old), &ranges(new), |range, freed| {
-        findings.add(Rule::ReservedMessageNoDelete, after.file, || after.position(), || {
-            format!("of the reserved range {range} of `{message}` the numbers {freed} were given free; reserve them again")
-        });
-    });
-    let names: BTreeSet<&String> = before.proto.reserved_name.iter().collect();
-    for name in names.into_iter().filter(|name| !after.proto.reserved_name.contains(name)) {
-        findings.add(Rule::ReservedMessageNoDelete, after.file, || after.position(), || {
-            format!("the reserved name `{name}` of `{message}` was given free; reserve it again")
-        });
+    let reserved = Ranges::new(ranges(&after.proto.reserved_range));
+    for range in ranges(&before.proto.reserved_range) {
+        if let Some(freed) = reserved.missing(range) {
+            findings.add(Rule::ReservedMessageNoDelete, after.file, || after.position(), || {
+                format!("of the reserved range {range} of `{message}` {freed} is no longer reserved; reserve it again")
+            });
+        }
+    }
+    let names = |message: &'_ Message<'_>| -> BTreeSet<String> {
+        message.proto.reserved_name.iter().cloned().collect()
+    };
+    for name in names(before).difference(&names(after)) {
+        findings.add(
+            Rule::ReservedMessageNoDelete,
+            after.file,
+            || after.position(),
+            || format!("the name `{name}` of `{message}` is no longer reserved; reserve it again"),
+        );
     }
 }
 
@@ -126,7 +170,13 @@ fn check_options(before: &Message<'_>, after: &Message<'_>, findings: &mut Findi
     let promises = |message: &Message<'_>| message.features.json_format == JsonFormat::Allow;
     if promises(before) && !promises(after) {
         let features = [after.path.as_slice(), &[7, 12]].concat();
-        let position = || after.file.source.option_position(&features, &[6]).or_else(|| after.position());
+        let position = || {
+            after
+                .file
+                .source
+                .option_position(&features, &[6])
+                .or_else(|| after.position())
+        };
         findings.add(Rule::MessageSameJsonFormat, after.file, position, || {
             format!("message `{name}` no longer promises to work in JSON; set `features.json_format` back to ALLOW")
         });
@@ -139,8 +189,11 @@ fn check_options(before: &Message<'_>, after: &Message<'_>, findings: &mut Findi
     if !is_removed(before) && is_removed(after) {
         let option = [after.path.as_slice(), &[7, ACCESSOR.into()]].concat();
         let position = || after.file.source.position(&option);
-        findings.add(Rule::MessageNoRemoveStandardDescriptorAccessor, after.file, position, || {
-            format!("message `{name}` turned on `no_standard_descriptor_accessor`; turn it off")
-        });
+        findings.add(
+            Rule::MessageNoRemoveStandardDescriptorAccessor,
+            after.file,
+            position,
+            || format!("message `{name}` turned on `no_standard_descriptor_accessor`; turn it off"),
+        );
     }
 }

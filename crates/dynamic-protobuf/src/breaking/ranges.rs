@@ -9,12 +9,6 @@ pub(super) struct Range {
     pub(super) end: i64,
 }
 
-impl Range {
-    pub(super) fn contains(self, number: i32) -> bool {
-        (self.start..=self.end).contains(&i64::from(number))
-    }
-}
-
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.start == self.end {
@@ -25,62 +19,88 @@ impl fmt::Display for Range {
     }
 }
 
-/// Tells each of the `old` ranges that is not wholly in the `new` ones, with the numbers that it lost.
-pub(super) fn check_ranges(old: &[Range], new: &[Range], mut tell: impl FnMut(Range, &str)) {
-    let mut kept = new.to_vec();
-    kept.sort_unstable();
-    for &range in old {
-        let lost: Vec<String> = missing(range, &kept).iter().map(Range::to_string).collect();
-        if !lost.is_empty() {
-            tell(range, &lost.join(", "));
-        }
-    }
-}
+/// Numbers that are set apart, by however many ranges.
+pub(super) struct Ranges(Vec<Range>);
 
-/// The parts of `range` that none of `kept` covers, which are sorted.
-fn missing(range: Range, kept: &[Range]) -> Vec<Range> {
-    let (mut parts, mut next) = (Vec::new(), range.start);
-    for &Range { start, end } in kept {
-        if start > range.end || next > range.end {
-            break;
+impl Ranges {
+    pub(super) fn new(ranges: impl Iterator<Item = Range>) -> Self {
+        let mut sorted: Vec<Range> = ranges.filter(|range| range.start <= range.end).collect();
+        sorted.sort_unstable();
+        let mut merged: Vec<Range> = Vec::with_capacity(sorted.len());
+        for range in sorted {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end + 1 => last.end = last.end.max(range.end),
+                _ => merged.push(range),
+            }
         }
-        if start > next {
-            parts.push(Range {
-                start: next,
-                end: start - 1,
-            });
+        Self(merged)
+    }
+
+    pub(super) fn contains(&self, number: i32) -> bool {
+        let number = i64::from(number);
+        self.from(number)
+            .first()
+            .is_some_and(|range| range.start <= number)
+    }
+
+    /// The numbers of `range` that are not among these, as text; `None` when all are.
+    pub(super) fn missing(&self, range: Range) -> Option<String> {
+        let (mut parts, mut next) = (Vec::new(), range.start);
+        for kept in self
+            .from(range.start)
+            .iter()
+            .take_while(|kept| kept.start <= range.end)
+        {
+            if kept.start > next {
+                let (start, end) = (next, kept.start - 1);
+                parts.push(Range { start, end }.to_string());
+            }
+            next = kept.end + 1;
         }
-        next = next.max(end + 1);
+        if next <= range.end {
+            let (start, end) = (next, range.end);
+            parts.push(Range { start, end }.to_string());
+        }
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
-    if next <= range.end {
-        parts.push(Range {
-            start: next,
-            end: range.end,
-        });
+
+    /// The ranges that do not end before `number`.
+    fn from(&self, number: i64) -> &[Range] {
+        let before = self.0.partition_point(|range| range.end < number);
+        self.0.get(before..).unwrap_or_default()
     }
-    parts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(range: (i64, i64), kept: &[(i64, i64)], expected: &str) {
-        let range_of = |&(start, end): &(i64, i64)| Range { start, end };
-        let kept: Vec<Range> = kept.iter().map(range_of).collect();
-        let mut lost = String::new();
-        check_ranges(&[range_of(&range)], &kept, |_, numbers| lost.push_str(numbers));
-        assert_eq!(lost, expected);
+    fn ranges(ranges: &[(i64, i64)]) -> Ranges {
+        Ranges::new(ranges.iter().map(|&(start, end)| Range { start, end }))
+    }
+
+    fn check((start, end): (i64, i64), kept: &[(i64, i64)], expected: Option<&str>) {
+        let missing = ranges(kept).missing(Range { start, end });
+        assert_eq!(missing.as_deref(), expected, "{start} to {end} of {kept:?}");
     }
 
     #[test]
     fn what_is_missing_of_a_range_is_what_no_kept_range_covers() {
-        check((5, 9), &[], "5 to 9");
-        check((5, 9), &[(1, 20)], "");
-        check((5, 9), &[(7, 9), (5, 6)], "");
-        check((5, 9), &[(6, 7)], "5, 8 to 9");
-        check((5, 9), &[(1, 4), (10, 12)], "5 to 9");
-        check((5, 9), &[(1, 5), (9, 12), (7, 7)], "6, 8");
-        check((5, 5), &[(9, 3)], "5");
+        check((5, 9), &[], Some("5 to 9"));
+        check((5, 9), &[(1, 20)], None);
+        check((5, 9), &[(7, 9), (5, 6)], None);
+        check((5, 9), &[(6, 7)], Some("5, 8 to 9"));
+        check((5, 9), &[(1, 4), (10, 12)], Some("5 to 9"));
+        check((5, 9), &[(1, 5), (9, 12), (7, 7)], Some("6, 8"));
+        check((5, 9), &[(4, 12), (6, 7)], None);
+        check((5, 5), &[(9, 3)], Some("5"));
+        check((9, 5), &[], None);
+    }
+
+    #[test]
+    fn a_number_is_in_ranges_that_touch_or_overlap() {
+        let ranges = ranges(&[(8, 9), (1, 3), (2, 5)]);
+        let contained: Vec<i32> = (0..12).filter(|&number| ranges.contains(number)).collect();
+        assert_eq!(contained, [1, 2, 3, 4, 5, 8, 9]);
     }
 }

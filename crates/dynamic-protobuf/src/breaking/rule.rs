@@ -254,7 +254,10 @@ mod tests {
     #[test]
     fn each_rule_says_its_purpose_in_a_sentence() {
         for rule in Rule::ALL {
-            assert!(rule.purpose().ends_with('.') && !rule.purpose().contains("  "), "{rule}");
+            assert!(
+                rule.purpose().ends_with('.') && !rule.purpose().contains("  "),
+                "{rule}"
+            );
         }
     }
 }

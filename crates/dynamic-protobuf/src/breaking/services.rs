@@ -29,23 +29,22 @@ impl Method<'_> {
         self.service.file.source.position(&path)
     }
 
-    fn add(
-        &self,
-        findings: &mut Findings,
-        rule: Rule,
-        inside: &[i32],
-        change: impl FnOnce() -> String,
-    ) {
+    fn add(&self, findings: &mut Findings, rule: Rule, inside: &[i32], change: impl FnOnce() -> String) {
         let (service, method) = (&self.service.full_name, &self.proto.name);
-        findings.add(rule, self.service.file, || self.position(inside), || {
-            format!("method `{service}.{method}` {}", change())
-        });
+        findings.add(
+            rule,
+            self.service.file,
+            || self.position(inside),
+            || format!("method `{service}.{method}` {}", change()),
+        );
     }
 }
 
 fn check_service(before: &Service<'_>, after: &Service<'_>, findings: &mut Findings) {
     let methods = after.proto.method.iter().enumerate().rev();
-    let kept: BTreeMap<&str, _> = methods.map(|(index, method)| (method.name.as_str(), (index, method))).collect();
+    let kept: BTreeMap<&str, _> = methods
+        .map(|(index, method)| (method.name.as_str(), (index, method)))
+        .collect();
     for method in &before.proto.method {
         match kept.get(method.name.as_str()) {
             Some((index, proto)) => {
@@ -92,8 +91,18 @@ fn check_method(old: &MethodDescriptorProto, method: &Method<'_>, findings: &mut
 fn check_streaming(old: &MethodDescriptorProto, method: &Method<'_>, findings: &mut Findings) {
     let new = method.proto;
     let ends = [
-        (Rule::RpcSameClientStreaming, "request", old.client_streaming, new.client_streaming),
-        (Rule::RpcSameServerStreaming, "response", old.server_streaming, new.server_streaming),
+        (
+            Rule::RpcSameClientStreaming,
+            "request",
+            old.client_streaming,
+            new.client_streaming,
+        ),
+        (
+            Rule::RpcSameServerStreaming,
+            "response",
+            old.server_streaming,
+            new.server_streaming,
+        ),
     ];
     for (rule, end, before, after) in ends {
         let how = |is_stream| if is_stream { "a stream" } else { "a single message" };
@@ -107,7 +116,10 @@ fn check_streaming(old: &MethodDescriptorProto, method: &Method<'_>, findings: &
 }
 
 fn idempotency_level(method: &MethodDescriptorProto) -> IdempotencyLevel {
-    method.options.idempotency_level.unwrap_or(IdempotencyLevel::Unknown)
+    method
+        .options
+        .idempotency_level
+        .unwrap_or(IdempotencyLevel::Unknown)
 }
 
 fn named(level: IdempotencyLevel) -> &'static str {

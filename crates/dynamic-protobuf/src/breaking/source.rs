@@ -87,7 +87,12 @@ mod tests {
     #[test]
     fn the_first_place_of_an_element_counts_and_broken_spans_are_the_start() {
         let first: (&[i32], &[i32]) = (&[4, 0], &[2, 4, 9]);
-        let all = locations(&[first, (&[4, 0], &[7, 0, 9]), (&[4, 1], &[5]), (&[4, 2], &[-1, -1, 3])]);
+        let all = locations(&[
+            first,
+            (&[4, 0], &[7, 0, 9]),
+            (&[4, 1], &[5]),
+            (&[4, 2], &[-1, -1, 3]),
+        ]);
         let source = Source::new(&all);
         assert_eq!(source.position(&[4, 0]), Some(Position { line: 3, column: 5 }));
         assert_eq!(source.position(&[4, 1]), Some(Position::START));
