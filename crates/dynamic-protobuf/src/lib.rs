@@ -3,12 +3,19 @@
 pub mod breaking;
 pub mod descriptor;
 mod error;
+pub mod json;
 mod limits;
+mod message;
 mod schema;
+mod utf8;
 mod wire;
 
 pub use error::{DecodeError, DecodeErrorKind};
 pub use limits::Limits;
+pub use message::{
+    Iter, ListMut, ListRef, MapKey, MapMut, MapRef, Message, MessageMut, MessageRef, MissingRequired, ProtoStr, Scalar, SetError,
+    Value,
+};
 pub use schema::{
     Cardinality, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, FileDescriptor, Kind,
     MessageDescriptor, MethodDescriptor, OneofDescriptor, Schema, SchemaCell, SchemaError, SchemaErrorKind,

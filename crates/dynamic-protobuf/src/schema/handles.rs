@@ -25,12 +25,6 @@ macro_rules! handle {
             pub fn schema(self) -> &'s Schema {
                 self.schema
             }
-
-            #[inline]
-            #[expect(dead_code, reason = "the same for each handle; not each is asked")]
-            pub(crate) fn index(self) -> u32 {
-                self.index
-            }
         }
 
         impl PartialEq for $name<'_> {
@@ -107,6 +101,11 @@ impl<'s> FileDescriptor<'s> {
 }
 
 impl<'s> MessageDescriptor<'s> {
+    #[inline]
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
     #[inline]
     pub(crate) fn table(self) -> &'s MessageTable {
         self.schema.tables().message(self.index)
@@ -202,6 +201,11 @@ impl<'s> MessageDescriptor<'s> {
 }
 
 impl<'s> FieldDescriptor<'s> {
+    #[inline]
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
     #[inline]
     pub(crate) fn table(self) -> &'s FieldTable {
         self.schema.tables().field(self.index)

@@ -57,6 +57,8 @@ pub(crate) struct MessageTable {
     pub(crate) has_required: bool,
     pub(crate) well_known: Option<WellKnown>,
     pub(crate) extension_ranges: Box<[Range<u32>]>,
+    /// Where in a decoded message's node its slots begin, in words; see `message::arena`.
+    pub(crate) slots_at: u32,
 }
 
 impl MessageTable {
@@ -156,7 +158,7 @@ pub(crate) struct FieldTable {
     /// For extensions the scope is that of the declaration, not of the extended message.
     pub(crate) full_name: Box<str>,
     pub(crate) json_name: Box<str>,
-    /// The key as it is written in JSON, with quotes and colon: `"name":`.
+    /// The key as it is written in JSON, with comma, quotes and colon: `,"name":`.
     pub(crate) json_key: Box<[u8]>,
     /// The same with the field's own name.
     pub(crate) proto_key: Box<[u8]>,

@@ -164,6 +164,7 @@ fn shell(full_name: &str, scope: Scope<'_>, proto: &DescriptorProto) -> MessageT
         extension_ranges: ranges
             .map(|range| range.start.max(0) as u32..range.end.max(0) as u32)
             .collect(),
+        slots_at: 0,
         full_name: full_name.into(),
     }
 }

@@ -431,10 +431,10 @@ fn lower_camel_case(name: &str) -> String {
     out
 }
 
-/// A key as JSON writes it, with its colon.
+/// A key as JSON writes it, with the comma before it and its colon.
 fn json_key(name: &str) -> Box<[u8]> {
-    let mut key = String::with_capacity(name.len() + 3);
-    key.push('"');
+    let mut key = String::with_capacity(name.len() + 4);
+    key.push_str(",\"");
     for char in name.chars() {
         match char {
             '"' | '\\' => {

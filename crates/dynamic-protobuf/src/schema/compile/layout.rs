@@ -39,6 +39,7 @@ impl Compiler<'_> {
         let (dense, sparse) = lookup(&fields);
         let table = &mut self.tables.messages[message as usize];
         table.fields = first..first + fields.len() as u32;
+        table.slots_at = crate::message::slots_at(fields.len());
         table.has_required = fields
             .iter()
             .any(|field| field.cardinality == Cardinality::Required);

@@ -1,0 +1,209 @@
+//! Packed lists: fixed-width elements and one-byte varints stay where they are in the source, longer varints are unpacked.
+
+use super::super::arena::List;
+use super::{Decoder, Place, from_varint, op_wire_type};
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::schema::tables::{Entry, MessageTable, Op};
+use crate::wire::{self, WireType};
+
+impl Decoder<'_> {
+    /// Reads a packed run whose tag is past.
+    pub(super) fn packed(
+        &mut self,
+        table: &MessageTable,
+        entry: &Entry,
+        place: &mut Place,
+        input: &[u8],
+    ) -> Result<bool, DecodeError> {
+        let start = place.pos;
+        let read = self.packed_run(table, entry, place, input);
+        read.map_err(|error| match error {
+            Stopped::Kind(kind) => self.failed(table, entry, kind, start),
+            Stopped::Error(error) => error,
+        })
+    }
+
+    fn packed_run(
+        &mut self,
+        table: &MessageTable,
+        entry: &Entry,
+        place: &mut Place,
+        input: &[u8],
+    ) -> Result<bool, Stopped> {
+        let run = wire::read_bytes(input, &mut place.pos)?;
+        let offset = place.pos - run.len();
+        let Some(count) = count(entry.op, run)? else {
+            return Ok(false);
+        };
+        self.elements = self
+            .elements
+            .checked_sub(count)
+            .ok_or(DecodeErrorKind::TooManyElements)?;
+        let list_at = place.node + table.slots_at + u32::from(entry.slot);
+        let fresh = !self.arena.set_has(place.node, u32::from(entry.slot));
+        if fresh {
+            self.arena.set_word(list_at, 0);
+            if stays(entry.op, run) {
+                let list = List {
+                    at: offset as u32,
+                    len: count as u32,
+                    aliased: true,
+                };
+                self.arena.set_word(list_at, list.to_word());
+                return Ok(true);
+            }
+        } else {
+            self.unalias(entry, list_at, input)?;
+        }
+        let regular = self.unpack(entry, place, run, list_at, count)?;
+        if List::from_word(self.arena.word(list_at)).len == 0 {
+            self.arena.clear_has(place.node, u32::from(entry.slot));
+        }
+        Ok(regular && fresh)
+    }
+
+    /// Reads the elements of a run into the arena.
+    fn unpack(
+        &mut self,
+        entry: &Entry,
+        place: &Place,
+        run: &[u8],
+        list_at: u32,
+        count: usize,
+    ) -> Result<bool, Stopped> {
+        if self.arena.word(list_at) == 0 && entry.op != Op::EnumClosed {
+            let list = self.arena.new_list(count)?;
+            self.arena.set_word(list_at, list.to_word());
+            return Ok(unpack_into(entry.op, run, self.arena.slice_mut(list.at, count))?);
+        }
+        let base = self.scratch.len();
+        self.scratch.resize(base + count, 0);
+        let mut regular = unpack_into(entry.op, run, self.scratch.get_mut(base..).unwrap_or_default())?;
+        if entry.op == Op::EnumClosed {
+            regular &= self.take_out_unknown(entry, place, base)?;
+        }
+        let elements = self.scratch.get(base..).unwrap_or_default();
+        self.arena.extend_list(list_at, elements, 1)?;
+        self.scratch.truncate(base);
+        Ok(regular)
+    }
+
+    /// Moves the numbers since `base` that the closed enum does not know to the unknown fields.
+    fn take_out_unknown(&mut self, entry: &Entry, place: &Place, base: usize) -> Result<bool, Stopped> {
+        let mut kept = base;
+        for at in base..self.scratch.len() {
+            let number = self.scratch[at];
+            if self.knows(entry, number) {
+                self.scratch[kept] = number;
+                kept += 1;
+            } else {
+                let tag = wire::tag(entry.tag >> 3, WireType::Varint);
+                self.unknown_number(place, tag, number).map_err(Stopped::Error)?;
+            }
+        }
+        let all = kept == self.scratch.len();
+        self.scratch.truncate(kept);
+        Ok(all)
+    }
+
+    /// Makes a list that stands in the source one that can grow.
+    pub(super) fn unalias(
+        &mut self,
+        entry: &Entry,
+        list_at: u32,
+        input: &[u8],
+    ) -> Result<(), DecodeErrorKind> {
+        let list = List::from_word(self.arena.word(list_at));
+        if !list.aliased {
+            return Ok(());
+        }
+        let width = aliased_width(entry.op);
+        let run = input
+            .get(list.at as usize..list.at as usize + list.len as usize * width)
+            .unwrap_or_default();
+        let copy = self.arena.new_list(list.len as usize)?;
+        unpack_into(entry.op, run, self.arena.slice_mut(copy.at, list.len as usize))?;
+        self.arena.set_word(list_at, copy.to_word());
+        Ok(())
+    }
+}
+
+/// Why reading a run stopped: either it is said already where, or not yet.
+enum Stopped {
+    Kind(DecodeErrorKind),
+    Error(DecodeError),
+}
+
+impl From<DecodeErrorKind> for Stopped {
+    fn from(kind: DecodeErrorKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+/// How many elements a run has; `None` for none.
+fn count(op: Op, run: &[u8]) -> Result<Option<usize>, DecodeErrorKind> {
+    let width = match op_wire_type(op) {
+        WireType::I32 => 4,
+        WireType::I64 => 8,
+        _ => {
+            return match run.last() {
+                None => Ok(None),
+                Some(0x80..) => Err(DecodeErrorKind::Truncated),
+                Some(_) => Ok(Some(run.iter().map(|byte| usize::from(*byte < 0x80)).sum())),
+            };
+        }
+    };
+    if run.len() % width != 0 {
+        return Err(DecodeErrorKind::Truncated);
+    }
+    Ok((!run.is_empty()).then_some(run.len() / width))
+}
+
+/// How many bytes each element of an aliased list has.
+pub(crate) fn aliased_width(op: Op) -> usize {
+    match op_wire_type(op) {
+        WireType::I32 => 4,
+        WireType::I64 => 8,
+        _ => 1,
+    }
+}
+
+/// Whether each element of the run can be found by its index.
+fn stays(op: Op, run: &[u8]) -> bool {
+    match op {
+        Op::Fixed32 | Op::Sfixed32 | Op::Fixed64 => true,
+        // The numbers of closed enums are looked at one by one, and a bool may be written as any number.
+        Op::EnumClosed | Op::Bool => false,
+        _ => run.is_ascii(),
+    }
+}
+
+/// The value of an element of an aliased list, from its bytes.
+#[inline(always)]
+pub(crate) fn aliased_element(op: Op, bytes: &[u8]) -> u64 {
+    match op {
+        Op::Fixed32 => u64::from(wire::read_i32(bytes, &mut 0).unwrap_or_default()),
+        Op::Sfixed32 => i64::from(wire::read_i32(bytes, &mut 0).unwrap_or_default() as i32) as u64,
+        Op::Fixed64 => wire::read_i64(bytes, &mut 0).unwrap_or_default(),
+        _ => from_varint(op, u64::from(bytes.first().copied().unwrap_or_default())).0,
+    }
+}
+
+/// Reads a run into exactly as many words as it has elements; whether each was written in the shortest way.
+fn unpack_into(op: Op, run: &[u8], out: &mut [u64]) -> Result<bool, DecodeErrorKind> {
+    if matches!(op, Op::Fixed32 | Op::Sfixed32 | Op::Fixed64) {
+        for (bytes, word) in run.chunks_exact(aliased_width(op)).zip(out) {
+            *word = aliased_element(op, bytes);
+        }
+        return Ok(true);
+    }
+    let mut pos = 0;
+    let mut written_len = 0;
+    for word in out {
+        let (value, written) = from_varint(op, wire::varint(run, &mut pos)?);
+        *word = value;
+        written_len += wire::varint_len(written);
+    }
+    // As many bytes as would be written, element by element at least as many: so the same bytes.
+    Ok(written_len == run.len())
+}
