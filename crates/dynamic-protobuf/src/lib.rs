@@ -6,8 +6,10 @@ mod error;
 pub mod json;
 mod limits;
 mod message;
+pub mod path;
 mod schema;
 mod utf8;
+pub mod view;
 mod wire;
 
 pub use error::{DecodeError, DecodeErrorKind};
