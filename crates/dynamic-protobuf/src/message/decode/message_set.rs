@@ -38,8 +38,12 @@ impl Decoder<'_> {
             if tag == end_group {
                 return Ok(());
             }
+            let entry = table.entry(tag >> 3);
             if tag == ITEM_START {
                 self.item(table, place, input, start)?;
+            } else if entry.tag == tag && entry.op == Op::Message {
+                // Some writers encode an extension of a MessageSet like any other.
+                self.singular_message(table, &entry, place, input)?;
             } else {
                 wire::skip_value(input, &mut place.pos, tag, place.depth)
                     .map_err(|kind| DecodeError::new(kind, start))?;

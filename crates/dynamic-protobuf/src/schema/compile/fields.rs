@@ -198,8 +198,10 @@ impl Compiler<'_> {
             }
             return (kind.unwrap_or(Kind::Int32), None);
         };
+        // Values of maps are length-prefixed even where groups are the default.
         let delimited = proto.r#type == Some(FieldType::Group)
-            || subject.features.message_encoding == MessageEncoding::Delimited;
+            || subject.features.message_encoding == MessageEncoding::Delimited
+                && !self.tables.message(subject.message).map_entry;
         let kind = if delimited { Kind::Group } else { Kind::Message };
         match (self.resolve(subject.scope, type_name), proto.r#type) {
             (Some(Symbol::Message(index)), None | Some(FieldType::Message | FieldType::Group)) => {
