@@ -31,11 +31,11 @@ impl Schema {
     /// All that is wrong with the set at once.
     pub fn from_descriptor_set(bytes: &[u8]) -> Result<Self, SchemaErrors> {
         let set = FileDescriptorSet::decode(bytes).map_err(|error| {
-            SchemaErrors::new(vec![SchemaError {
+            SchemaErrors::one(SchemaError {
                 file: String::new(),
                 element: String::new(),
                 kind: SchemaErrorKind::Decode(error),
-            }])
+            })
         })?;
         Self::from_files(set)
     }

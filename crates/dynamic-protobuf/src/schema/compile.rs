@@ -5,6 +5,7 @@ mod defaults;
 mod fields;
 mod files;
 mod layout;
+mod lengths;
 
 use super::error::{SchemaError, SchemaErrorKind, SchemaErrors};
 use super::features::Features;
@@ -16,6 +17,7 @@ const MAX_FIELDS_PER_MESSAGE: usize = 16_384;
 
 /// Compiles a set.
 pub(super) fn compile(set: FileDescriptorSet) -> Result<Tables, SchemaErrors> {
+    lengths::check(&set.file)?;
     let (files, errors) = files::admit(set.file);
     let mut compiler = Compiler {
         errors,
@@ -27,9 +29,7 @@ pub(super) fn compile(set: FileDescriptorSet) -> Result<Tables, SchemaErrors> {
     let Compiler {
         errors, mut tables, ..
     } = compiler;
-    if !errors.is_empty() {
-        return Err(SchemaErrors::new(errors));
-    }
+    errors.into_result()?;
     tables.files = files
         .into_iter()
         .map(|proto| FileTable {
@@ -44,7 +44,7 @@ pub(super) fn compile(set: FileDescriptorSet) -> Result<Tables, SchemaErrors> {
 struct Compiler<'f> {
     files: &'f [FileDescriptorProto],
     tables: Tables,
-    errors: Vec<SchemaError>,
+    errors: SchemaErrors,
     /// By the index of the message.
     messages: Vec<PendingMessage<'f>>,
     extensions: Vec<PendingField<'f>>,
@@ -72,15 +72,16 @@ impl<'f> Compiler<'f> {
         Self {
             files,
             tables: Tables::default(),
-            errors: Vec::new(),
+            errors: SchemaErrors::none(),
             messages: Vec::new(),
             extensions: Vec::new(),
         }
     }
 
     fn error(&mut self, file: u32, element: &str, kind: SchemaErrorKind) {
-        self.errors.push(SchemaError {
-            file: self.files[file as usize].name.clone(),
+        let files = self.files;
+        self.errors.push(|| SchemaError {
+            file: files[file as usize].name.clone(),
             element: element.to_owned(),
             kind,
         });

@@ -14,10 +14,32 @@ pub struct SchemaErrors {
 const MAX_ERRORS: usize = 100;
 
 impl SchemaErrors {
-    pub(super) fn new(mut errors: Vec<SchemaError>) -> Self {
-        let left_out = errors.len().saturating_sub(MAX_ERRORS);
-        errors.truncate(MAX_ERRORS);
-        Self { errors, left_out }
+    pub(super) fn one(error: SchemaError) -> Self {
+        Self {
+            errors: vec![error],
+            left_out: 0,
+        }
+    }
+
+    /// No errors yet: to collect them in.
+    pub(super) fn none() -> Self {
+        Self {
+            errors: Vec::new(),
+            left_out: 0,
+        }
+    }
+
+    /// Keeps an error, or counts it when there are many: a hostile set has as many as it has bytes.
+    pub(super) fn push(&mut self, error: impl FnOnce() -> SchemaError) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(error());
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(super) fn into_result(self) -> Result<(), Self> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self) }
     }
 
     /// The errors in the order of files and declarations; at most 100.
@@ -88,6 +110,9 @@ pub enum SchemaErrorKind {
     /// An element has no valid name.
     #[error("its name {0:?} is not an identifier")]
     InvalidName(String),
+    /// An element's full name, or a file's, is longer than any that people write.
+    #[error("its name is longer than {0} bytes")]
+    NameTooLong(usize),
     /// Two elements have one name.
     #[error("the name is already taken in {0:?}")]
     DuplicateName(String),
