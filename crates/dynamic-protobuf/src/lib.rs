@@ -2,6 +2,7 @@
 
 pub mod breaking;
 pub mod descriptor;
+pub mod edit;
 mod error;
 pub mod json;
 mod limits;

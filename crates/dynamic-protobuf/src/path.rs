@@ -25,6 +25,7 @@ mod tests;
 
 pub use builder::PathBuilder;
 pub use error::{PathError, PathErrorKind};
+pub(crate) use get::locate;
 pub use many::PathSet;
 
 pub(crate) use compile::{compile, field_target};
