@@ -1,0 +1,91 @@
+//! Eight bytes of text at a time: which of them JSON writes in a way of their own.
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Sets the high bit at least of the first byte that is `"`, `\`, a control character or not ASCII; zero when none is.
+#[inline(always)]
+pub(super) const fn special(word: u64) -> u64 {
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (word | control | quote | backslash) & HIGH
+}
+
+/// Like [`special`], but lets bytes that are not ASCII pass.
+#[inline(always)]
+pub(super) const fn escaped(word: u64) -> u64 {
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quoted = word ^ (ONES * b'"' as u64);
+    let slashed = word ^ (ONES * b'\\' as u64);
+    (control | quoted.wrapping_sub(ONES) & !quoted | slashed.wrapping_sub(ONES) & !slashed) & HIGH
+}
+
+/// Which bytes are not ASCII.
+#[inline(always)]
+pub(super) const fn not_ascii(word: u64) -> u64 {
+    word & HIGH
+}
+
+/// The first `count` bytes of `word`, the others filled with spaces, which are never special.
+#[inline(always)]
+pub(super) const fn first(word: u64, count: usize) -> u64 {
+    if count >= 8 {
+        return word;
+    }
+    let mask = (1u64 << (8 * count)) - 1;
+    word & mask | (ONES * b' ' as u64) & !mask
+}
+
+/// The eight bytes at `at`; bytes past the end are spaces.
+#[inline(always)]
+pub(super) fn load(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => load_end(bytes, at),
+    }
+}
+
+#[inline]
+fn load_end(bytes: &[u8], at: usize) -> u64 {
+    let mut chunk = [b' '; 8];
+    let rest = bytes.get(at..).unwrap_or_default();
+    for (cell, byte) in chunk.iter_mut().zip(rest) {
+        *cell = *byte;
+    }
+    u64::from_le_bytes(chunk)
+}
+
+/// How many bytes stand before the first that `found` marks.
+#[inline(always)]
+pub(super) const fn before(found: u64) -> usize {
+    (found.trailing_zeros() / 8) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_is_special_or_not_wherever_it_stands() {
+        for byte in 0..=255u8 {
+            let plain = (0x20..0x80).contains(&byte) && byte != b'"' && byte != b'\\';
+            let escape = byte < 0x20 || byte == b'"' || byte == b'\\';
+            for at in 0..8 {
+                for fill in [b'a', b' ', b'~', b'#', b']', b'!', 0x7f] {
+                    let mut chunk = [fill; 8];
+                    chunk[at] = byte;
+                    let word = u64::from_le_bytes(chunk);
+                    assert_eq!(special(word) == 0, plain, "{byte:#x}");
+                    assert_eq!(escaped(word) == 0, !escape, "{byte:#x}");
+                    if !plain {
+                        assert_eq!(before(special(word)), at, "{byte:#x}");
+                    }
+                    if escape {
+                        assert_eq!(before(escaped(word)), at, "{byte:#x}");
+                    }
+                }
+            }
+        }
+    }
+}
