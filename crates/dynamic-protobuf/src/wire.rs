@@ -66,10 +66,40 @@ pub(crate) fn varint(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKi
 }
 
 /// [`varint`] for those of more than one byte.
-#[inline]
+#[inline(always)]
 fn long_varint(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
-    let mut value = 0u64;
     let rest = bytes.get(*pos..).unwrap_or_default();
+    match rest.first_chunk::<8>() {
+        Some(chunk) if chunk[1] < 0x80 => {
+            *pos += 2;
+            Ok(u64::from(chunk[0] & 0x7f) | u64::from(chunk[1]) << 7)
+        }
+        Some(chunk) => {
+            let word = u64::from_le_bytes(*chunk);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends == 0 {
+                return longest_varint(rest, pos);
+            }
+            *pos += ends.trailing_zeros() as usize / 8 + 1;
+            Ok(seven_bits_each(word & (ends ^ (ends - 1))))
+        }
+        None => longest_varint(rest, pos),
+    }
+}
+
+/// The number that the low seven bits of eight bytes make, the first the lowest.
+#[inline(always)]
+const fn seven_bits_each(word: u64) -> u64 {
+    let word = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+    word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4
+}
+
+/// [`varint`] near the end of the input, or of nine and ten bytes.
+#[inline(never)]
+fn longest_varint(rest: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
+    let mut value = 0u64;
     for (index, &byte) in rest.iter().take(MAX_VARINT_LEN).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {

@@ -22,7 +22,8 @@ const ALIASED: u32 = 1 << 31;
 
 /// Where the slots of a message with so many fields begin.
 pub(crate) const fn slots_at(fields: usize) -> At {
-    PRESENCE + fields.div_ceil(64) as At
+    let words = fields.div_ceil(64);
+    PRESENCE + if words == 0 { 1 } else { words as At }
 }
 
 /// Two numbers of 32 bits in one word.
@@ -134,10 +135,16 @@ impl Arena {
         let slots_at = table.slots_at as usize;
         let node = self.take(slots_at + table.field_count())?;
         let head = self.slice_mut(node, slots_at);
-        head.fill(0);
-        if let [type_and_flags, span, ..] = head {
-            *type_and_flags = u64::from(message) | VERBATIM;
-            *span = pack(start as u32, len as u32);
+        // Nearly all types have at most 64 fields: four words, and no call to fill them.
+        let [type_and_flags, span, unknown, presence, more @ ..] = head else {
+            return Ok(node);
+        };
+        *type_and_flags = u64::from(message) | VERBATIM;
+        *span = pack(start as u32, len as u32);
+        *unknown = 0;
+        *presence = 0;
+        if !more.is_empty() {
+            more.fill(0);
         }
         Ok(node)
     }

@@ -3,6 +3,9 @@
 //! Beside values this finds out whether a message stands on the wire as the encoder would write it, but for the order of fields:
 //! then encoding copies it. What makes it irregular: a singular field twice, a list in pieces or in the other packing, a zero where
 //! zero means unset, a number in more bytes than it needs, a map entry that lacks something or repeats a key.
+//!
+//! Positions are passed and returned by value: the next field waits for nothing but the one before it, so where it begins has to
+//! stay in a register.
 
 use super::arena::{Arena, At, List, pack};
 use super::{Message, Source};
@@ -40,22 +43,20 @@ pub(super) fn decode(message: &mut Message) -> Result<(), DecodeError> {
         added,
         source_len: bytes.len(),
         elements: limits.elements,
+        child: NO_NODE,
     };
-    let table = tables.message(*index);
-    decoder.message(
-        table,
-        &mut Place {
-            node: *root,
-            pos: 0,
-            depth: limits.depth,
-        },
-        bytes,
-        NO_GROUP,
-    )
+    let frame = Frame {
+        node: *root,
+        depth: limits.depth,
+        end_group: NO_GROUP,
+    };
+    decoder.message(tables.message(*index), frame, bytes, 0).map(drop)
 }
 
 /// A message that ends with its bytes, not with a tag.
 const NO_GROUP: u32 = 0;
+/// No node: the first word of an arena is never one.
+const NO_NODE: At = 0;
 
 struct Decoder<'d> {
     tables: &'d Tables,
@@ -67,15 +68,22 @@ struct Decoder<'d> {
     source_len: usize,
     /// How many more elements there may be.
     elements: usize,
+    /// The node that was read last.
+    child: At,
 }
 
-/// Where decoding is: the node being filled and the position in the input.
-struct Place {
+/// The message being filled.
+#[derive(Clone, Copy)]
+struct Frame {
     node: At,
-    pos: usize,
     /// How many more levels there may be.
     depth: u32,
+    /// The tag that ends it, for groups.
+    end_group: u32,
 }
+
+/// What every step returns: the position after what it has read.
+type Next = Result<usize, DecodeError>;
 
 /// One scalar's value and whether it was written in the shortest way.
 #[derive(Clone, Copy)]
@@ -85,92 +93,74 @@ struct Read {
 }
 
 impl Decoder<'_> {
-    /// Reads fields until the end of `input`, or of the group that `end_group` ends.
-    fn message(
-        &mut self,
-        table: &MessageTable,
-        place: &mut Place,
-        input: &[u8],
-        end_group: u32,
-    ) -> Result<(), DecodeError> {
+    /// Reads fields from `pos` to the end of `input`, or of the group that the frame's tag ends.
+    fn message(&mut self, table: &MessageTable, frame: Frame, input: &[u8], mut pos: usize) -> Next {
         if table.message_set {
-            return self.message_set(table, place, input, end_group);
+            return self.message_set(table, frame, input, pos);
         }
-        let mut regular = true;
-        while place.pos < input.len() {
-            let start = place.pos;
-            let tag = wire::read_tag(input, &mut place.pos).map_err(|kind| DecodeError::new(kind, start))?;
-            let entry = table.entry(tag >> 3);
-            regular &= if entry.tag != tag {
-                if tag == end_group {
-                    self.mark(place.node, regular);
-                    return Ok(());
+        while pos < input.len() {
+            let start = pos;
+            let tag = wire::read_tag(input, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
+            let entry = table.entry_ref(tag >> 3);
+            if entry.tag != tag {
+                if tag == frame.end_group {
+                    return Ok(pos);
                 }
-                self.unusual(table, &entry, place, input, (tag, start))?
+                pos = self.unusual(table, entry, frame, input, (tag, start, pos))?;
             } else if entry.is(Entry::REPEATED) {
-                self.repeated(table, &entry, place, input, start)?
+                pos = self.repeated(table, entry, frame, input, (start, pos))?;
+            } else if matches!(entry.op, Op::Message | Op::Group) {
+                pos = self.singular_message(table, entry, frame, input, pos)?;
             } else {
-                self.singular(table, &entry, place, input, start)?
-            };
+                let read =
+                    scalar(entry, input, &mut pos).map_err(|kind| self.failed(table, entry, kind, start))?;
+                self.singular(table, entry, frame, read, (start, pos))?;
+            }
         }
-        if end_group != NO_GROUP {
-            return Err(DecodeError::new(DecodeErrorKind::Truncated, place.pos));
+        if frame.end_group != NO_GROUP {
+            return Err(DecodeError::new(DecodeErrorKind::Truncated, pos));
         }
-        self.mark(place.node, regular);
-        Ok(())
+        Ok(pos)
     }
 
-    #[inline(always)]
-    fn mark(&mut self, node: At, regular: bool) {
-        if !regular {
-            self.arena.touch(node);
-        }
-    }
-
-    /// Reads a singular field whose tag is past.
+    /// Sets a singular scalar field, which stands at these positions.
     #[inline(always)]
     fn singular(
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
-        input: &[u8],
-        tag_at: usize,
-    ) -> Result<bool, DecodeError> {
-        if matches!(entry.op, Op::Message | Op::Group) {
-            return self.singular_message(table, entry, place, input);
-        }
-        let start = place.pos;
-        let read =
-            scalar(entry, input, &mut place.pos).map_err(|kind| self.failed(table, entry, kind, start))?;
-        let mut regular = read.regular;
+        frame: Frame,
+        read: Read,
+        at: (usize, usize),
+    ) -> Result<(), DecodeError> {
         if entry.op == Op::EnumClosed && !self.knows(entry, read.value) {
-            return self.unknown_span(place, tag_at, place.pos).map(|()| true);
+            return self.unknown_span(frame, at.0, at.1);
         }
-        let node = place.node;
+        let (node, slot) = (frame.node, u32::from(entry.slot));
         if entry.is(Entry::IMPLICIT) && is_zero(entry, read.value) {
-            self.arena.clear_has(node, u32::from(entry.slot));
-            return Ok(false);
+            self.arena.clear_has(node, slot);
+            self.arena.touch(node);
+            return Ok(());
         }
+        let mut irregular = !read.regular;
         if entry.oneof != 0 {
-            regular &= !self.leave_oneof(table, entry, node);
+            irregular |= self.leave_oneof(table, entry, node);
         }
-        regular &= !self.arena.set_has(node, u32::from(entry.slot));
-        self.arena
-            .set_word(node + table.slots_at + u32::from(entry.slot), read.value);
-        Ok(regular)
+        irregular |= self.arena.set_has(node, slot);
+        if irregular {
+            self.arena.touch(node);
+        }
+        self.arena.set_word(node + table.slots_at + slot, read.value);
+        Ok(())
     }
 
     /// Unsets the other members of the field's oneof, and returns whether one was set.
     #[inline]
     fn leave_oneof(&mut self, table: &MessageTable, entry: &Entry, node: At) -> bool {
+        // When the field itself is the one that is set, no other is.
         let own = self.arena.has(node, u32::from(entry.slot));
         let oneof = &self.tables.oneofs[table.oneofs.start as usize + usize::from(entry.oneof) - 1];
-        if own {
-            // The field is the one that is set, so no other is.
-            return false;
-        }
-        self.arena.clear_masks(node, &oneof.masks)
+        !own && self.arena.clear_masks(node, &oneof.masks)
     }
 
     #[inline]
@@ -178,128 +168,125 @@ impl Decoder<'_> {
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-    ) -> Result<bool, DecodeError> {
-        let node = place.node;
-        let slot = u32::from(entry.slot);
-        let mut regular = true;
-        if entry.oneof != 0 {
-            regular &= !self.leave_oneof(table, entry, node);
-        }
+        pos: usize,
+    ) -> Next {
+        let (node, slot) = (frame.node, u32::from(entry.slot));
+        let mut irregular = entry.oneof != 0 && self.leave_oneof(table, entry, node);
         let at = node + table.slots_at + slot;
-        let merged = self.arena.set_has(node, slot).then(|| self.arena.word(at) as At);
-        let child = self
-            .child(entry, merged, place, input)
+        let merged = if self.arena.set_has(node, slot) {
+            self.arena.word(at) as At
+        } else {
+            NO_NODE
+        };
+        let next = self
+            .child(entry, merged, frame, input, pos)
             .map_err(|error| self.inside(error, table, entry))?;
+        let child = self.child;
         self.arena.set_word(at, u64::from(child));
-        if merged.is_some() {
+        if merged != NO_NODE {
             self.arena.touch(child);
         }
-        Ok(regular && self.arena.is_verbatim(child))
+        irregular |= !self.arena.is_verbatim(child);
+        if irregular {
+            self.arena.touch(node);
+        }
+        Ok(next)
     }
 
-    /// Reads a message or group whose tag is past, into a node of its own or into one that is there already.
+    /// Reads a message or group whose tag is past, into the node `merged` or a new one, and leaves the node in `self.child`.
     #[inline]
-    fn child(
-        &mut self,
-        entry: &Entry,
-        merged: Option<At>,
-        place: &mut Place,
-        input: &[u8],
-    ) -> Result<At, DecodeError> {
+    fn child(&mut self, entry: &Entry, merged: At, frame: Frame, input: &[u8], mut pos: usize) -> Next {
         let tables = self.tables;
         let table = tables.message(entry.sub);
-        let depth = place
+        let at = pos;
+        let depth = frame
             .depth
             .checked_sub(1)
-            .ok_or_else(|| DecodeError::new(DecodeErrorKind::TooDeep, place.pos))?;
+            .ok_or_else(|| DecodeError::new(DecodeErrorKind::TooDeep, at))?;
         let group = entry.op == Op::Group;
-        let (start, end) = if group {
-            (place.pos, input.len())
+        let len = if group {
+            input.len() - pos
         } else {
-            let at = place.pos;
-            let len = wire::read_len(input, &mut place.pos).map_err(|kind| DecodeError::new(kind, at))?;
-            (place.pos, place.pos + len)
+            wire::read_len(input, &mut pos).map_err(|kind| DecodeError::new(kind, at))?
         };
         let node = match merged {
-            Some(node) => node,
-            None => self
+            NO_NODE => self
                 .arena
-                .node(entry.sub, table, start, end - start)
-                .map_err(|kind| DecodeError::new(kind, start))?,
+                .node(entry.sub, table, pos, len)
+                .map_err(|kind| DecodeError::new(kind, at))?,
+            node => node,
         };
-        let mut inner = Place {
+        let inner = Frame {
             node,
-            pos: start,
             depth,
+            end_group: if group { entry.tag + 1 } else { NO_GROUP },
         };
-        let end_group = if group { entry.tag + 1 } else { NO_GROUP };
-        self.message(table, &mut inner, input.get(..end).unwrap_or_default(), end_group)?;
-        place.pos = inner.pos;
+        let next = self.message(table, inner, input.get(..pos + len).unwrap_or_default(), pos)?;
         if group {
-            let tag_len = wire::varint_len(u64::from(end_group));
+            let tag_len = wire::varint_len(u64::from(inner.end_group));
             self.arena
-                .set_span(node, start, (inner.pos - start).saturating_sub(tag_len));
+                .set_span(node, pos, (next - pos).saturating_sub(tag_len));
         }
-        Ok(node)
+        self.child = node;
+        Ok(next)
     }
 
-    /// Reads a list whose first tag, at `start`, is past, and the elements that follow it at once.
-    #[inline(always)]
+    /// Reads a list and the elements that follow its first at once. `at` is where its first tag begins and ends.
+    #[inline]
     fn repeated(
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        start: usize,
-    ) -> Result<bool, DecodeError> {
+        at: (usize, usize),
+    ) -> Next {
         if entry.is(Entry::PACKED) {
-            return self.packed(table, entry, place, input);
+            return self.packed(table, entry, frame, input, at.1);
         }
         if entry.is(Entry::MAP) {
-            return self.map(table, entry, place, input, start);
+            return self.map(table, entry, frame, input, at);
         }
-        let list_at = place.node + table.slots_at + u32::from(entry.slot);
-        let fresh = !self.arena.has(place.node, u32::from(entry.slot));
-        if fresh {
-            self.arena.set_word(list_at, 0);
-        }
-        let tag = input.get(start..place.pos).unwrap_or_default();
+        let tag = input.get(at.0..at.1).unwrap_or_default();
         let base = self.scratch.len();
-        let mut regular = fresh;
+        let mut pos = at.1;
         loop {
-            regular &= if matches!(entry.op, Op::Message | Op::Group) {
-                self.message_element(table, entry, place, input, base)?
+            pos = if matches!(entry.op, Op::Message | Op::Group) {
+                self.message_element(table, entry, frame, input, (base, pos))?
             } else {
-                self.scalar_element(table, entry, place, input, (base, tag.len()))?
+                self.scalar_element(table, entry, frame, input, (base, pos, tag.len()))?
             };
             if self.scratch.len() - base > self.elements {
-                return Err(self.failed(table, entry, DecodeErrorKind::TooManyElements, place.pos));
+                return Err(self.failed(table, entry, DecodeErrorKind::TooManyElements, pos));
             }
-            if !follows(input, place.pos, tag) {
+            if !follows(input, pos, tag) {
                 break;
             }
-            place.pos += tag.len();
+            pos += tag.len();
         }
-        self.commit(table, entry, place, base)?;
-        Ok(regular)
+        self.commit(table, entry, frame, base)
+            .map_err(|kind| self.failed(table, entry, kind, pos))?;
+        Ok(pos)
     }
 
-    #[inline]
+    #[inline(always)]
     fn message_element(
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        base: usize,
-    ) -> Result<bool, DecodeError> {
-        match self.child(entry, None, place, input) {
-            Ok(child) => {
-                self.scratch.push(u64::from(child));
-                Ok(self.arena.is_verbatim(child))
+        (base, pos): (usize, usize),
+    ) -> Next {
+        match self.child(entry, NO_NODE, frame, input, pos) {
+            Ok(next) => {
+                self.scratch.push(u64::from(self.child));
+                if !self.arena.is_verbatim(self.child) {
+                    self.arena.touch(frame.node);
+                }
+                Ok(next)
             }
             Err(error) => Err(self.inside(error.in_element(self.scratch.len() - base), table, entry)),
         }
@@ -310,22 +297,26 @@ impl Decoder<'_> {
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        (base, tag_len): (usize, usize),
-    ) -> Result<bool, DecodeError> {
-        let start = place.pos;
-        let read = scalar(entry, input, &mut place.pos).map_err(|kind| {
+        (base, start, tag_len): (usize, usize, usize),
+    ) -> Next {
+        let mut pos = start;
+        let read = scalar(entry, input, &mut pos).map_err(|kind| {
             let index = self.scratch.len() - base;
             self.inside(DecodeError::new(kind, start).in_element(index), table, entry)
         })?;
         if entry.op == Op::EnumClosed && !self.knows(entry, read.value) {
-            self.unknown_span(place, start - tag_len, place.pos)?;
             // The number leaves its place in the list, so the order of fields is not all that encoding would change.
-            return Ok(false);
+            self.arena.touch(frame.node);
+            self.unknown_span(frame, start - tag_len, pos)?;
+            return Ok(pos);
+        }
+        if !read.regular {
+            self.arena.touch(frame.node);
         }
         self.scratch.push(read.value);
-        Ok(read.regular)
+        Ok(pos)
     }
 
     /// Moves what was read since `base` into the field's list.
@@ -334,20 +325,26 @@ impl Decoder<'_> {
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &Place,
+        frame: Frame,
         base: usize,
-    ) -> Result<(), DecodeError> {
-        let count = self.scratch.len() - base;
-        if count > 0 {
-            self.elements = self.elements.saturating_sub(count);
-            let list_at = place.node + table.slots_at + u32::from(entry.slot);
-            let elements = self.scratch.get(base..).unwrap_or_default();
-            self.arena.set_has(place.node, u32::from(entry.slot));
-            self.arena
-                .extend_list(list_at, elements, 1)
-                .map_err(|kind| self.failed(table, entry, kind, place.pos))?;
-            self.scratch.truncate(base);
+    ) -> Result<(), DecodeErrorKind> {
+        let elements = self.scratch.get(base..).unwrap_or_default();
+        if elements.is_empty() {
+            return Ok(());
         }
+        self.elements = self.elements.saturating_sub(elements.len());
+        let list_at = frame.node + table.slots_at + u32::from(entry.slot);
+        if self.arena.set_has(frame.node, u32::from(entry.slot)) {
+            self.arena.touch(frame.node);
+            self.arena.extend_list(list_at, elements, 1)?;
+        } else {
+            let list = self.arena.new_list(elements.len())?;
+            self.arena
+                .slice_mut(list.at, elements.len())
+                .copy_from_slice(elements);
+            self.arena.set_word(list_at, list.to_word());
+        }
+        self.scratch.truncate(base);
         Ok(())
     }
 
@@ -357,39 +354,43 @@ impl Decoder<'_> {
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        (tag, start): (u32, usize),
-    ) -> Result<bool, DecodeError> {
+        (tag, start, after): (u32, usize, usize),
+    ) -> Next {
         let packable = entry.is(Entry::REPEATED)
             && !matches!(
                 entry.op,
                 Op::String | Op::Bytes | Op::Message | Op::Group | Op::Unknown
             );
-        let single = wire::tag(tag >> 3, op_wire_type(entry.op));
         if packable && tag == wire::tag(tag >> 3, WireType::Len) {
-            self.packed(table, entry, place, input)?;
-            return Ok(false);
+            self.arena.touch(frame.node);
+            return self.packed(table, entry, frame, input, after);
         }
-        if packable && tag == single {
+        if packable && tag == wire::tag(tag >> 3, op_wire_type(entry.op)) {
             // The elements of a list that is packed by its schema, one by one.
+            self.arena.touch(frame.node);
             let unpacked = Entry {
                 tag,
                 flags: entry.flags & !Entry::PACKED,
                 ..*entry
             };
-            self.repeated(table, &unpacked, place, input, start)?;
-            return Ok(false);
+            let list_at = frame.node + table.slots_at + u32::from(entry.slot);
+            if self.arena.has(frame.node, u32::from(entry.slot)) {
+                self.unalias(entry, list_at, input)
+                    .map_err(|kind| self.failed(table, entry, kind, start))?;
+            }
+            return self.repeated(table, &unpacked, frame, input, (start, after));
         }
-        wire::skip_value(input, &mut place.pos, tag, place.depth)
-            .map_err(|kind| DecodeError::new(kind, start))?;
-        self.unknown_span(place, start, place.pos)?;
-        Ok(true)
+        let mut pos = after;
+        wire::skip_value(input, &mut pos, tag, frame.depth).map_err(|kind| DecodeError::new(kind, start))?;
+        self.unknown_span(frame, start, pos)?;
+        Ok(pos)
     }
 
     /// Keeps a span of the source as unknown field.
-    fn unknown_span(&mut self, place: &Place, start: usize, end: usize) -> Result<(), DecodeError> {
-        let list_at = Arena::unknown_at(place.node);
+    fn unknown_span(&mut self, frame: Frame, start: usize, end: usize) -> Result<(), DecodeError> {
+        let list_at = Arena::unknown_at(frame.node);
         let list = List::from_word(self.arena.word(list_at));
         if let Some(last) = list.len.checked_sub(1) {
             let last_at = list.at + last;
@@ -411,12 +412,12 @@ impl Decoder<'_> {
     }
 
     /// Keeps a number as unknown field that has no span of its own in the source.
-    fn unknown_number(&mut self, place: &Place, tag: u32, number: u64) -> Result<(), DecodeError> {
+    fn unknown_number(&mut self, frame: Frame, tag: u32, number: u64) -> Result<(), DecodeError> {
         let start = self.source_len + self.added.len();
         wire::put_varint(self.added, u64::from(tag));
         wire::put_varint(self.added, number);
         let end = self.source_len + self.added.len();
-        self.unknown_span(place, start, end)
+        self.unknown_span(frame, start, end)
     }
 
     #[inline]
@@ -516,7 +517,7 @@ fn scalar(entry: &Entry, input: &[u8], pos: &mut usize) -> Result<Read, DecodeEr
 /// What a varint means to this op, and the varint that would be written for it.
 #[inline(always)]
 fn from_varint(op: Op, raw: u64) -> (u64, u64) {
-    let (value, written) = match op {
+    match op {
         Op::Int32 | Op::EnumOpen | Op::EnumClosed => {
             let value = i64::from(raw as i32) as u64;
             (value, value)
@@ -529,6 +530,5 @@ fn from_varint(op: Op, raw: u64) -> (u64, u64) {
         Op::Sint64 => (wire::unzigzag(raw) as u64, raw),
         Op::Bool => (u64::from(raw != 0), u64::from(raw != 0)),
         _ => (raw, raw),
-    };
-    (value, written)
+    }
 }

@@ -208,7 +208,7 @@ fn a_cut_at_each_byte_is_an_error_or_a_shorter_message_and_names_the_place() {
     let error = all.decode(b"\x4a\x06\x1a\x04\x12\x02\xff\xff").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a string is not valid UTF-8 at byte 5 in leaf.next.text"
+        "a string is not valid UTF-8 at byte 4 in leaf.next.text"
     );
     assert_eq!(all.encode_to_vec(), b"", "a message that failed is empty");
 }

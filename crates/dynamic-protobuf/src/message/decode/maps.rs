@@ -1,139 +1,132 @@
 //! Maps: entries become pairs, ascending by key and without repetitions, so that a lookup is a binary search.
 
 use super::super::arena::{List, unpack};
-use super::{Decoder, Place, follows, scalar};
+use super::{Decoder, Frame, NO_NODE, Next, follows, scalar};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Entry, MessageTable, Op};
 use crate::wire;
 use std::cmp::Ordering;
 
-/// What an entry held.
+/// What an entry holds, as far as it is read.
+#[derive(Default)]
 struct Pair {
-    key: u64,
-    value: u64,
-    regular: bool,
+    key: Option<u64>,
+    value: Option<u64>,
+    irregular: bool,
 }
 
 impl Decoder<'_> {
-    /// Reads a map's entries: the first, whose tag at `start` is past, and those that follow it at once.
+    /// Reads a map's entries that stand together. `at` is where the first one's tag begins and ends.
     pub(super) fn map(
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        start: usize,
-    ) -> Result<bool, DecodeError> {
-        let tag = input.get(start..place.pos).unwrap_or_default();
+        at: (usize, usize),
+    ) -> Next {
+        let tag = input.get(at.0..at.1).unwrap_or_default();
+        let tables = self.tables;
+        let entry_table = tables.message(entry.sub);
         let base = self.scratch.len();
-        let mut regular = true;
-        let mut at = start;
+        let (mut start, mut pos) = at;
         loop {
-            let read = self.entry(entry, place, input);
-            match read.map_err(|error| {
-                self.inside(error.in_element((self.scratch.len() - base) / 2), table, entry)
-            })? {
-                Some(pair) => {
-                    regular &= pair.regular;
-                    self.scratch.extend_from_slice(&[pair.key, pair.value]);
-                }
-                None => self.unknown_span(place, at, place.pos)?,
-            }
+            pos = self
+                .entry(entry_table, frame, input, (start, pos))
+                .map_err(|error| {
+                    let index = (self.scratch.len() - base) / 2;
+                    self.inside(error.in_element(index), table, entry)
+                })?;
             if (self.scratch.len() - base) / 2 > self.elements {
-                return Err(self.failed(table, entry, DecodeErrorKind::TooManyElements, place.pos));
+                return Err(self.failed(table, entry, DecodeErrorKind::TooManyElements, pos));
             }
-            if !follows(input, place.pos, tag) {
+            if !follows(input, pos, tag) {
                 break;
             }
-            at = place.pos;
-            place.pos += tag.len();
+            start = pos;
+            pos += tag.len();
         }
-        let whole = self.commit_map(table, entry, place, input, base);
-        Ok(whole.map_err(|kind| self.failed(table, entry, kind, place.pos))? && regular)
+        self.commit_map(table, entry, frame, input, base)
+            .map_err(|kind| self.failed(table, entry, kind, pos))?;
+        Ok(pos)
     }
 
-    /// Reads one entry; `None` when its value is a number that its closed enum does not know.
-    fn entry(&mut self, map: &Entry, place: &mut Place, input: &[u8]) -> Result<Option<Pair>, DecodeError> {
-        let tables = self.tables;
-        let table = tables.message(map.sub);
-        let (key_entry, value_entry) = (table.entry(1), table.entry(2));
-        let at = place.pos;
-        let depth = place
+    /// Reads one entry, whose tag stands at `at`, onto the scratch; one whose value its closed enum does not know is kept as
+    /// unknown field.
+    #[inline]
+    fn entry(&mut self, table: &MessageTable, frame: Frame, input: &[u8], at: (usize, usize)) -> Next {
+        let (start, mut pos) = at;
+        let depth = frame
             .depth
             .checked_sub(1)
-            .ok_or_else(|| DecodeError::new(DecodeErrorKind::TooDeep, at))?;
-        let len = wire::read_len(input, &mut place.pos).map_err(|kind| DecodeError::new(kind, at))?;
-        let end = place.pos + len;
+            .ok_or_else(|| DecodeError::new(DecodeErrorKind::TooDeep, start))?;
+        let len = wire::read_len(input, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
+        let end = pos + len;
         let content = input.get(..end).unwrap_or_default();
-        let mut inner = Place {
-            node: 0,
-            pos: place.pos,
-            depth,
-        };
-        let (mut key, mut value) = (None, None);
-        let mut regular = true;
-        while inner.pos < end {
-            let start = inner.pos;
-            let tag =
-                wire::read_tag(content, &mut inner.pos).map_err(|kind| DecodeError::new(kind, start))?;
-            if tag == key_entry.tag {
-                let read = scalar(&key_entry, content, &mut inner.pos)
-                    .map_err(|kind| self.failed(table, &key_entry, kind, start))?;
-                regular &= read.regular && key.is_none() && value.is_none();
-                key = Some(read.value);
-            } else if tag == value_entry.tag {
-                let (word, shortest) = self.entry_value(table, &value_entry, &mut inner, content, value)?;
-                regular &= shortest && value.is_none();
-                value = Some(word);
-            } else {
-                regular = false;
-                wire::skip_value(content, &mut inner.pos, tag, depth)
-                    .map_err(|kind| DecodeError::new(kind, start))?;
-            }
+        let value_entry = table.entry_ref(2);
+        let mut pair = Pair::default();
+        while pos < end {
+            pos = self.entry_field(table, Frame { depth, ..frame }, content, pos, &mut pair)?;
         }
-        place.pos = end;
-        regular &= key.is_some() && value.is_some();
-        if value_entry.op == Op::EnumClosed && value.is_some_and(|value| !self.knows(&value_entry, value)) {
-            return Ok(None);
+        if value_entry.op == Op::EnumClosed && pair.value.is_some_and(|value| !self.knows(value_entry, value))
+        {
+            self.unknown_span(frame, start, end)?;
+            return Ok(end);
         }
-        let value = match value {
+        if pair.irregular || pair.key.is_none() || pair.value.is_none() {
+            self.arena.touch(frame.node);
+        }
+        let value = match pair.value {
             Some(value) => value,
-            None => self.missing_value(table, &value_entry, end)?,
+            None => self.missing_value(table, value_entry, end)?,
         };
-        Ok(Some(Pair {
-            key: key.unwrap_or_default(),
-            value,
-            regular,
-        }))
+        self.scratch
+            .extend_from_slice(&[pair.key.unwrap_or_default(), value]);
+        Ok(end)
     }
 
-    /// Reads an entry's value; a message that occurs twice in one entry is merged.
-    #[inline]
-    fn entry_value(
+    #[inline(always)]
+    fn entry_field(
         &mut self,
         table: &MessageTable,
-        entry: &Entry,
-        inner: &mut Place,
+        frame: Frame,
         content: &[u8],
-        before: Option<u64>,
-    ) -> Result<(u64, bool), DecodeError> {
-        if matches!(entry.op, Op::Message | Op::Group) {
-            let merged = before.map(|node| node as u32);
-            let child = self
-                .child(entry, merged, inner, content)
-                .map_err(|error| self.inside(error, table, entry))?;
-            if merged.is_some() {
-                self.arena.touch(child);
+        start: usize,
+        pair: &mut Pair,
+    ) -> Next {
+        let mut pos = start;
+        let tag = wire::read_tag(content, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
+        let (key, value) = (table.entry_ref(1), table.entry_ref(2));
+        if tag == key.tag {
+            let read = scalar(key, content, &mut pos).map_err(|kind| self.failed(table, key, kind, start))?;
+            pair.irregular |= !read.regular || pair.key.is_some() || pair.value.is_some();
+            pair.key = Some(read.value);
+        } else if tag == value.tag && matches!(value.op, Op::Message | Op::Group) {
+            // A message that occurs twice in one entry is merged.
+            let merged = pair.value.map_or(NO_NODE, |node| node as u32);
+            pos = self
+                .child(value, merged, frame, content, pos)
+                .map_err(|error| self.inside(error, table, value))?;
+            pair.irregular |= merged != NO_NODE || !self.arena.is_verbatim(self.child);
+            if merged != NO_NODE {
+                self.arena.touch(self.child);
             }
-            return Ok((u64::from(child), self.arena.is_verbatim(child)));
+            pair.value = Some(u64::from(self.child));
+        } else if tag == value.tag {
+            let read =
+                scalar(value, content, &mut pos).map_err(|kind| self.failed(table, value, kind, start))?;
+            pair.irregular |= !read.regular || pair.value.is_some();
+            pair.value = Some(read.value);
+        } else {
+            pair.irregular = true;
+            wire::skip_value(content, &mut pos, tag, frame.depth)
+                .map_err(|kind| DecodeError::new(kind, start))?;
         }
-        let start = inner.pos;
-        let read =
-            scalar(entry, content, &mut inner.pos).map_err(|kind| self.failed(table, entry, kind, start))?;
-        Ok((read.value, read.regular))
+        Ok(pos)
     }
 
     /// The value of an entry that has none: its type's default.
+    #[cold]
     fn missing_value(&mut self, table: &MessageTable, entry: &Entry, at: usize) -> Result<u64, DecodeError> {
         if matches!(entry.op, Op::Message | Op::Group) {
             let tables = self.tables;
@@ -145,36 +138,38 @@ impl Decoder<'_> {
         Ok(self.default_of(table, entry))
     }
 
-    /// Moves the pairs since `base` into the field's list; whether they were ascending and there was no list before.
+    /// Moves the pairs since `base` into the field's list.
     fn commit_map(
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &Place,
+        frame: Frame,
         input: &[u8],
         base: usize,
-    ) -> Result<bool, DecodeErrorKind> {
-        let count = (self.scratch.len() - base) / 2;
-        if count == 0 {
-            return Ok(true);
+    ) -> Result<(), DecodeErrorKind> {
+        let pairs = self.scratch.get(base..).unwrap_or_default();
+        if pairs.is_empty() {
+            return Ok(());
         }
-        self.elements = self.elements.saturating_sub(count);
-        let list_at = place.node + table.slots_at + u32::from(entry.slot);
-        let fresh = !self.arena.set_has(place.node, u32::from(entry.slot));
-        if fresh {
+        self.elements = self.elements.saturating_sub(pairs.len() / 2);
+        let list_at = frame.node + table.slots_at + u32::from(entry.slot);
+        if self.arena.set_has(frame.node, u32::from(entry.slot)) {
+            self.arena.touch(frame.node);
+        } else {
             self.arena.set_word(list_at, 0);
         }
-        let pairs = self.scratch.get(base..).unwrap_or_default();
         self.arena.extend_list(list_at, pairs, 2)?;
         self.scratch.truncate(base);
-        let key = self.tables.message(entry.sub).entry(1);
-        let unique = self.order(&key, list_at, input)?;
-        Ok(unique && fresh)
+        let tables = self.tables;
+        if !self.order(tables.message(entry.sub).entry_ref(1), list_at, input) {
+            self.arena.touch(frame.node);
+        }
+        Ok(())
     }
 
     /// Makes the pairs of a list ascend, the last of each key remaining; whether none was dropped. The order of entries is free,
     /// so a map that only had to be sorted is still regular.
-    fn order(&mut self, key: &Entry, list_at: u32, input: &[u8]) -> Result<bool, DecodeErrorKind> {
+    fn order(&mut self, key: &Entry, list_at: u32, input: &[u8]) -> bool {
         let list = List::from_word(self.arena.word(list_at));
         let count = list.len as usize;
         let (pairs, _) = self.arena.slice_mut(list.at, count * 2).as_chunks_mut::<2>();
@@ -182,7 +177,7 @@ impl Decoder<'_> {
             pairs.windows(2).all(|pair| matches!(pair, [one, other] if compare(key, input, one[0], other[0]) == Ordering::Less))
         };
         if ascending(pairs) {
-            return Ok(true);
+            return true;
         }
         let base = self.scratch.len();
         self.scratch.extend(0..count as u64);
@@ -209,7 +204,7 @@ impl Decoder<'_> {
             }
             .to_word(),
         );
-        Ok(kept == count)
+        kept == count
     }
 }
 

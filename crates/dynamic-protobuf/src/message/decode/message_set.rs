@@ -1,6 +1,6 @@
 //! MessageSet, the wire format of proto1 that some proto2 types still use: extensions as groups of a type id and a message.
 
-use super::{Decoder, NO_GROUP, Place};
+use super::{Decoder, Frame, NO_GROUP, Next};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{MessageTable, Op};
 use crate::wire::{self, WireType};
@@ -26,80 +26,74 @@ impl Decoder<'_> {
     pub(super) fn message_set(
         &mut self,
         table: &MessageTable,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        end_group: u32,
-    ) -> Result<(), DecodeError> {
+        mut pos: usize,
+    ) -> Next {
         // It is written item by item in any case: too rare a format to be copied.
-        self.arena.touch(place.node);
-        while place.pos < input.len() {
-            let start = place.pos;
-            let tag = wire::read_tag(input, &mut place.pos).map_err(|kind| DecodeError::new(kind, start))?;
-            if tag == end_group {
-                return Ok(());
+        self.arena.touch(frame.node);
+        while pos < input.len() {
+            let start = pos;
+            let tag = wire::read_tag(input, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
+            if tag == frame.end_group {
+                return Ok(pos);
             }
-            let entry = table.entry(tag >> 3);
+            let entry = table.entry_ref(tag >> 3);
             if tag == ITEM_START {
-                self.item(table, place, input, start)?;
+                pos = self.item(table, frame, input, (start, pos))?;
             } else if entry.tag == tag && entry.op == Op::Message {
                 // Some writers encode an extension of a MessageSet like any other.
-                self.singular_message(table, &entry, place, input)?;
+                pos = self.singular_message(table, entry, frame, input, pos)?;
             } else {
-                wire::skip_value(input, &mut place.pos, tag, place.depth)
+                wire::skip_value(input, &mut pos, tag, frame.depth)
                     .map_err(|kind| DecodeError::new(kind, start))?;
-                self.unknown_span(place, start, place.pos)?;
+                self.unknown_span(frame, start, pos)?;
             }
         }
-        if end_group != NO_GROUP {
-            return Err(DecodeError::new(DecodeErrorKind::Truncated, place.pos));
+        if frame.end_group != NO_GROUP {
+            return Err(DecodeError::new(DecodeErrorKind::Truncated, pos));
         }
-        Ok(())
+        Ok(pos)
     }
 
     fn item(
         &mut self,
         table: &MessageTable,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-        start: usize,
-    ) -> Result<(), DecodeError> {
-        let item = scan(place, input).map_err(|kind| DecodeError::new(kind, start))?;
-        let entry = table.entry(u32::try_from(item.type_id).unwrap_or_default());
-        let end = place.pos;
+        (start, mut pos): (usize, usize),
+    ) -> Next {
+        let item = scan(frame, input, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
+        let entry = table.entry_ref(u32::try_from(item.type_id).unwrap_or_default());
         match item.message_at {
             Some(at) if entry.op == Op::Message => {
-                let mut inner = Place {
-                    node: place.node,
-                    pos: at,
-                    depth: place.depth,
-                };
-                self.singular_message(table, &entry, &mut inner, input)?;
-                Ok(())
+                self.singular_message(table, entry, frame, input, at).map(drop)?
             }
-            _ => self.unknown_span(place, start, end),
+            _ => self.unknown_span(frame, start, pos)?,
         }
+        Ok(pos)
     }
 }
 
 /// Reads to the end of an item whose start is past; type and message stand in either order.
-fn scan(place: &mut Place, input: &[u8]) -> Result<Item, DecodeErrorKind> {
+fn scan(frame: Frame, input: &[u8], pos: &mut usize) -> Result<Item, DecodeErrorKind> {
     let mut item = Item {
         type_id: 0,
         message_at: None,
     };
     loop {
-        if place.pos >= input.len() {
+        if *pos >= input.len() {
             return Err(DecodeErrorKind::Truncated);
         }
-        let tag = wire::read_tag(input, &mut place.pos)?;
+        let tag = wire::read_tag(input, pos)?;
         match tag {
             ITEM_END => return Ok(item),
-            TYPE_ID if item.type_id == 0 => item.type_id = wire::varint(input, &mut place.pos)?,
+            TYPE_ID if item.type_id == 0 => item.type_id = wire::varint(input, pos)?,
             MESSAGE if item.message_at.is_none() => {
-                item.message_at = Some(place.pos);
-                wire::skip_value(input, &mut place.pos, tag, place.depth)?;
+                item.message_at = Some(*pos);
+                wire::skip_value(input, pos, tag, frame.depth)?;
             }
-            _ => wire::skip_value(input, &mut place.pos, tag, place.depth)?,
+            _ => wire::skip_value(input, pos, tag, frame.depth)?,
         }
     }
 }

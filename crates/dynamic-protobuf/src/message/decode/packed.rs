@@ -1,7 +1,7 @@
 //! Packed lists: fixed-width elements and one-byte varints stay where they are in the source, longer varints are unpacked.
 
 use super::super::arena::List;
-use super::{Decoder, Place, from_varint, op_wire_type};
+use super::{Decoder, Frame, Next, from_varint, op_wire_type};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Entry, MessageTable, Op};
 use crate::wire::{self, WireType};
@@ -12,13 +12,13 @@ impl Decoder<'_> {
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-    ) -> Result<bool, DecodeError> {
-        let start = place.pos;
-        let read = self.packed_run(table, entry, place, input);
-        read.map_err(|error| match error {
-            Stopped::Kind(kind) => self.failed(table, entry, kind, start),
+        pos: usize,
+    ) -> Next {
+        let read = self.packed_run(table, entry, frame, input, pos);
+        read.map_err(|stopped| match stopped {
+            Stopped::Kind(kind) => self.failed(table, entry, kind, pos),
             Stopped::Error(error) => error,
         })
     }
@@ -27,46 +27,50 @@ impl Decoder<'_> {
         &mut self,
         table: &MessageTable,
         entry: &Entry,
-        place: &mut Place,
+        frame: Frame,
         input: &[u8],
-    ) -> Result<bool, Stopped> {
-        let run = wire::read_bytes(input, &mut place.pos)?;
-        let offset = place.pos - run.len();
+        mut pos: usize,
+    ) -> Result<usize, Stopped> {
+        let run = wire::read_bytes(input, &mut pos)?;
         let Some(count) = count(entry.op, run)? else {
-            return Ok(false);
+            self.arena.touch(frame.node);
+            return Ok(pos);
         };
         self.elements = self
             .elements
             .checked_sub(count)
             .ok_or(DecodeErrorKind::TooManyElements)?;
-        let list_at = place.node + table.slots_at + u32::from(entry.slot);
-        let fresh = !self.arena.set_has(place.node, u32::from(entry.slot));
-        if fresh {
+        let list_at = frame.node + table.slots_at + u32::from(entry.slot);
+        if self.arena.set_has(frame.node, u32::from(entry.slot)) {
+            self.arena.touch(frame.node);
+            self.unalias(entry, list_at, input)?;
+        } else {
             self.arena.set_word(list_at, 0);
             if stays(entry.op, run) {
                 let list = List {
-                    at: offset as u32,
+                    at: (pos - run.len()) as u32,
                     len: count as u32,
                     aliased: true,
                 };
                 self.arena.set_word(list_at, list.to_word());
-                return Ok(true);
+                return Ok(pos);
             }
-        } else {
-            self.unalias(entry, list_at, input)?;
         }
-        let regular = self.unpack(entry, place, run, list_at, count)?;
+        let regular = self.unpack(entry, frame, run, list_at, count)?;
         if List::from_word(self.arena.word(list_at)).len == 0 {
-            self.arena.clear_has(place.node, u32::from(entry.slot));
+            self.arena.clear_has(frame.node, u32::from(entry.slot));
         }
-        Ok(regular && fresh)
+        if !regular {
+            self.arena.touch(frame.node);
+        }
+        Ok(pos)
     }
 
-    /// Reads the elements of a run into the arena.
+    /// Reads the elements of a run into the arena; whether they are written in the shortest way.
     fn unpack(
         &mut self,
         entry: &Entry,
-        place: &Place,
+        frame: Frame,
         run: &[u8],
         list_at: u32,
         count: usize,
@@ -80,7 +84,7 @@ impl Decoder<'_> {
         self.scratch.resize(base + count, 0);
         let mut regular = unpack_into(entry.op, run, self.scratch.get_mut(base..).unwrap_or_default())?;
         if entry.op == Op::EnumClosed {
-            regular &= self.take_out_unknown(entry, place, base)?;
+            regular &= self.take_out_unknown(entry, frame, base)?;
         }
         let elements = self.scratch.get(base..).unwrap_or_default();
         self.arena.extend_list(list_at, elements, 1)?;
@@ -88,8 +92,8 @@ impl Decoder<'_> {
         Ok(regular)
     }
 
-    /// Moves the numbers since `base` that the closed enum does not know to the unknown fields.
-    fn take_out_unknown(&mut self, entry: &Entry, place: &Place, base: usize) -> Result<bool, Stopped> {
+    /// Moves the numbers since `base` that the closed enum does not know to the unknown fields; whether there were none.
+    fn take_out_unknown(&mut self, entry: &Entry, frame: Frame, base: usize) -> Result<bool, Stopped> {
         let mut kept = base;
         for at in base..self.scratch.len() {
             let number = self.scratch[at];
@@ -98,7 +102,7 @@ impl Decoder<'_> {
                 kept += 1;
             } else {
                 let tag = wire::tag(entry.tag >> 3, WireType::Varint);
-                self.unknown_number(place, tag, number).map_err(Stopped::Error)?;
+                self.unknown_number(frame, tag, number).map_err(Stopped::Error)?;
             }
         }
         let all = kept == self.scratch.len();
