@@ -9,6 +9,7 @@ mod limits;
 mod message;
 pub mod path;
 mod schema;
+pub mod text;
 mod utf8;
 pub mod view;
 mod wire;
