@@ -3,11 +3,12 @@
 mod subjects;
 
 use crate::Report;
-use crate::chart::{self, Bar, Group};
+use crate::chart::{self, Bar, Group, Scale};
 use crate::rounds::{Sample, alternate};
 use crate::table::Table;
 use anyhow::{Result, ensure};
 use std::hint::black_box;
+use std::time::Instant;
 use subjects::Subject;
 use tracing::{info, info_span};
 
@@ -71,33 +72,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = format!("# {TITLE}\n\n{}\n", method(arguments));
     let mut groups = Vec::new();
     for scenario in &SCENARIOS {
-        let samples = alternate(
-            &subjects,
-            arguments.rounds.into(),
-            arguments.events,
-            |subject, count| {
-                tracing::dispatcher::with_default(&subject.dispatch, || (scenario.perform)(count));
-            },
-        );
+        let samples = alternate(subjects.len(), arguments.rounds.into(), |index| {
+            let (dispatch, count) = (&subjects[index].dispatch, arguments.events);
+            let started = Instant::now();
+            tracing::dispatcher::with_default(dispatch, || (scenario.perform)(count));
+            Ok(started.elapsed().as_nanos() as f64 / f64::from(count))
+        })?;
         report.push_str(&section(scenario, &subjects, &samples)?);
         groups.push(group(scenario, &subjects, &samples));
     }
-    let svg = chart::draw(TITLE, "ns", &groups);
+    let svg = chart::draw(TITLE, &Scale::Linear { unit: "ns" }, &groups);
     Ok(Report {
         name: "logs",
         markdown: report,
         svg,
+        is_partial: false,
     })
 }
 
 const TITLE: &str = "What one log event costs";
 
 fn method(arguments: &Arguments) -> String {
-    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = processor
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let processor = processor.map_or("an unknown processor", |(_, name)| name);
+    let processor = crate::machine::processor();
     format!(
         "Medians of {} alternating rounds of {} events each, one thread, lines written to nowhere, on {processor}. \
          An event has three fields; its spans have three more. The range is that of the middle half of the rounds. \
@@ -138,7 +134,7 @@ fn group(scenario: &Scenario, subjects: &[Subject], samples: &[Sample]) -> Group
         high: sample.quantile(0.75),
     });
     Group {
-        title: scenario.title,
+        title: scenario.title.to_owned(),
         bars: bars.collect(),
     }
 }

@@ -3,6 +3,8 @@
 
 mod chart;
 mod logs;
+mod machine;
+mod protobuf;
 mod rounds;
 mod table;
 
@@ -24,6 +26,8 @@ struct Arguments {
 enum Benchmark {
     /// What one log event costs.
     Logs(logs::Arguments),
+    /// What the dynamic protobuf engine costs.
+    Protobuf(protobuf::Arguments),
 }
 
 /// What a benchmark has found.
@@ -31,15 +35,21 @@ struct Report {
     name: &'static str,
     markdown: String,
     svg: String,
+    /// Only a part was asked for, so that the report of the whole stays as it is.
+    is_partial: bool,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let report = match arguments.benchmark {
         Benchmark::Logs(arguments) => logs::run(&arguments)?,
+        Benchmark::Protobuf(arguments) => protobuf::run(&arguments)?,
     };
     print!("{}", report.markdown);
-    report.write(&arguments.results)
+    match report.is_partial {
+        true => Ok(()),
+        false => report.write(&arguments.results),
+    }
 }
 
 impl Report {

@@ -1,8 +1,9 @@
 //! Measures several subjects in turns, so that a change of the machine's speed meets them all.
 
-use std::time::Instant;
+use anyhow::Result;
 
-/// Durations of one subject, in nanoseconds an operation, one for each round.
+/// What one subject took, in nanoseconds an operation, one figure for each round.
+#[derive(Debug, Clone)]
 pub(crate) struct Sample {
     sorted: Vec<f64>,
 }
@@ -20,21 +21,18 @@ impl Sample {
     }
 }
 
-/// Runs every subject once a round and begins each round with another one. A subject is given the
-/// number of operations to perform. The first round only warms up.
-pub(crate) fn alternate<S>(
-    subjects: &[S],
+/// Measures every subject once a round and begins each round with another one. `measure` is given which subject, and
+/// returns nanoseconds an operation. The first round only warms up.
+pub(crate) fn alternate(
+    subjects: usize,
     rounds: usize,
-    operations: u32,
-    perform: impl Fn(&S, u32),
-) -> Vec<Sample> {
-    let mut durations: Vec<Vec<f64>> = subjects.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    mut measure: impl FnMut(usize) -> Result<f64>,
+) -> Result<Vec<Sample>> {
+    let mut durations: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); subjects];
     for round in 0..=rounds {
-        for turn in 0..subjects.len() {
-            let index = (round + turn) % subjects.len();
-            let started = Instant::now();
-            perform(&subjects[index], operations);
-            let nanoseconds = started.elapsed().as_nanos() as f64 / f64::from(operations);
+        for turn in 0..subjects {
+            let index = (round + turn) % subjects;
+            let nanoseconds = measure(index)?;
             if round > 0 {
                 durations[index].push(nanoseconds);
             }
@@ -44,23 +42,24 @@ pub(crate) fn alternate<S>(
         sorted.sort_by(f64::total_cmp);
         Sample { sorted }
     };
-    durations.into_iter().map(sorted).collect()
+    Ok(durations.into_iter().map(sorted).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
 
     #[test]
     fn every_round_begins_with_another_subject() {
-        let order = RefCell::new(String::new());
-        let samples = alternate(&["a", "b", "c"], 2, 1, |subject, _| {
-            order.borrow_mut().push_str(subject)
+        let mut order = String::new();
+        let samples = alternate(3, 2, |subject| {
+            order.push_str(["a", "b", "c"][subject]);
+            Ok(1.0)
         });
-        assert_eq!(order.into_inner(), "abcbcacab");
+        assert_eq!(order, "abcbcacab");
         assert_eq!(
             samples
+                .unwrap()
                 .iter()
                 .map(|sample| sample.sorted.len())
                 .collect::<Vec<_>>(),

@@ -42,8 +42,11 @@ enum Command {
     Images,
     /// Measures beside peers and writes tables and charts to bench/results.
     Bench {
-        /// Which benchmark, such as `logs`.
+        /// Which benchmark: `logs` or `protobuf`.
         name: String,
+        /// What goes to the benchmark, such as `--only decode --subjects ours,prost`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
         Command::Codegen { check } => codegen::run(check),
         Command::Layers => layers::run(),
         Command::Images => images::run(),
-        Command::Bench { name } => bench::run(&name),
+        Command::Bench { name, arguments } => bench::run(&name, &arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
