@@ -95,13 +95,6 @@ impl DecodeError {
         self
     }
 
-    /// The same error in an input of which the decoded bytes began at `start`.
-    #[cold]
-    pub(crate) fn shifted(mut self, start: usize) -> Self {
-        self.inner.offset += start;
-        self
-    }
-
     /// What is wrong.
     pub fn kind(&self) -> DecodeErrorKind {
         self.inner.kind

@@ -4,6 +4,7 @@ mod compile;
 mod error;
 pub(crate) mod features;
 mod handles;
+pub(crate) mod names;
 pub(crate) mod tables;
 
 pub use error::{SchemaError, SchemaErrorKind, SchemaErrors};

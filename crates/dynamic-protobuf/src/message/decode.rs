@@ -7,16 +7,18 @@
 //! Positions are passed and returned by value: the next field waits for nothing but the one before it, so where it begins has to
 //! stay in a register.
 
-use super::arena::{Arena, At, List, pack};
+use super::arena::{Arena, At};
 use super::{Message, Source};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Default, Entry, MessageTable, Op, Tables};
-use crate::utf8;
 use crate::wire::{self, WireType};
+use scalar::{Read, is_zero, op_wire_type, scalar};
 
 mod maps;
 pub(super) mod message_set;
 pub(super) mod packed;
+mod scalar;
+mod unknown;
 
 /// Decodes the message's source into its root.
 pub(super) fn decode(message: &mut Message) -> Result<(), DecodeError> {
@@ -84,13 +86,6 @@ struct Frame {
 
 /// What every step returns: the position after what it has read.
 type Next = Result<usize, DecodeError>;
-
-/// One scalar's value and whether it was written in the shortest way.
-#[derive(Clone, Copy)]
-struct Read {
-    value: u64,
-    regular: bool,
-}
 
 impl Decoder<'_> {
     /// Reads fields from `pos` to the end of `input`, or of the group that the frame's tag ends.
@@ -388,38 +383,6 @@ impl Decoder<'_> {
         Ok(pos)
     }
 
-    /// Keeps a span of the source as unknown field.
-    fn unknown_span(&mut self, frame: Frame, start: usize, end: usize) -> Result<(), DecodeError> {
-        let list_at = Arena::unknown_at(frame.node);
-        let list = List::from_word(self.arena.word(list_at));
-        if let Some(last) = list.len.checked_sub(1) {
-            let last_at = list.at + last;
-            let (offset, len) = super::arena::unpack(self.arena.word(last_at));
-            if offset as usize + len as usize == start {
-                self.arena
-                    .set_word(last_at, pack(offset, len + (end - start) as u32));
-                return Ok(());
-            }
-        }
-        self.elements = self
-            .elements
-            .checked_sub(1)
-            .ok_or_else(|| DecodeError::new(DecodeErrorKind::TooManyElements, start))?;
-        let span = pack(start as u32, (end - start) as u32);
-        self.arena
-            .extend_list(list_at, &[span], 1)
-            .map_err(|kind| DecodeError::new(kind, start))
-    }
-
-    /// Keeps a number as unknown field that has no span of its own in the source.
-    fn unknown_number(&mut self, frame: Frame, tag: u32, number: u64) -> Result<(), DecodeError> {
-        let start = self.source_len + self.added.len();
-        wire::put_varint(self.added, u64::from(tag));
-        wire::put_varint(self.added, number);
-        let end = self.source_len + self.added.len();
-        self.unknown_span(frame, start, end)
-    }
-
     #[inline]
     fn knows(&self, entry: &Entry, number: u64) -> bool {
         self.tables
@@ -461,74 +424,5 @@ fn follows(input: &[u8], pos: usize, tag: &[u8]) -> bool {
     match tag {
         [one] => input.get(pos) == Some(one),
         _ => input.get(pos..).is_some_and(|rest| rest.starts_with(tag)),
-    }
-}
-
-/// How one value of this op is laid out when not packed.
-fn op_wire_type(op: Op) -> WireType {
-    match op {
-        Op::Fixed32 | Op::Sfixed32 => WireType::I32,
-        Op::Fixed64 => WireType::I64,
-        Op::String | Op::Bytes | Op::Message => WireType::Len,
-        Op::Group => WireType::StartGroup,
-        _ => WireType::Varint,
-    }
-}
-
-/// Whether a slot's value is its type's zero.
-#[inline(always)]
-fn is_zero(entry: &Entry, value: u64) -> bool {
-    match entry.op {
-        Op::String | Op::Bytes => value >> 32 == 0,
-        _ => value == 0,
-    }
-}
-
-/// Reads one scalar, not a message, into the form of a slot.
-#[inline(always)]
-fn scalar(entry: &Entry, input: &[u8], pos: &mut usize) -> Result<Read, DecodeErrorKind> {
-    let value = match entry.op {
-        Op::String | Op::Bytes => {
-            let len = wire::read_len(input, pos)?;
-            let start = *pos;
-            *pos += len;
-            if entry.is(Entry::UTF8) && !utf8::is_valid(input.get(start..*pos).unwrap_or_default()) {
-                return Err(DecodeErrorKind::InvalidUtf8);
-            }
-            pack(start as u32, len as u32)
-        }
-        Op::Fixed32 => u64::from(wire::read_i32(input, pos)?),
-        Op::Sfixed32 => i64::from(wire::read_i32(input, pos)? as i32) as u64,
-        Op::Fixed64 => wire::read_i64(input, pos)?,
-        _ => {
-            let start = *pos;
-            let raw = wire::varint(input, pos)?;
-            let (value, written) = from_varint(entry.op, raw);
-            let shortest = *pos - start == 1 || *pos - start == wire::varint_len(raw);
-            return Ok(Read {
-                value,
-                regular: shortest && raw == written,
-            });
-        }
-    };
-    Ok(Read { value, regular: true })
-}
-
-/// What a varint means to this op, and the varint that would be written for it.
-#[inline(always)]
-fn from_varint(op: Op, raw: u64) -> (u64, u64) {
-    match op {
-        Op::Int32 | Op::EnumOpen | Op::EnumClosed => {
-            let value = i64::from(raw as i32) as u64;
-            (value, value)
-        }
-        Op::Uint32 => (u64::from(raw as u32), u64::from(raw as u32)),
-        Op::Sint32 => {
-            let low = u64::from(raw as u32);
-            (wire::unzigzag(low) as u64, low)
-        }
-        Op::Sint64 => (wire::unzigzag(raw) as u64, raw),
-        Op::Bool => (u64::from(raw != 0), u64::from(raw != 0)),
-        _ => (raw, raw),
     }
 }

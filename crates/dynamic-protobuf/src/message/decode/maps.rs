@@ -1,7 +1,8 @@
 //! Maps: entries become pairs, ascending by key and without repetitions, so that a lookup is a binary search.
 
 use super::super::arena::{List, unpack};
-use super::{Decoder, Frame, NO_NODE, Next, follows, scalar};
+use super::scalar::scalar;
+use super::{Decoder, Frame, NO_NODE, Next, follows};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Entry, MessageTable, Op};
 use crate::wire;

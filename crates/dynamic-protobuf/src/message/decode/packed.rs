@@ -1,7 +1,8 @@
 //! Packed lists: fixed-width elements and one-byte varints stay where they are in the source, longer varints are unpacked.
 
 use super::super::arena::List;
-use super::{Decoder, Frame, Next, from_varint, op_wire_type};
+use super::scalar::{from_varint, op_wire_type};
+use super::{Decoder, Frame, Next};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Entry, MessageTable, Op};
 use crate::wire::{self, WireType};
@@ -46,7 +47,8 @@ impl Decoder<'_> {
             self.unalias(entry, list_at, input)?;
         } else {
             self.arena.set_word(list_at, 0);
-            if stays(entry.op, run) {
+            // Elements one by one may follow where they are what the schema asks for, and those have to find a list that grows.
+            if entry.is(Entry::PACKED) && stays(entry.op, run) {
                 let list = List {
                     at: (pos - run.len()) as u32,
                     len: count as u32,
@@ -157,7 +159,7 @@ fn count(op: Op, run: &[u8]) -> Result<Option<usize>, DecodeErrorKind> {
             };
         }
     };
-    if run.len() % width != 0 {
+    if !run.len().is_multiple_of(width) {
         return Err(DecodeErrorKind::Truncated);
     }
     Ok((!run.is_empty()).then_some(run.len() / width))

@@ -3,7 +3,8 @@
 use super::super::WellKnown;
 use super::super::error::SchemaErrorKind;
 use super::super::features::Features;
-use super::super::tables::{EnumTable, EnumValueTable, MessageTable, NameTable, Symbol};
+use super::super::names::NameTable;
+use super::super::tables::{EnumTable, EnumValueTable, MessageTable, Symbol};
 use super::{Compiler, PendingField, PendingMessage, is_identifier, name_at, qualified};
 use crate::descriptor::{DescriptorProto, EnumDescriptorProto, EnumType, FieldDescriptorProto};
 use std::collections::HashSet;

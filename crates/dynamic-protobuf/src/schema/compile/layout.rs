@@ -2,7 +2,8 @@
 
 use super::super::Cardinality;
 use super::super::error::SchemaErrorKind;
-use super::super::tables::{Entry, FieldTable, NameTable, OneofTable, Symbol};
+use super::super::names::NameTable;
+use super::super::tables::{Entry, FieldTable, OneofTable, Symbol};
 use super::{Compiler, MAX_FIELDS_PER_MESSAGE, is_identifier};
 use std::collections::HashSet;
 
@@ -142,8 +143,11 @@ fn names(fields: &[FieldTable]) -> NameTable {
     NameTable::new(&json.chain(own).collect::<Vec<_>>())
 }
 
+/// Numbers that are far apart, with their entries.
+type Sparse = Box<[(u32, Entry)]>;
+
 /// Entries by number: an array while numbers are dense, a sorted list for the rest.
-fn lookup(fields: &[FieldTable]) -> (Box<[Entry]>, Box<[(u32, Entry)]>) {
+fn lookup(fields: &[FieldTable]) -> (Box<[Entry]>, Sparse) {
     let dense_end = fields
         .iter()
         .enumerate()
