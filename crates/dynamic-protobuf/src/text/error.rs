@@ -34,9 +34,9 @@ pub enum ParseErrorKind {
     /// A backslash starts nothing that the format knows.
     #[error("an escape is not valid")]
     InvalidEscape,
-    /// An escape is one half of a surrogate pair.
+    /// An escape is one half of a surrogate pair; what takes two of them is written with `\U` and eight digits.
     #[error("an escape is half of a surrogate pair")]
-    LoneSurrogate,
+    Surrogate,
     /// A string field's text is not UTF-8, and its schema asks for validation.
     #[error("a string is not valid UTF-8")]
     InvalidUtf8,

@@ -3,9 +3,6 @@
 use super::super::error::{ParseError, ParseErrorKind};
 use super::{Parser, Step};
 
-/// The highest code point there is.
-const MAX_CODE_POINT: u32 = 0x10_ffff;
-
 impl Parser<'_> {
     /// Reads a string, or several one after the other that make one, and writes what they say.
     pub(super) fn strings(&mut self) -> Step {
@@ -95,32 +92,19 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads the digits of a code point, and those of the second half where it takes two.
+    /// Reads the digits of a code point. Surrogates are none, not even in pairs: the longer escape is there for what they
+    /// would stand for.
     fn unicode_escape<const WIDTH: usize>(&mut self, start: usize) -> Step {
-        let fail = |kind| ParseError::new(kind, start);
-        let mut code_point = self.digits::<WIDTH, WIDTH>(16, start)?;
-        if code_point > MAX_CODE_POINT {
-            return Err(fail(ParseErrorKind::InvalidEscape));
-        }
-        if let 0xd800..=0xdbff = code_point {
-            let low = self.low_surrogate(start)?;
-            code_point = 0x1_0000 + ((code_point - 0xd800) << 10) + (low - 0xdc00);
-        }
-        let character = char::from_u32(code_point).ok_or_else(|| fail(ParseErrorKind::LoneSurrogate))?;
-        self.out.put(character.encode_utf8(&mut [0; 4]).as_bytes());
-        Ok(())
-    }
-
-    /// Reads the escape of a pair's second half.
-    fn low_surrogate(&mut self, start: usize) -> Step<u32> {
-        let escape = self.cursor.rest().first_chunk::<2>();
-        self.cursor.advance_by(escape.map_or(0, |escape| escape.len()));
-        let low = match escape {
-            Some(b"\\u") => self.digits::<4, 4>(16, start)?,
-            Some(b"\\U") => self.digits::<8, 8>(16, start)?,
-            _ => 0,
+        let kind = match self.digits::<WIDTH, WIDTH>(16, start)? {
+            0xd800..=0xdfff => ParseErrorKind::Surrogate,
+            code_point => match char::from_u32(code_point) {
+                Some(character) => {
+                    self.out.put(character.encode_utf8(&mut [0; 4]).as_bytes());
+                    return Ok(());
+                }
+                None => ParseErrorKind::InvalidEscape,
+            },
         };
-        let found = Some(low).filter(|low| matches!(low, 0xdc00..=0xdfff));
-        found.ok_or_else(|| ParseError::new(ParseErrorKind::LoneSurrogate, start))
+        Err(ParseError::new(kind, start))
     }
 }
