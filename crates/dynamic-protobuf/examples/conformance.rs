@@ -3,33 +3,33 @@
 //! `conformance DESCRIPTOR_SET`, where the set holds the suite's IDL, `conformance.proto` included: requests and responses are
 //! dynamic messages themselves. Source: <https://github.com/protocolbuffers/protobuf/tree/main/conformance>.
 
-use heddle_dynamic_protobuf::{Message, MessageRef, Scalar, Schema};
+use heddle_dynamic_protobuf::{Message, MessageDescriptor, MessageRef, Scalar, Schema, Value, json, text};
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 
 const REQUEST: &str = "conformance.ConformanceRequest";
 const RESPONSE: &str = "conformance.ConformanceResponse";
 
-/// Values of `conformance.WireFormat`.
-const PROTOBUF: i64 = 1;
-const JSON: i64 = 2;
-const TEXT: i64 = 4;
-/// Of `conformance.TestCategory`: unknown fields in JSON are to be ignored.
-const JSON_IGNORE_UNKNOWN: i64 = 3;
-
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
-    let path = std::env::args_os().nth(1).ok_or("usage: conformance DESCRIPTOR_SET")?;
+    let path = std::env::args_os()
+        .nth(1)
+        .ok_or("usage: conformance DESCRIPTOR_SET")?;
     let schema = Schema::from_descriptor_set(&std::fs::read(path)?)?;
-    let find = |name: &str| schema.message(name).ok_or_else(|| format!("the set has no {name}"));
+    let find = |name: &str| {
+        schema
+            .message(name)
+            .ok_or_else(|| format!("the set has no {name}"))
+    };
     let mut request = Message::new(find(REQUEST)?);
     let mut response = Message::new(find(RESPONSE)?);
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     while let Some(bytes) = read_frame(&mut input)? {
         request.decode(&bytes)?;
         response.clear();
-        put(&answer(&schema, request.as_ref())?, &mut response)?;
+        put(&answer(&schema, request.as_ref()), &mut response)?;
         write_frame(&mut output, &response.encode_to_vec())?;
     }
     Ok(())
@@ -57,59 +57,139 @@ fn write_frame(output: &mut impl Write, bytes: &[u8]) -> Result<(), Failure> {
 enum Answer {
     ParseError(String),
     SerializeError(String),
-    Skipped,
+    Skipped(&'static str),
     Protobuf(Vec<u8>),
+    Json(Vec<u8>),
+    Text(String),
+}
+
+/// A payload that was read: decoded, and as it stands on the wire.
+struct Input<'r> {
+    message: Message,
+    wire: Cow<'r, [u8]>,
 }
 
 /// Answers one request: reads the payload, and writes it in the format that is asked for.
-fn answer(schema: &Schema, request: MessageRef<'_>) -> Result<Answer, Failure> {
-    let name = text(request, "message_type")?;
-    let descriptor = schema.message(name).ok_or_else(|| format!("the set has no {name}"))?;
-    let mut message = Message::new(descriptor);
-    let Some((payload, bytes)) = payload(request) else {
-        return Ok(Answer::Skipped);
+fn answer(schema: &Schema, request: MessageRef<'_>) -> Answer {
+    let name = request.get_named("message_type").and_then(|name| name.as_str());
+    let Some(descriptor) = name.and_then(|name| schema.message(name)) else {
+        return Answer::Skipped("the set has no such message type");
     };
-    match payload {
-        "protobuf_payload" => {
-            if let Err(error) = message.decode(bytes) {
-                return Ok(Answer::ParseError(error.to_string()));
-            }
-        }
-        _ => return Ok(Answer::Skipped),
+    match read(request, descriptor) {
+        Ok(input) => write(request, descriptor, &input),
+        Err(answer) => answer,
     }
-    match number(request, "requested_output_format")? {
-        PROTOBUF => Ok(Answer::Protobuf(message.encode_to_vec())),
-        _ => Ok(Answer::Skipped),
-    }
+}
+
+/// Reads the payload, or tells what to answer instead.
+fn read<'r>(request: MessageRef<'r>, descriptor: MessageDescriptor<'_>) -> Result<Input<'r>, Answer> {
+    let (format, payload) = payload(request).ok_or(Answer::Skipped("there is no payload"))?;
+    let wire = match format {
+        "protobuf_payload" => Cow::Borrowed(payload),
+        "json_payload" => Cow::Owned(from_json(request, descriptor, payload)?),
+        "text_payload" => Cow::Owned(from_text(descriptor, payload)?),
+        _ => return Err(Answer::Skipped("the format of the payload is not known")),
+    };
+    let mut message = Message::new(descriptor);
+    message.decode(&wire).map_err(parse_error)?;
+    Ok(Input { message, wire })
+}
+
+/// JSON goes to wire bytes without a message in between.
+fn from_json(
+    request: MessageRef<'_>,
+    descriptor: MessageDescriptor<'_>,
+    payload: &[u8],
+) -> Result<Vec<u8>, Answer> {
+    let unknown = match enum_name(request, "test_category") {
+        "JSON_IGNORE_UNKNOWN_PARSING_TEST" => json::UnknownFields::Ignore,
+        _ => json::UnknownFields::Refuse,
+    };
+    let mut parser = json::JsonParser::new(json::ParseOptions {
+        unknown,
+        ..json::ParseOptions::default()
+    });
+    let mut wire = Vec::new();
+    let parsed = parser.parse(descriptor, payload, &mut wire);
+    parsed.map(|()| wire).map_err(parse_error)
+}
+
+fn from_text(descriptor: MessageDescriptor<'_>, payload: &[u8]) -> Result<Vec<u8>, Answer> {
+    let mut message = Message::new(descriptor);
+    let parsed = text::parse(payload, &mut message, &text::ParseOptions::default());
+    parsed.map(|()| message.encode_to_vec()).map_err(parse_error)
+}
+
+fn parse_error(error: impl Error) -> Answer {
+    Answer::ParseError(error.to_string())
 }
 
 /// Name and content of the request's payload.
 fn payload(request: MessageRef<'_>) -> Option<(&str, &[u8])> {
-    let oneof = request.descriptor().oneofs().find(|oneof| oneof.name() == "payload")?;
+    let oneof = request
+        .descriptor()
+        .oneofs()
+        .find(|oneof| oneof.name() == "payload")?;
     let member = request.which(oneof)?;
     Some((member.name(), request.get(member).as_bytes()?))
 }
 
-fn text<'m>(message: MessageRef<'m>, field: &str) -> Result<&'m str, Failure> {
-    let value = message.get_named(field).and_then(|value| value.as_str());
-    Ok(value.ok_or_else(|| format!("the request has no text {field}"))?)
+/// The name of an enum field's value.
+fn enum_name<'r>(message: MessageRef<'r>, field: &str) -> &'r str {
+    match message.get_named(field) {
+        Some(Value::Enum(descriptor, number)) => descriptor.value(number).map_or("", |value| value.name()),
+        _ => "",
+    }
 }
 
-fn number(message: MessageRef<'_>, field: &str) -> Result<i64, Failure> {
-    let value = message.get_named(field).and_then(|value| value.as_i64());
-    Ok(value.ok_or_else(|| format!("the request has no number {field}"))?)
+/// Writes what was read in the format that the request asks for.
+fn write(request: MessageRef<'_>, descriptor: MessageDescriptor<'_>, input: &Input<'_>) -> Answer {
+    match enum_name(request, "requested_output_format") {
+        "PROTOBUF" => Answer::Protobuf(input.message.encode_to_vec()),
+        "JSON" => to_json(descriptor, &input.wire),
+        "TEXT_FORMAT" => to_text(request, &input.message),
+        _ => Answer::Skipped("the format that is asked for is not known"),
+    }
+}
+
+fn to_json(descriptor: MessageDescriptor<'_>, wire: &[u8]) -> Answer {
+    let mut out = Vec::new();
+    match json::to_json(descriptor, wire, &mut out) {
+        Ok(()) => Answer::Json(out),
+        Err(error) => Answer::SerializeError(error.to_string()),
+    }
+}
+
+fn to_text(request: MessageRef<'_>, message: &Message) -> Answer {
+    let show = request.get_named("print_unknown_fields");
+    let unknown_fields = match show.and_then(|show| show.as_bool()) {
+        Some(true) => text::UnknownFields::Show,
+        _ => text::UnknownFields::Omit,
+    };
+    let options = text::PrintOptions {
+        unknown_fields,
+        ..text::PrintOptions::default()
+    };
+    match text::to_text(message.as_ref(), &options) {
+        Ok(text) => Answer::Text(text),
+        Err(error) => Answer::SerializeError(error.to_string()),
+    }
 }
 
 /// Puts an answer into an empty response.
 fn put(answer: &Answer, response: &mut Message) -> Result<(), Failure> {
     let (name, value) = match answer {
-        Answer::ParseError(text) => ("parse_error", Scalar::String(text)),
-        Answer::SerializeError(text) => ("serialize_error", Scalar::String(text)),
-        Answer::Skipped => ("skipped", Scalar::String("no such format")),
-        Answer::Protobuf(bytes) => ("protobuf_payload", Scalar::Bytes(bytes)),
+        Answer::ParseError(text) => ("parse_error", text.as_bytes()),
+        Answer::SerializeError(text) => ("serialize_error", text.as_bytes()),
+        Answer::Skipped(text) => ("skipped", text.as_bytes()),
+        Answer::Protobuf(bytes) => ("protobuf_payload", bytes.as_slice()),
+        Answer::Json(bytes) => ("json_payload", bytes.as_slice()),
+        Answer::Text(text) => ("text_payload", text.as_bytes()),
     };
     let schema = response.schema().clone();
     let descriptor = schema.message(RESPONSE).ok_or("the set has no responses")?;
-    let field = descriptor.field_named(name).ok_or("the response has no such field")?;
-    Ok(response.as_mut().set(field, value)?)
+    let field = descriptor
+        .field_named(name)
+        .ok_or("the response has no such field")?;
+    Ok(response.as_mut().set(field, Scalar::Bytes(value))?)
 }
