@@ -99,6 +99,9 @@ impl Decoder<'_> {
             let entry = table.entry_ref(tag >> 3);
             if entry.tag != tag {
                 if tag == frame.end_group {
+                    // Here and not where the group began: the end may be written in more bytes than it needs.
+                    let (begin, _) = self.arena.span(frame.node);
+                    self.arena.set_span(frame.node, begin as usize, start.saturating_sub(begin as usize));
                     return Ok(pos);
                 }
                 pos = self.unusual(table, entry, frame, input, (tag, start, pos))?;
@@ -219,11 +222,6 @@ impl Decoder<'_> {
             end_group: if group { entry.tag + 1 } else { NO_GROUP },
         };
         let next = self.message(table, inner, input.get(..pos + len).unwrap_or_default(), pos)?;
-        if group {
-            let tag_len = wire::varint_len(u64::from(inner.end_group));
-            self.arena
-                .set_span(node, pos, (next - pos).saturating_sub(tag_len));
-        }
         self.child = node;
         Ok(next)
     }

@@ -1,0 +1,12 @@
+//! Every operation against what prost-reflect makes of the same bytes, on generated schemas and messages.
+//!
+//! `HEDDLE_DIFFERENTIAL_CASES=1000000 cargo test --release --test differential` runs more cases than the tests do by themselves.
+
+mod case;
+mod choices;
+mod compare;
+mod decode;
+mod describe;
+mod messages;
+mod regressions;
+mod schemas;

@@ -1,0 +1,46 @@
+//! What the tests beside this one have found, as the smallest message that shows it.
+
+use heddle_dynamic_protobuf::{Message, Schema, Value};
+use prost::Message as _;
+use std::sync::LazyLock;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    let set = protox::compile(["everything2.proto"], ["tests/fixtures"]).expect("the fixtures are valid");
+    Schema::from_descriptor_set(&set.encode_to_vec()).expect("the fixtures are a valid schema")
+});
+
+fn decode(root: &str, bytes: &[u8]) -> Message {
+    let mut message = Message::new(SCHEMA.message(root).expect("a message of the fixtures"));
+    message.decode(bytes).expect("the message is valid");
+    message
+}
+
+#[test]
+fn elements_one_by_one_go_on_behind_a_packed_run_of_a_list_that_is_not_packed() {
+    let message = decode("heddle.everything2.Everything", b"\x52\x02\x01\x02\x50\x03");
+    let list = message
+        .as_ref()
+        .get_named("unpacked")
+        .and_then(|value| value.as_list());
+    let elements: Vec<_> = list
+        .expect("a list")
+        .iter()
+        .map(|element| element.as_i64())
+        .collect();
+    assert_eq!(elements, [Some(1), Some(2), Some(3)]);
+}
+
+#[test]
+fn a_group_whose_end_takes_more_bytes_than_it_needs_is_copied_without_its_end() {
+    let message = decode("heddle.everything2.Everything", b"\xa3\x01\x08\x07\xa4\x81\x00");
+    let group = message
+        .as_ref()
+        .get_named("group")
+        .and_then(|value| value.as_message());
+    let number = group.and_then(|group| group.get_named("number"));
+    assert_eq!(number, Some(Value::I32(7)));
+    assert_eq!(
+        decode("heddle.everything2.Everything", &message.encode_to_vec()).as_ref(),
+        message.as_ref()
+    );
+}
