@@ -9,14 +9,21 @@ mod apply;
 mod build;
 mod error;
 mod list;
+mod mask;
+mod merge;
+mod narrow;
 mod plan;
 mod tree;
+mod trim;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::EditError;
+pub use mask::Mask;
+pub use merge::Merger;
+pub use trim::Trimmer;
 pub use value::NewValue;
 
 use crate::error::DecodeErrorKind;

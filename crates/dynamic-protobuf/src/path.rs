@@ -28,8 +28,8 @@ pub use error::{PathError, PathErrorKind};
 pub(crate) use get::locate;
 pub use many::PathSet;
 
-pub(crate) use compile::{compile, field_target};
-pub(crate) use parse::{Name, Segment, Selection, segments, split_list};
+pub(crate) use compile::{compile, field, field_target, kind_name, map_key};
+pub(crate) use parse::{Name, Segment, Selection, segment_text, segments, split_list};
 
 use crate::limits::Limits;
 use crate::view::target::Target;

@@ -76,7 +76,7 @@ impl<'p, 'e> Apply<'p, 'e> {
             let hits = self.hits.get(from..).unwrap_or_default();
             let start = from + hits.partition_point(|hit| several && hit.node < index);
             let end = from + hits.partition_point(|hit| !several || hit.node <= index);
-            let place = Place { node, index, parts: parts.clone(), frames, depth };
+            let place = Place { node, parts: parts.clone(), frames, depth };
             self.place(&place, start..end)?;
             index = node.next;
         }
@@ -477,7 +477,6 @@ impl<'p, 'e> Apply<'p, 'e> {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) node: Node,
-    pub(super) index: u32,
     pub(super) parts: Range<usize>,
     /// How many frames there were before the message's nodes made theirs.
     pub(super) frames: usize,

@@ -19,7 +19,7 @@ impl Apply<'_, '_> {
         if !node.creates {
             return Ok(());
         }
-        let place = Place { node: *node, index: 0, parts: 0..0, frames: usize::MAX, depth };
+        let place = Place { node: *node, parts: 0..0, frames: usize::MAX, depth };
         let leaf = node.leaf.and_then(|leaf| self.edits.get(leaf as usize));
         match (leaf, &step.selector) {
             (_, Selector::Index(_)) => Err(self.out_of_range(&place, 0)),

@@ -21,6 +21,13 @@ pub(super) struct Plan {
     delta: isize,
 }
 
+/// A state of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    frames: usize,
+    splices: usize,
+}
+
 /// A message, group, map entry or packed list whose length may change.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
@@ -77,6 +84,20 @@ impl Plan {
 
     pub(super) fn frames(&self) -> usize {
         self.frames.len()
+    }
+
+    /// What is planned so far, for [`Plan::rollback`].
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            frames: self.frames.len(),
+            splices: self.splices.len(),
+        }
+    }
+
+    /// Forgets frames that were opened since `mark`, and splices in them; there must be none outside of them.
+    pub(super) fn rollback(&mut self, mark: Mark) {
+        self.frames.truncate(mark.frames);
+        self.splices.truncate(mark.splices);
     }
 
     /// Takes `range` out of `frame`.

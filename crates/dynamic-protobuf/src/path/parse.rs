@@ -229,7 +229,7 @@ pub(crate) fn text(segments: &[Segment]) -> String {
     out
 }
 
-pub(super) fn segment_text(segment: &Segment) -> String {
+pub(crate) fn segment_text(segment: &Segment) -> String {
     let mut out = match &segment.name {
         Name::Field(name) => name.clone(),
         Name::Number(number) => number.to_string(),
