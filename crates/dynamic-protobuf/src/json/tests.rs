@@ -189,3 +189,5 @@ fn old_messages_survive_the_round_trip() {
         assert_eq!(round_trip(&schema, "t2.Old", text), text);
     }
 }
+
+mod differential;

@@ -1,0 +1,272 @@
+//! Random wire bytes, with fields split, repeated and out of order, against decode-then-print of prost-reflect.
+
+use super::*;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::Value;
+
+/// A generator of its own keeps cases the same for a seed (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 33) % end
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+
+    fn number(&mut self) -> u64 {
+        match self.below(5) {
+            0 => 0,
+            1 => 1,
+            2 => self.below(300),
+            3 => self.next(),
+            _ => (-(self.below(300) as i64)) as u64,
+        }
+    }
+}
+
+fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
+    prost::encoding::encode_varint(u64::from(number << 3 | wire_type), out);
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    prost::encoding::encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// A message of this type in random records.
+fn message(random: &mut Random, descriptor: &MessageDescriptor, depth: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    match descriptor.full_name() {
+        "google.protobuf.Timestamp" | "google.protobuf.Duration" => {
+            for _ in 0..random.below(3) {
+                put_tag(&mut out, 1, 0);
+                prost::encoding::encode_varint(random.below(1 << 31), &mut out);
+                put_tag(&mut out, 2, 0);
+                prost::encoding::encode_varint(random.below(1_000_000) * random.below(1_000), &mut out);
+            }
+        }
+        "google.protobuf.FieldMask" => {
+            for _ in 0..random.below(3) {
+                put_tag(&mut out, 1, 2);
+                put_bytes(
+                    &mut out,
+                    [&b"foo_bar.baz"[..], b"a", b"x_y_z"][random.below(3) as usize],
+                );
+            }
+        }
+        "google.protobuf.Any" => {
+            put_tag(&mut out, 1, 2);
+            put_bytes(&mut out, b"x/t.All");
+            let all = descriptor.parent_pool().get_message_by_name("t.All").unwrap();
+            put_tag(&mut out, 2, 2);
+            let value = message(random, &all, depth + 2);
+            put_bytes(&mut out, &value);
+        }
+        "google.protobuf.Value" => {
+            for _ in 0..1 + random.below(2) {
+                let member = match depth {
+                    0..4 => 1 + random.below(6),
+                    _ => 1 + random.below(4),
+                };
+                value_member(random, &mut out, descriptor, member as u32, depth);
+            }
+        }
+        _ => {
+            let fields: Vec<FieldDescriptor> = descriptor.fields().collect();
+            let most = if depth == 0 { 12 } else { 5 };
+            for _ in 0..if fields.is_empty() { 0 } else { random.below(most) } {
+                let field = &fields[random.below(fields.len() as u64) as usize];
+                record(random, &mut out, field, depth);
+                if random.one_in(20) {
+                    put_tag(&mut out, 999, 2);
+                    put_bytes(&mut out, b"unknown");
+                }
+            }
+        }
+    }
+    out
+}
+
+fn value_member(random: &mut Random, out: &mut Vec<u8>, value: &MessageDescriptor, member: u32, depth: u32) {
+    let field = value.get_field(member).unwrap();
+    match member {
+        1 => out.extend_from_slice(&[0x08, 0]),
+        2 => {
+            out.push(0x11);
+            out.extend_from_slice(&(random.below(1000) as f64 / 8.0).to_le_bytes());
+        }
+        _ => record(random, out, &field, depth),
+    }
+}
+
+/// One record of a field, or several of a list or map.
+fn record(random: &mut Random, out: &mut Vec<u8>, field: &FieldDescriptor, depth: u32) {
+    let kind = field.kind();
+    // A Value always has a kind, and those deep down are scalars.
+    if depth > 6 && matches!(&kind, Kind::Message(message) if message.full_name() != "google.protobuf.Value")
+    {
+        return;
+    }
+    if let (true, Kind::Message(entry)) = (field.is_map(), &kind) {
+        for _ in 0..random.below(3) {
+            let mut body = Vec::new();
+            let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+            let backwards = random.one_in(8);
+            // A Value must not be missing.
+            let whole = matches!(value.kind(), Kind::Message(_));
+            if backwards {
+                record(random, &mut body, &value, depth + 1);
+            }
+            if whole || !random.one_in(6) {
+                record(random, &mut body, &key, depth + 1);
+            }
+            if !backwards && (whole || !random.one_in(6)) {
+                for _ in 0..1 + u64::from(random.one_in(10)) {
+                    record(random, &mut body, &value, depth.saturating_sub(1).max(1));
+                }
+            }
+            if whole && body.is_empty() {
+                continue;
+            }
+            put_tag(out, field.number(), 2);
+            put_bytes(out, &body);
+        }
+        return;
+    }
+    let packable = field.is_list() && !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_));
+    if packable && random.one_in(2) {
+        let mut body = Vec::new();
+        for _ in 0..random.below(4) {
+            bare(random, &mut body, &kind, depth);
+        }
+        put_tag(out, field.number(), 2);
+        put_bytes(out, &body);
+        return;
+    }
+    for _ in 0..if field.is_list() { random.below(4) } else { 1 } {
+        if let (true, Kind::Message(group)) = (field.is_group(), &kind) {
+            // A group has no length.
+            put_tag(out, field.number(), 3);
+            out.extend(message(random, group, depth + 1));
+            put_tag(out, field.number(), 4);
+        } else {
+            put_tag(out, field.number(), wire_type(&kind));
+            bare(random, out, &kind, depth);
+        }
+    }
+}
+
+fn wire_type(kind: &Kind) -> u32 {
+    match kind {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => 1,
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => 5,
+        Kind::String | Kind::Bytes | Kind::Message(_) => 2,
+        _ => 0,
+    }
+}
+
+/// A value without its tag.
+fn bare(random: &mut Random, out: &mut Vec<u8>, kind: &Kind, depth: u32) {
+    match kind {
+        // prost-reflect writes floats as doubles, and NaN in a wrapper as null: eighths are the same to both.
+        Kind::Double => out.extend_from_slice(&((random.number() as i32) as f64 / 8.0).to_le_bytes()),
+        Kind::Float => out.extend_from_slice(&((random.number() as i16) as f32 / 8.0).to_le_bytes()),
+        Kind::Fixed64 | Kind::Sfixed64 => out.extend_from_slice(&random.number().to_le_bytes()),
+        Kind::Fixed32 | Kind::Sfixed32 => out.extend_from_slice(&(random.number() as u32).to_le_bytes()),
+        Kind::Bool => out.push(random.below(2) as u8),
+        Kind::Enum(descriptor) => {
+            let values: Vec<_> = descriptor.values().collect();
+            let value = values[random.below(values.len() as u64) as usize].number();
+            prost::encoding::encode_varint(value as u64, out);
+        }
+        Kind::String => {
+            let text = [
+                "",
+                "a",
+                "é\u{1}\"",
+                "twenty characters, or more of them",
+                "\\\n😀",
+            ];
+            put_bytes(out, text[random.below(5) as usize].as_bytes());
+        }
+        Kind::Bytes => {
+            let bytes: Vec<u8> = (0..random.below(6)).map(|_| random.next() as u8).collect();
+            put_bytes(out, &bytes);
+        }
+        Kind::Message(descriptor) => {
+            let body = message(random, descriptor, depth + 1);
+            put_bytes(out, &body);
+        }
+        _ => prost::encoding::encode_varint(random.number(), out),
+    }
+}
+
+/// `1` and `1.0` are the same to JSON, and not to serde_json.
+fn normal(value: Value) -> Value {
+    match value {
+        Value::Number(number) => Value::from(number.as_f64()),
+        Value::Array(values) => values.into_iter().map(normal).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, value)| (key, normal(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+fn check(name: &str, seeds: std::ops::Range<u64>, zeros: ZeroFields) {
+    let pool = pool();
+    let schema = Schema::from_pool(&pool).unwrap();
+    let descriptor = pool.get_message_by_name(name).unwrap();
+    let options = prost_reflect::SerializeOptions::new().skip_default_fields(zeros == ZeroFields::Omit);
+    for seed in seeds {
+        let wire = message(&mut Random(seed + 1), &descriptor, 0);
+        let decoded = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).unwrap();
+        let printing = PrintOptions {
+            zeros,
+            ..PrintOptions::default()
+        };
+        let ours =
+            print_with(printing, &schema, name, &wire).unwrap_or_else(|error| panic!("{seed}: {error}"));
+        let theirs = decoded
+            .serialize_with_options(serde_json::value::Serializer, &options)
+            .unwrap_or_else(|error| panic!("{seed}: {error}"));
+        let ours_read: Value =
+            serde_json::from_str(&ours).unwrap_or_else(|error| panic!("{seed}: {error}: {ours}"));
+        assert_eq!(normal(ours_read), normal(theirs), "{seed}: {wire:02x?}");
+        let back = parse(&schema, name, &ours).unwrap_or_else(|error| panic!("{seed}: {error}: {ours}"));
+        if zeros == ZeroFields::Omit {
+            let again = DynamicMessage::decode(descriptor.clone(), back.as_slice()).unwrap();
+            let printed = print(&schema, name, &again.encode_to_vec()).unwrap();
+            let printed: Value = serde_json::from_str(&printed).unwrap();
+            let ours_read: Value = serde_json::from_str(&ours).unwrap();
+            assert_eq!(printed, ours_read, "{seed}");
+        }
+    }
+}
+
+#[test]
+fn disorderly_messages_print_as_if_they_were_decoded_first() {
+    check("t.All", 0..4000, ZeroFields::Omit);
+}
+
+#[test]
+fn zero_fields_are_shown_as_prost_reflect_shows_them() {
+    check("t.All", 4000..5000, ZeroFields::Show);
+}
+
+#[test]
+fn disorderly_proto2_messages_print_as_if_they_were_decoded_first() {
+    check("t2.Old", 0..2000, ZeroFields::Omit);
+}
