@@ -2,12 +2,15 @@
 
 use clap::{Args, Parser, Subcommand};
 use heddle_codegen::failure::Failure;
+use heddle_codegen::gate::{Against, Gate};
 use heddle_codegen::plugin::builtin::Builtin;
 use heddle_codegen::plugin::confine::ConfineArguments;
 use heddle_codegen::plugin::{PLUGIN_TIMEOUT, ProcessLimits, Registry, Workshop};
+use heddle_codegen::publish::mask_token;
 use heddle_codegen::redact::Redactor;
 use heddle_codegen::run::{Origin, Surroundings};
 use heddle_crds::codegen::{OUTPUT_SECRET_FOLDER, SOURCE_SECRET_FOLDER};
+use heddle_crds::idl_repo::{Compatibility, Level};
 use heddle_git_remote::{AddressPolicy, CommitId};
 use ipnet::IpNet;
 use std::path::{Path, PathBuf};
@@ -38,7 +41,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Generate code by an IdlRepo and push it to the output repository.
     Run(RunArguments),
-    /// Compile the IDL of an IdlRepo, and print what is wrong with it.
+    /// Compile the IDL of an IdlRepo, and print what is wrong with it, or what it breaks.
     Check(CheckArguments),
     /// List the plugins there are, with their versions.
     Plugins(PluginArguments),
@@ -66,6 +69,15 @@ pub(crate) struct RunArguments {
     /// A folder with credentials for the output, a file for each key of the Secret.
     #[arg(long, value_name = "FOLDER")]
     output_secret: Option<PathBuf>,
+    /// What to compare with before anything is generated: a commit, branch or tag, or a file with a descriptor set.
+    #[arg(long, value_name = "REVISION|FILE")]
+    against: Option<Against>,
+    /// Deliver the commit although it has breaking changes.
+    #[arg(long, requires = "against")]
+    accept_breaking: bool,
+    /// Publish the descriptor set in the cluster, with the token and the authority in this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "dry_run")]
+    publish_with: Option<PathBuf>,
     /// Write the result there, as JSON of at most 4096 bytes.
     #[arg(long, value_name = "FILE")]
     pub(crate) termination_message: Option<PathBuf>,
@@ -77,6 +89,14 @@ pub(crate) struct RunArguments {
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) common: CommonArguments,
+    /// What to compare with: a commit, branch or tag (of the checkout that --local-source is in, or of the source
+    /// repository), or a file with a descriptor set. Breaking changes are exit code 100.
+    #[arg(long, value_name = "REVISION|FILE")]
+    against: Option<Against>,
+    /// Whose work a change must not break: wire, wire-json, package or file. What spec.compatibility says, or file, if
+    /// absent.
+    #[arg(long, value_parser = parse_level, requires = "against")]
+    level: Option<Level>,
     /// Take the IDL from this directory instead of the source repository.
     #[arg(long, value_name = "FOLDER", conflicts_with = "commit")]
     local_source: Option<PathBuf>,
@@ -172,12 +192,41 @@ impl RunArguments {
         self.common.origin(self.local_source.as_deref())
     }
 
-    pub(crate) fn surroundings(&self, work_folder: &Path) -> Result<Surroundings, Failure> {
+    pub(crate) fn surroundings(
+        &self,
+        compatibility: Option<&Compatibility>,
+        work_folder: &Path,
+    ) -> Result<Surroundings, Failure> {
         let output_secret = self
             .output_secret
             .clone()
             .or_else(|| existing(OUTPUT_SECRET_FOLDER));
-        surroundings(&self.common, output_secret, &self.plugins, work_folder)
+        let surroundings = surroundings(&self.common, output_secret, &self.plugins, work_folder)?;
+        let workshop = Workshop {
+            redactor: self.mask_token(&surroundings.workshop.redactor),
+            ..surroundings.workshop
+        };
+        Ok(Surroundings {
+            workshop,
+            against: self.against.clone(),
+            gate: self.gate(compatibility),
+            api_folder: self.publish_with.clone(),
+            ..surroundings
+        })
+    }
+
+    fn gate(&self, compatibility: Option<&Compatibility>) -> Gate {
+        Gate {
+            accepts: self.accept_breaking,
+            ..gate(compatibility, None)
+        }
+    }
+
+    fn mask_token(&self, redactor: &Redactor) -> Redactor {
+        match &self.publish_with {
+            Some(folder) => mask_token(redactor, folder),
+            None => redactor.clone(),
+        }
     }
 
     pub(crate) fn redactor(&self) -> Redactor {
@@ -186,7 +235,9 @@ impl RunArguments {
             .clone()
             .or_else(|| existing(OUTPUT_SECRET_FOLDER));
         let secrets = [self.common.source_secret(), output_secret];
-        Redactor::for_folders(secrets.iter().flatten().map(PathBuf::as_path))
+        self.mask_token(&Redactor::for_folders(
+            secrets.iter().flatten().map(PathBuf::as_path),
+        ))
     }
 }
 
@@ -195,14 +246,22 @@ impl CheckArguments {
         self.common.origin(self.local_source.as_deref())
     }
 
-    pub(crate) fn surroundings(&self, work_folder: &Path) -> Result<Surroundings, Failure> {
+    pub(crate) fn surroundings(
+        &self,
+        compatibility: Option<&Compatibility>,
+        work_folder: &Path,
+    ) -> Result<Surroundings, Failure> {
         let none = PluginArguments {
             plugin_folder: PathBuf::new(),
             plugin_reads: Vec::new(),
             plugin_memory: None,
             plugin_timeout: None,
         };
-        surroundings(&self.common, None, &none, work_folder)
+        Ok(Surroundings {
+            against: self.against.clone(),
+            gate: gate(compatibility, self.level),
+            ..surroundings(&self.common, None, &none, work_folder)?
+        })
     }
 
     pub(crate) fn redactor(&self) -> Redactor {
@@ -258,7 +317,28 @@ fn surroundings(
         policy: common.policy(),
         source_secret,
         output_secret,
+        against: None,
+        gate: gate(None, None),
+        api_folder: None,
     })
+}
+
+/// By what to compare: what the IdlRepo says, and where it says nothing, what it would say by default.
+fn gate(compatibility: Option<&Compatibility>, level: Option<Level>) -> Gate {
+    let compatibility = compatibility.cloned().unwrap_or_default();
+    Gate {
+        level: level.unwrap_or(compatibility.level),
+        policy: compatibility.policy,
+        accepts: false,
+    }
+}
+
+/// Names as in a specification, as buf writes them, or as a command line does.
+fn parse_level(text: &str) -> Result<Level, String> {
+    let plain = |text: &str| text.replace(['-', '_'], "").to_lowercase();
+    let mut levels = Level::ALL.into_iter();
+    let found = levels.find(|level| plain(level.as_str()) == plain(text));
+    found.ok_or_else(|| format!("{text:?} is none of wire, wire-json, package and file"))
 }
 
 /// Plugins run in another directory than we do. An empty path has no other form.

@@ -1,16 +1,17 @@
 //! The commands for people and for the Job: telemetry, signals, the run, and the last words.
 
 use crate::cli::{CheckArguments, Command, PluginArguments, RunArguments};
-use crate::outcome::{EXPLAINED, Outcome, Voice, tell_rehearsal, write_report};
+use crate::outcome::{EXPLAINED, Outcome, Voice, print, tell_rehearsal, write_report};
 use crate::signals::Signals;
 use heddle_codegen::deliver::Delivered;
 use heddle_codegen::failure::Failure;
+use heddle_codegen::gate::{Compared, write_findings};
 use heddle_codegen::plugin::version_of;
 use heddle_codegen::redact::Redactor;
 use heddle_codegen::request::Request;
-use heddle_codegen::run::Run;
+use heddle_codegen::run::{Progress, Run};
 use heddle_codegen::stop::Stop;
-use heddle_git_remote::CommitId;
+use heddle_crds::codegen::EXIT_BREAKING;
 use heddle_telemetry::{ContinueTrace, ErrorChain, LogFormat, Telemetry, TelemetrySettings, TraceParent};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -94,13 +95,13 @@ fn root_span(command: &'static str) -> tracing::Span {
 
 async fn run(arguments: &RunArguments, voice: Voice, signals: Signals) -> ExitCode {
     let redactor = arguments.redactor();
-    let mut commit = None;
+    let mut progress = Progress::default();
     let attempt = async {
-        let result = attempt_run(arguments, voice, signals, &mut commit).await;
+        let result = attempt_run(arguments, voice, signals, &mut progress).await;
         result.inspect_err(|failure| voice.log(failure, &redactor))
     };
     let result = attempt.instrument(root_span("run")).await;
-    let outcome = Outcome { commit, result };
+    let outcome = Outcome { progress, result };
     write_report(
         &outcome.report(&redactor),
         arguments.termination_message.as_deref(),
@@ -112,15 +113,15 @@ async fn attempt_run(
     arguments: &RunArguments,
     voice: Voice,
     signals: Signals,
-    commit: &mut Option<CommitId>,
+    progress: &mut Progress,
 ) -> Result<Delivered, Failure> {
-    *commit = arguments.common.commit;
+    progress.commit = arguments.common.commit;
     let request = Request::read(&arguments.common.file)?;
     let work_folder = arguments.common.create_work_folder()?;
     let stop = Stop::after(arguments.common.timeout.unwrap_or(request.timeout));
     let run = Run::new(
         request.clone(),
-        arguments.surroundings(work_folder.path())?,
+        arguments.surroundings(request.compatibility.as_ref(), work_folder.path())?,
         stop.clone(),
     );
     let work = async {
@@ -134,8 +135,7 @@ async fn attempt_run(
             });
         }
         let resolved = run.resolve(arguments.common.commit).await?;
-        *commit = Some(resolved);
-        let delivered = run.deliver(resolved).await?;
+        let delivered = run.deliver(resolved, progress).await?;
         voice.tell_delivered(&request, &delivered);
         Ok(delivered)
     };
@@ -148,19 +148,29 @@ async fn check(arguments: &CheckArguments, voice: Voice, signals: Signals) -> Ex
         let result = attempt_check(arguments, signals).await;
         result.inspect_err(|failure| voice.log(failure, &redactor))
     };
-    finish(attempt.instrument(root_span("check")).await, voice, &redactor)
+    match attempt.instrument(root_span("check")).await {
+        Ok(Some(compared)) if compared.needs_acceptance() => exit_code(EXIT_BREAKING),
+        result => finish(result, voice, &redactor),
+    }
 }
 
-async fn attempt_check(arguments: &CheckArguments, signals: Signals) -> Result<(), Failure> {
+async fn attempt_check(arguments: &CheckArguments, signals: Signals) -> Result<Option<Compared>, Failure> {
     let request = Request::read(&arguments.common.file)?;
     let work_folder = arguments.common.create_work_folder()?;
     let stop = Stop::after(arguments.common.timeout.unwrap_or(request.timeout));
-    let run = Run::new(request, arguments.surroundings(work_folder.path())?, stop.clone());
-    let selection = signals
+    let surroundings = arguments.surroundings(request.compatibility.as_ref(), work_folder.path())?;
+    let run = Run::new(request, surroundings, stop.clone());
+    let (compiled, compared) = signals
         .cancel_during(&stop.cancelled, run.check(&arguments.origin()))
         .await?;
-    println!("{} files compile", selection.files.len());
-    Ok(())
+    let mut text = String::new();
+    if let Some(compared) = &compared {
+        // Writing to a String has no way to fail.
+        write_findings(&mut text, compared).ok();
+    }
+    text.push_str(&format!("{} files compile\n", compiled.files_to_generate.len()));
+    print(&text).map_err(Failure::Print)?;
+    Ok(compared)
 }
 
 async fn list_plugins(arguments: &PluginArguments, voice: Voice) -> ExitCode {
@@ -189,7 +199,11 @@ fn finish<T>(result: Result<T, Failure>, voice: Voice, redactor: &Redactor) -> E
         Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
             voice.explain(&failure, redactor);
-            u8::try_from(failure.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+            exit_code(failure.exit_code())
         }
     }
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
 }

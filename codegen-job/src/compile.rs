@@ -14,7 +14,7 @@ use prost_reflect::DescriptorPool;
 use resolver::{Findings, Resolver};
 use std::collections::BTreeSet;
 
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// The stack of the compiler's thread: imports nest as deep as IDL has them, and each takes a frame.
 const STACK_BYTES: usize = 256 * 1024 * 1024;

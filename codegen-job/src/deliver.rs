@@ -37,6 +37,8 @@ pub struct Delivery {
     pub generated: Arc<GeneratedFiles>,
     /// What wrote them.
     pub plugins: Arc<Vec<PluginVersion>>,
+    /// The breaking changes among them, in the words of the trailer.
+    pub breaking: Option<String>,
 }
 
 /// What came of it.
@@ -289,6 +291,7 @@ impl Delivery {
             subject: &self.source.subject,
             counts,
             plugins: &self.plugins,
+            breaking: self.breaking.clone(),
             trace_parent: heddle_telemetry::TraceParent::current().map(|parent| parent.to_string()),
         };
         CommitDetails {

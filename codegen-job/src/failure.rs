@@ -2,7 +2,9 @@
 
 use crate::compile::CompileError;
 use crate::deliver::DeliverError;
+use crate::gate::GateError;
 use crate::plugin::PluginError;
+use crate::publish::{PublishError, ReadPublishedError};
 use crate::redact::Redactor;
 use crate::request::RequestError;
 use crate::select::SelectError;
@@ -47,12 +49,21 @@ pub enum Failure {
     /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// It breaks others.
+    #[error(transparent)]
+    Gate(#[from] GateError),
     /// No code.
     #[error(transparent)]
     Plugin(#[from] PluginError),
     /// Code, but no commit.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
+    /// A commit, but nothing in the cluster.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Nothing in the cluster to read.
+    #[error(transparent)]
+    ReadPublished(#[from] ReadPublishedError),
     /// Stopped in between.
     #[error(transparent)]
     Stop(#[from] Stopped),
@@ -82,10 +93,12 @@ impl Failure {
             Self::Local(error) => error.reason(),
             Self::Select(error) => error.reason(),
             Self::Compile(error) => error.reason(),
+            Self::Gate(error) => error.reason(),
             Self::Plugin(error) => error.reason(),
+            Self::Publish(error) => error.reason(),
             Self::Deliver(error) => deliver_reason(error),
             Self::Stop(stopped) => stopped_reason(*stopped),
-            Self::Work { .. } | Self::Print(_) => Reason::InternalError,
+            Self::Work { .. } | Self::Print(_) | Self::ReadPublished(_) => Reason::InternalError,
         }
     }
 
@@ -107,6 +120,12 @@ impl Failure {
         match self.reason() {
             Reason::CompilationFailed | Reason::ImportNotFound | Reason::NoProtoFiles => {
                 "`heddle-codegen check -f … --local-source .` compiles a checkout without pushing it"
+            }
+            Reason::BreakingChanges => {
+                "`heddle-codegen check -f … --local-source . --against main` finds them before they are pushed"
+            }
+            Reason::BaselineUnavailable => {
+                "--against takes a commit, a branch or tag, or a file with a descriptor set"
             }
             Reason::PluginNotFound => {
                 "put the executable protoc-gen-<name> into the plugin folder or on PATH; `heddle-codegen plugins` lists \
@@ -134,6 +153,7 @@ impl Failure {
         match self {
             Self::Stop(stopped) | Self::Deliver(DeliverError::Stop(stopped)) => Some(*stopped),
             Self::Plugin(error) => error.stopped(),
+            Self::Gate(GateError::Baseline { source, .. }) => source.stopped(),
             _ => None,
         }
     }

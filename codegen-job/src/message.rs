@@ -29,6 +29,8 @@ pub struct Facts<'a> {
     pub counts: FileCounts,
     /// What generated them.
     pub plugins: &'a [PluginVersion],
+    /// The breaking changes that it delivers, in the words of the trailer.
+    pub breaking: Option<String>,
     /// The trace of the run.
     pub trace_parent: Option<String>,
 }
@@ -108,6 +110,11 @@ impl Facts<'_> {
                 .map(|plugin| format!("Heddle-Plugin: {plugin}")),
         );
         trailers.extend(
+            self.breaking
+                .iter()
+                .map(|breaking| format!("Heddle-Breaking-Changes: {breaking}")),
+        );
+        trailers.extend(
             self.trace_parent
                 .iter()
                 .map(|parent| format!("Traceparent: {parent}")),
@@ -164,6 +171,7 @@ mod tests {
                 unchanged: 3,
             },
             plugins: &plugins,
+            breaking: Some("2 since 0123, accepted".into()),
             trace_parent: Some("00-11111111111111111111111111111111-2222222222222222-01".into()),
         };
         compose(&template.parse().unwrap(), &facts)
@@ -173,6 +181,7 @@ mod tests {
 Heddle-Source-Commit: 0123456789abcdef0123456789abcdef01234567
 Heddle-Plugin: go v1.36.12
 Heddle-Plugin: prost 0.5.0
+Heddle-Breaking-Changes: 2 since 0123, accepted
 Traceparent: 00-11111111111111111111111111111111-2222222222222222-01
 ";
 

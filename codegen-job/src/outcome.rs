@@ -3,20 +3,20 @@
 use heddle_codegen::deliver::Delivered;
 use heddle_codegen::diff::{self, Colour};
 use heddle_codegen::failure::Failure;
+use heddle_codegen::gate::write_findings;
 use heddle_codegen::message::files_in_words;
 use heddle_codegen::redact::Redactor;
 use heddle_codegen::request::Request;
-use heddle_codegen::run::Rehearsal;
+use heddle_codegen::run::{Progress, Rehearsal};
 use heddle_crds::codegen::Report;
 use heddle_crds::idl_repo::FileCounts;
-use heddle_git_remote::CommitId;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 /// How a run ended, before it is told to anybody.
 pub(crate) struct Outcome {
-    /// The commit it worked on, once it was known.
-    pub(crate) commit: Option<CommitId>,
+    /// How far it came.
+    pub(crate) progress: Progress,
     pub(crate) result: Result<Delivered, Failure>,
 }
 
@@ -32,14 +32,21 @@ pub(crate) struct Voice {
 
 impl Outcome {
     pub(crate) fn report(&self, redactor: &Redactor) -> Report {
-        let delivered = self.result.as_ref().ok();
+        let progress = &self.progress;
+        let delivered = progress.delivered.as_ref();
         Report {
-            source_revision: self.commit.map(|commit| commit.to_string()).unwrap_or_default(),
+            source_revision: progress
+                .commit
+                .map(|commit| commit.to_string())
+                .unwrap_or_default(),
             output_revision: delivered
                 .and_then(|delivered| delivered.commit)
                 .map(|commit| commit.to_string()),
             committed: delivered.is_some_and(|delivered| delivered.committed),
             files: delivered.map(|delivered| delivered.counts).unwrap_or_default(),
+            delivered: delivered.is_some(),
+            comparison: progress.comparison.clone(),
+            descriptor_chunks: progress.descriptor_chunks,
             error: self
                 .result
                 .as_ref()
@@ -114,7 +121,7 @@ fn may_colour(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints a rehearsal as a diff on standard output. A reader that has seen enough is no error.
+/// Prints a rehearsal as a diff on standard output, after what it would break.
 pub(crate) fn tell_rehearsal(rehearsal: &Rehearsal) -> io::Result<()> {
     let colour = if may_colour(io::stdout().is_terminal()) {
         Colour::On
@@ -122,8 +129,17 @@ pub(crate) fn tell_rehearsal(rehearsal: &Rehearsal) -> io::Result<()> {
         Colour::Off
     };
     let mut text = String::new();
+    if let Some(compared) = &rehearsal.compared {
+        write_findings(&mut text, compared).map_err(io::Error::other)?;
+        text.push('\n');
+    }
     diff::write(&mut text, &rehearsal.plan, &rehearsal.observed, colour).map_err(io::Error::other)?;
     text.push_str(&format!("Would deliver: {}\n", in_words(rehearsal.plan.counts)));
+    print(&text)
+}
+
+/// Prints on standard output. A reader that has seen enough is no error.
+pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,

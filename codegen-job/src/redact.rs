@@ -29,6 +29,16 @@ impl Redactor {
         Self(Arc::new(secrets))
     }
 
+    /// Masks this one too.
+    #[must_use]
+    pub fn and(&self, secret: &str) -> Self {
+        let mut secrets = self.0.as_ref().clone();
+        if secret.len() >= SHORTEST {
+            secrets.insert(0, secret.to_owned());
+        }
+        Self(Arc::new(secrets))
+    }
+
     /// `text` without secrets.
     pub fn redact(&self, text: &str) -> String {
         self.0

@@ -4,7 +4,7 @@ use crate::plugin::RegistryError;
 use crate::repo_path::{RepoPath, RepoPathError};
 use crate::select::{Patterns, SelectError};
 use heddle_crds::idl_repo::template::{Template, TemplateError};
-use heddle_crds::idl_repo::{Generator, IdlRepo, Output, Reason, Reference, Source};
+use heddle_crds::idl_repo::{Compatibility, Generator, IdlRepo, Output, Reason, Reference, Source};
 use heddle_git_remote::{GitError, ParseCommitIdError, RemoteUrl, Selector, Signature};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -29,6 +29,8 @@ pub struct Request {
     pub generators: Vec<GeneratorRequest>,
     /// Where the result goes.
     pub output: OutputRequest,
+    /// What counts as a breaking change, and what becomes of one, if anything does.
+    pub compatibility: Option<Compatibility>,
     /// How long the run may take.
     pub timeout: Duration,
 }
@@ -174,6 +176,7 @@ impl Request {
             source: source(&spec.source)?,
             generators: generators(&spec.generate)?,
             output: output(&spec.output)?,
+            compatibility: spec.compatibility.clone(),
             timeout: spec.timeout.into(),
         })
     }

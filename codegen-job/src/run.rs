@@ -1,14 +1,19 @@
 //! A run from one end to the other: the steps in their order, and nothing else.
 
+mod compare;
+mod publish;
+
 use crate::compile::{Compiled, Input, compile};
 use crate::deliver::{Delivered, Delivery, deliver, rehearse};
 use crate::failure::Failure;
+use crate::gate::{Against, Compared, Gate};
 use crate::output::{ObservedOutput, Plan};
 use crate::plugin::{Generator, Registry, Workshop, run_all, versions};
 use crate::request::{Request, RequestError};
 use crate::select::{Selection, select};
 use crate::source::{Fetched, SourceFiles, fetch, read_directory, resolve_commit};
 use crate::stop::Stop;
+use heddle_crds::idl_repo::Comparison;
 use heddle_git_remote::{AddressPolicy, Cancellation, CommitId, Credentials, Limits, Remote, RemoteUrl};
 use heddle_telemetry::TraceParent;
 use std::path::{Path, PathBuf};
@@ -35,6 +40,12 @@ pub struct Surroundings {
     pub workshop: Workshop,
     /// Which addresses may be connected to.
     pub policy: AddressPolicy,
+    /// What to compare with, if with anything.
+    pub against: Option<Against>,
+    /// By what to compare.
+    pub gate: Gate,
+    /// The folder with credentials for the API, where the descriptor set is to be published.
+    pub api_folder: Option<PathBuf>,
 }
 
 /// Where the IDL of a run comes from.
@@ -54,8 +65,23 @@ pub struct Run {
     stop: Stop,
 }
 
+/// How far a run has come: what is to be told of it, also when it fails later.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// The source commit, once it is known.
+    pub commit: Option<CommitId>,
+    /// What was found when it was compared with the one before.
+    pub comparison: Option<Comparison>,
+    /// What is in the output repository.
+    pub delivered: Option<Delivered>,
+    /// How many chunks its descriptor set has.
+    pub descriptor_chunks: Option<u32>,
+}
+
 /// What would be delivered.
 pub struct Rehearsal {
+    /// What it would break, if that was asked for.
+    pub compared: Option<Compared>,
     /// The changes.
     pub plan: Plan,
     /// What they were made from.
@@ -91,14 +117,25 @@ impl Run {
     ///
     /// # Errors
     /// Whatever a step failed with.
-    pub async fn deliver(&self, commit: CommitId) -> Result<Delivered, Failure> {
+    pub async fn deliver(&self, commit: CommitId, progress: &mut Progress) -> Result<Delivered, Failure> {
+        progress.commit = Some(commit);
         let generators = self.generators()?;
         let remote = self.output()?;
         let source = self.fetch(commit).await?;
-        let delivery = self.generate(&generators, source, remote).await?;
+        let compiled = self.select_and_compile(&source.files).await?;
+        let compared = self.compare(&compiled, &source).await?;
+        progress.comparison = compared.as_ref().map(Compared::to_comparison);
+        if let Some(compared) = compared.as_ref().filter(|compared| compared.is_refused()) {
+            return Err(self.refusal(compared, commit));
+        }
+        let delivery = self
+            .generate(&generators, &compiled, source, remote, compared.as_ref())
+            .await?;
         let delivered = deliver(&delivery, &self.stop)
             .instrument(tracing::info_span!("deliver"))
             .await?;
+        progress.delivered = Some(delivered.clone());
+        self.publish(&compiled, commit, progress).await?;
         let Delivered {
             committed, counts, ..
         } = &delivered;
@@ -115,22 +152,30 @@ impl Run {
         let generators = self.generators()?;
         let remote = self.output()?;
         let source = self.read(origin).await?;
-        let delivery = self.generate(&generators, source, remote).await?;
+        let compiled = self.select_and_compile(&source.files).await?;
+        let compared = self.compare_with_origin(origin, &compiled, &source).await?;
+        let delivery = self
+            .generate(&generators, &compiled, source, remote, compared.as_ref())
+            .await?;
         let (plan, observed) = rehearse(&delivery, &self.stop)
             .instrument(tracing::info_span!("compare"))
             .await?;
-        Ok(Rehearsal { plan, observed })
+        Ok(Rehearsal {
+            compared,
+            plan,
+            observed,
+        })
     }
 
-    /// Compiles only.
+    /// Compiles only, and compares if that is asked for.
     ///
     /// # Errors
     /// Whatever a step failed with.
-    pub async fn check(&self, origin: &Origin) -> Result<Selection, Failure> {
+    pub async fn check(&self, origin: &Origin) -> Result<(Compiled, Option<Compared>), Failure> {
         let source = self.read(origin).await?;
-        let selection = self.select(&source.files)?;
-        self.compile(source.files, selection.clone()).await?;
-        Ok(selection)
+        let compiled = self.select_and_compile(&source.files).await?;
+        let compared = self.compare_with_origin(origin, &compiled, &source).await?;
+        Ok((compiled, compared))
     }
 
     async fn read(&self, origin: &Origin) -> Result<Fetched, Failure> {
@@ -140,16 +185,20 @@ impl Run {
         }
     }
 
+    async fn select_and_compile(&self, files: &SourceFiles) -> Result<Compiled, Failure> {
+        self.compile(files.clone(), self.select(files)?).await
+    }
+
     async fn generate(
         &self,
         generators: &[Generator],
+        compiled: &Compiled,
         source: Fetched,
         remote: Remote,
+        compared: Option<&Compared>,
     ) -> Result<Delivery, Failure> {
-        let selection = self.select(&source.files)?;
-        let compiled = self.compile(source.files.clone(), selection).await?;
         let workshop = &self.surroundings.workshop;
-        let generated = run_all(generators, &compiled, workshop, &self.stop).await?;
+        let generated = run_all(generators, compiled, workshop, &self.stop).await?;
         let plugins = versions(generators, workshop, &self.stop).await?;
         Ok(Delivery {
             request: self.request.clone(),
@@ -159,6 +208,7 @@ impl Run {
             source: Arc::new(source),
             generated: Arc::new(generated),
             plugins: Arc::new(plugins),
+            breaking: compared.and_then(Compared::trailer),
         })
     }
 
@@ -182,7 +232,7 @@ impl Run {
         let span = tracing::info_span!("fetch", url = %self.request.source.url, %commit);
         async {
             let (remote, selector) = (self.source()?, self.request.source.selector.clone());
-            let folder = self.surroundings.work_folder.join("source.git");
+            let folder = self.surroundings.work_folder.join(format!("source-{commit}.git"));
             let work = move || fetch(&remote, &selector, commit, &folder, &mut |_| {});
             let fetched = self.stop.guard_blocking(&self.cancellation, work).await?;
             let fetched = fetched.map_err(|source| self.source_failure(source))?;

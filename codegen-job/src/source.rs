@@ -1,5 +1,6 @@
-//! The IDL of a run: every `.proto` file of the source commit, or of a working directory.
+//! The IDL of a run: every `.proto` file of the source commit, of a working directory, or of a commit of its checkout.
 
+mod checkout;
 mod local;
 mod remote;
 
@@ -7,6 +8,7 @@ use crate::repo_path::RepoPath;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use checkout::read_revision;
 pub use local::{LocalError, read_directory};
 pub use remote::{Fetched, fetch, resolve_commit};
 

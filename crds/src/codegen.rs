@@ -1,11 +1,11 @@
 //! The contract between the operator and the codegen Job: where the Job finds its input, and how it answers.
 //!
-//! The Job has no access to the API. Its input is the IdlRepo as a file (the downward API's copy of the pod's
+//! The Job reads nothing from the API but the ConfigMaps that it publishes to. Its input is the IdlRepo as a file (the downward API's copy of the pod's
 //! annotation [`crate::metadata::RUN`]) and the Secrets as folders; its answer is a [`Report`] in the container's
 //! termination message, and an exit code that the Job's pod failure policy acts on.
 
 use crate::condition::truncate;
-use crate::idl_repo::{FileCounts, IdlRepo, Reason, RunError};
+use crate::idl_repo::{Comparison, FileCounts, IdlRepo, Reason, RunError};
 use serde::{Deserialize, Serialize};
 
 /// The container's name.
@@ -18,6 +18,12 @@ pub const REQUEST_FILE: &str = "/run/heddle/request/idlrepo.yaml";
 pub const SOURCE_SECRET_FOLDER: &str = "/run/heddle/source";
 /// The folder of the output's Secret, one file a key; absent when there is none.
 pub const OUTPUT_SECRET_FOLDER: &str = "/run/heddle/output";
+/// The folder of the token and the authority for the API; absent unless the Job publishes.
+pub const API_FOLDER: &str = "/run/heddle/api";
+/// The token in [`API_FOLDER`].
+pub const API_TOKEN: &str = "token";
+/// The certificate of the API server's authority in [`API_FOLDER`].
+pub const API_AUTHORITY: &str = "ca.crt";
 /// The one folder that the Job may write to.
 pub const WORK_FOLDER: &str = "/work";
 /// Where the kubelet reads the answer from.
@@ -29,6 +35,9 @@ pub const TERMINATION_MESSAGE_LIMIT: usize = 4096;
 pub const EXIT_FAILED: i32 = 65;
 /// Exit code of a run that failed for a reason that may pass within seconds (`EX_TEMPFAIL` of sysexits).
 pub const EXIT_TEMPORARY: i32 = 75;
+
+/// Exit code of `heddle-codegen check` that found breaking changes and nothing else; the one that buf has for it.
+pub const EXIT_BREAKING: i32 = 100;
 
 /// The exit code of a run that failed for `reason`.
 ///
@@ -42,6 +51,7 @@ pub fn exit_code(reason: Reason) -> i32 {
         | Reason::ConnectionFailed
         | Reason::TimedOut
         | Reason::OutputMoved
+        | Reason::PublicationFailed
         | Reason::JobFailed
         | Reason::InternalError => EXIT_TEMPORARY,
         _ => EXIT_FAILED,
@@ -54,33 +64,57 @@ pub fn exit_code(reason: Reason) -> i32 {
 pub struct Report {
     /// The source commit, by its full id.
     pub source_revision: String,
-    /// The commit in the output repository that holds the code: new, or there already. Absent after a failure, and
-    /// where nothing was generated into an empty repository.
+    /// The commit in the output repository that holds the code: new, or there already. Absent where nothing was
+    /// generated into an empty repository, and after a failure to deliver; present after one to publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_revision: Option<String>,
     /// Whether that commit is new.
     pub committed: bool,
     /// What became of the files.
     pub files: FileCounts,
+    /// Whether the output holds the code for the source commit, whatever failed after that.
+    #[serde(default)]
+    pub delivered: bool,
+    /// What the comparison with the commit that was delivered before found, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// How many chunks the descriptor set has, if it was made to be published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptor_chunks: Option<u32>,
     /// Why the run failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
 }
 
 impl Report {
-    /// As a termination message, cut to what the kubelet takes.
+    /// As a termination message, cut to what the kubelet takes: first of the list of findings, then of the message.
     pub fn to_termination_message(&self) -> String {
         let mut report = self.clone();
         loop {
             let text = serde_json::to_string(&report).unwrap_or_default();
             let excess = text.len().saturating_sub(TERMINATION_MESSAGE_LIMIT);
-            match &mut report.error {
-                Some(error) if excess > 0 && !error.message.is_empty() => {
-                    let shorter = error.message.len().saturating_sub(excess);
-                    truncate(&mut error.message, shorter);
-                }
-                _ => return text,
+            if excess == 0 || !report.shorten(excess) {
+                return text;
             }
+        }
+    }
+
+    /// Takes something away that can be missed. False when nothing is left to take.
+    fn shorten(&mut self, excess: usize) -> bool {
+        let findings = self
+            .comparison
+            .as_mut()
+            .map(|comparison| &mut comparison.findings);
+        if findings.is_some_and(|findings| findings.pop().is_some()) {
+            return true;
+        }
+        match &mut self.error {
+            Some(error) if !error.message.is_empty() => {
+                let shorter = error.message.len().saturating_sub(excess);
+                truncate(&mut error.message, shorter);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -106,7 +140,7 @@ pub fn request(idl_repo: &IdlRepo) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::idl_repo::Retry;
+    use crate::idl_repo::{Finding, Level, Retry};
 
     #[test]
     fn a_server_that_said_no_is_not_asked_again_by_the_same_job() {
@@ -131,6 +165,24 @@ mod tests {
         assert!(tried.all(|reason| reason.retry() == Retry::Backoff));
     }
 
+    fn comparison(findings: u32, unit: &str) -> Comparison {
+        let finding = |line| Finding {
+            rule: "FIELD_SAME_TYPE".into(),
+            file: Some("a/b.proto".into()),
+            line: Some(line),
+            column: Some(3),
+            message: unit.repeat(50),
+        };
+        Comparison {
+            against: "0".repeat(40),
+            level: Level::File,
+            breaking_changes: findings,
+            problem: None,
+            accepted: false,
+            findings: (0..findings).map(finding).collect(),
+        }
+    }
+
     #[test]
     fn a_report_always_fits_the_termination_message() {
         for length in [0, 100, 4000, 5000, 40_000] {
@@ -140,6 +192,9 @@ mod tests {
                     output_revision: None,
                     committed: false,
                     files: FileCounts::default(),
+                    delivered: false,
+                    comparison: Some(comparison(40, unit)),
+                    descriptor_chunks: None,
                     error: Some(RunError {
                         reason: Reason::CompilationFailed,
                         message: unit.repeat(length),
@@ -153,6 +208,7 @@ mod tests {
                 );
                 let back = Report::from_termination_message(&text).unwrap();
                 assert_eq!(back.error.unwrap().reason, Reason::CompilationFailed);
+                assert_eq!(back.comparison.unwrap().breaking_changes, 40, "the count is true");
             }
         }
     }

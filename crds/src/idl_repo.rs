@@ -4,6 +4,7 @@
     reason = "the KubeSchema derive repeats each type inside a function"
 )]
 
+mod compatibility;
 mod reason;
 mod status;
 pub mod template;
@@ -16,8 +17,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+pub use compatibility::{Compatibility, Level, Policy, Publish};
 pub use reason::{ConditionType, Reason, Retry};
-pub use status::{FileCounts, IdlRepoStatus, LastRun, RunError};
+pub use status::{
+    AcceptedBreaking, Comparison, FINDINGS_LIMIT, FileCounts, Finding, IdlRepoStatus, LastRun, Published,
+    RunError,
+};
 
 /// Where the IDL is, what to generate from it, and where the result goes.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -93,6 +98,13 @@ pub struct IdlRepoSpec {
     pub generate: Vec<Generator>,
     /// The repository that receives the generated code.
     pub output: Output,
+    /// Compares each commit with the one that was delivered last, before anything is generated from it. Nothing is
+    /// compared, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatibility: Option<Compatibility>,
+    /// Whether programs in the cluster find the descriptor set of what was delivered.
+    #[serde(default)]
+    pub publish: Publish,
     /// Settings of the Job's pod.
     #[serde(default, skip_serializing_if = "JobSettings::is_default")]
     pub job: JobSettings,
@@ -259,8 +271,8 @@ pub struct JobSettings {
 }
 
 impl IdlRepoSpec {
-    /// A digest (SHA-256, 64 hexadecimal digits) of everything that decides what a run writes: not of intervals,
-    /// time limits and settings of the pod, so that changing those starts no run.
+    /// A digest (SHA-256, 64 hexadecimal digits) of everything that decides what a run writes to the output: not of
+    /// intervals, time limits, the gate, the publication and settings of the pod, so that changing those starts no run.
     pub fn digest(&self) -> String {
         let Self {
             source,
@@ -269,6 +281,8 @@ impl IdlRepoSpec {
             interval: _,
             timeout: _,
             suspend: _,
+            compatibility: _,
+            publish: _,
             job: _,
         } = self;
         // Serialising plain structs with string keys to memory has no way to fail.

@@ -8,6 +8,7 @@ pub mod codegen;
 pub mod condition;
 pub mod idl_repo;
 pub mod metadata;
+pub mod publication;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

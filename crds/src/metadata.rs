@@ -7,10 +7,33 @@ pub const FIELD_MANAGER: &str = "heddle";
 /// value that it was started under.
 pub const REQUESTED_AT: &str = "heddle.dev/requestedAt";
 
+/// Annotation people set to the full id of a commit with breaking changes to let exactly that one through, once. On a
+/// Job: the commit that it lets through.
+pub const ACCEPT_BREAKING: &str = "heddle.dev/accept-breaking";
+
+/// Annotation on a Job: the full id of the source commit that its own is compared with.
+pub const BASELINE: &str = "heddle.dev/baseline";
+
+/// Annotation on the index of a published descriptor set: the digest of the set, so that who watches metadata sees it.
+pub const DESCRIPTORS_DIGEST: &str = "heddle.dev/descriptors-digest";
+
+/// Annotation on the index of a published descriptor set: how many ConfigMaps hold it.
+pub const DESCRIPTORS_CHUNKS: &str = "heddle.dev/descriptors-chunks";
+
+/// Annotation on the index of a published descriptor set: the ConfigMaps with its chunks, separated by commas.
+pub const DESCRIPTORS_SLOTS: &str = "heddle.dev/descriptors-slots";
+
+/// Annotation on the index of a published descriptor set: its size in bytes before it was compressed.
+pub const DESCRIPTORS_BYTES: &str = "heddle.dev/descriptors-bytes";
+
+/// Annotation on the index of a published descriptor set: how it is compressed.
+pub const DESCRIPTORS_COMPRESSION: &str = "heddle.dev/descriptors-compression";
+
 /// Annotation with the W3C `traceparent` of the change that made Heddle write an object.
 pub const TRACEPARENT: &str = "heddle.dev/traceparent";
 
-/// Annotation on a Job: the full id of the source commit it generates from.
+/// Annotation on a Job: the full id of the source commit it generates from. On a published descriptor set: that it
+/// describes.
 pub const SOURCE_COMMIT: &str = "heddle.dev/source-commit";
 
 /// Annotation on a Job: the digest of what the specification says about the output, see

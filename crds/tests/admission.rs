@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use heddle_crds::IdlRepo;
+use heddle_crds::idl_repo::{Level, Policy};
 use serde_json::{Value, json};
 
 fn valid() -> Value {
@@ -115,9 +116,29 @@ fn the_digest_follows_what_a_run_writes_and_nothing_else() {
     let digest = |object: Value| serde_json::from_value::<IdlRepo>(object).unwrap().spec.digest();
     assert_eq!(digest(valid()), digest(with("/spec/interval", json!("1h"))));
     assert_eq!(digest(valid()), digest(with("/spec/suspend", json!(true))));
+    assert_eq!(
+        digest(valid()),
+        digest(with("/spec/compatibility", json!({ "level": "Wire" })))
+    );
+    assert_eq!(
+        digest(valid()),
+        digest(with("/spec/publish", json!({ "enabled": false })))
+    );
     assert_ne!(digest(valid()), digest(with("/spec/output/path", json!("gen"))));
     assert_ne!(
         digest(valid()),
         digest(with("/spec/source/exclude", json!(["old/**"])))
     );
+}
+
+#[test]
+fn the_gate_is_off_unless_asked_for_and_then_strict() {
+    let spec = |object: Value| serde_json::from_value::<IdlRepo>(object).unwrap().spec;
+    assert_eq!(spec(valid()).compatibility, None);
+    let gate = spec(with("/spec/compatibility", json!({})))
+        .compatibility
+        .unwrap();
+    assert_eq!((gate.level, gate.policy), (Level::File, Policy::Refuse));
+    assert!(spec(valid()).publish.enabled);
+    assert!(spec(with("/spec/publish", json!({}))).publish.enabled);
 }

@@ -203,9 +203,11 @@ async fn advance(
     }
     let now = now();
     let runs = observe::runs(context, &idl_repo).await?;
+    let publication = observe::publication(context, &idl_repo).await?;
     let observed = Observed {
         runs,
         secrets,
+        publication,
         settings_version: context.settings_version.clone(),
         awaits_source: check_is_due && check.is_none(),
         check,

@@ -38,7 +38,8 @@ const LOG_TAIL_BYTES: usize = 4000;
 
 /// The controllers that act on Jobs and on what belongs to them. None of them needs a node.
 const CONTROLLERS: &str = "job-controller,garbage-collector-controller,ttl-after-finished-controller,\
-                           namespace-controller,serviceaccount-controller,resourcequota-controller";
+                           namespace-controller,serviceaccount-controller,resourcequota-controller,\
+                           root-ca-certificate-publisher-controller";
 
 /// Starts the program of each name that it reads, in the folder that is its argument, and ends them all and removes the
 /// folder when there is nothing more to read: when the process at the other end is gone.
@@ -286,6 +287,7 @@ fn controllers(certificates: &Certificates, port: u16) -> Vec<String> {
         format!("--kubeconfig={kubeconfig}"),
         format!("--authentication-kubeconfig={kubeconfig}"),
         format!("--authorization-kubeconfig={kubeconfig}"),
+        format!("--root-ca-file={}", certificates.path("ca.crt").display()),
         "--bind-address=127.0.0.1".into(),
         format!("--secure-port={port}"),
         "--leader-elect=false".into(),

@@ -4,6 +4,7 @@
 mod pod;
 mod volumes;
 
+use crate::namespace::TestNamespace;
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -44,17 +45,20 @@ struct Node {
     namespace: String,
     program: PathBuf,
     folder: PathBuf,
+    /// The port of the API server on loopback.
+    api_port: u16,
     stage: watch::Receiver<Stage>,
 }
 
 impl Kubelet {
     /// Runs `program` for every pod of the namespace, in folders below `folder`.
     #[must_use]
-    pub fn start(client: &Client, namespace: &str, program: &Path, folder: &Path, first: Stage) -> Self {
+    pub fn start(namespace: &TestNamespace, program: &Path, folder: &Path, first: Stage) -> Self {
         let (stage, receiver) = watch::channel(first);
         let node = Node {
-            client: client.clone(),
-            namespace: namespace.to_owned(),
+            client: namespace.client.clone(),
+            namespace: namespace.name.clone(),
+            api_port: namespace.api_port,
             program: program.to_path_buf(),
             folder: folder.to_path_buf(),
             stage: receiver,
@@ -85,6 +89,12 @@ impl Kubelet {
     #[must_use]
     pub fn pods(&self) -> Vec<String> {
         lock(&self.pods).clone()
+    }
+
+    /// The folder that has one for each pod, with the id of its container's process in the file `pid`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Everything its containers have written.

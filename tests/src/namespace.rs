@@ -27,6 +27,8 @@ pub struct TestNamespace {
     pub client: Client,
     /// The name.
     pub name: String,
+    /// The port of the API server on loopback.
+    pub api_port: u16,
 }
 
 impl TestNamespace {
@@ -53,6 +55,7 @@ impl TestNamespace {
         Ok(Self {
             client,
             name: created.name_any(),
+            api_port: server.port(),
         })
     }
 
@@ -119,6 +122,15 @@ impl TestNamespace {
     /// Those of the API.
     pub async fn request(&self, name: &str, value: &str) -> Result<()> {
         let patch = json!({ "metadata": { "annotations": { "heddle.dev/requestedAt": value } } });
+        self.merge(name, &patch).await
+    }
+
+    /// Lets breaking changes of a commit through, as people do.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn accept_breaking(&self, name: &str, commit: &str) -> Result<()> {
+        let patch = json!({ "metadata": { "annotations": { "heddle.dev/accept-breaking": commit } } });
         self.merge(name, &patch).await
     }
 

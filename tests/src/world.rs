@@ -82,13 +82,7 @@ impl World {
             )
             .await?;
         let pods = folder.path().join("pods");
-        let kubelet = Kubelet::start(
-            &namespace.client,
-            &namespace.name,
-            &programs.codegen,
-            &pods,
-            Stage::Run,
-        );
+        let kubelet = Kubelet::start(&namespace, &programs.codegen, &pods, Stage::Run);
         let programs = programs.clone();
         Ok(Self {
             server,

@@ -57,10 +57,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]
-# The Jobs' accounts, which have no rights of their own.
+# The Jobs' accounts.
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [create, patch]
+# Published descriptor sets, of which only the metadata is read; get is here to be granted to Jobs.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+# The right of each IdlRepo's Jobs to write to its own ConfigMaps. Nobody can grant more than they have.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [create, patch, delete]
 # What Heddle tells, and what keeps a Job from making its pod.
 - apiGroups: [events.k8s.io]
   resources: [events]

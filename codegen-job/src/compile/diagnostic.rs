@@ -62,6 +62,22 @@ impl Place {
         }
     }
 
+    /// The word at `line` and `column` of a file, both counted from 1, the column in bytes. Only the file, where its
+    /// text is not known.
+    pub(crate) fn at(path: &str, text: Option<&str>, line: u32, column: u32) -> Self {
+        let [line, column] =
+            [line, column].map(|number| usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1));
+        let Some((text, content)) = text.and_then(|text| Some((text, text.split('\n').nth(line)?))) else {
+            return Self::file(path);
+        };
+        let column = content.floor_char_boundary(column);
+        let is_part = |character: char| character.is_alphanumeric() || "_.\"-".contains(character);
+        let word = &content[column..];
+        let length = word.find(|character| !is_part(character)).unwrap_or(word.len());
+        let start: usize = text.split('\n').take(line).map(|line| line.len() + 1).sum();
+        Self::new(path, text, start + column, length)
+    }
+
     fn file(path: &str) -> Self {
         Self {
             path: path.to_owned(),
@@ -75,9 +91,14 @@ impl Place {
 
 impl Diagnostic {
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
+        Self::placed(Some(place), message.into())
+    }
+
+    /// A problem that something else than the compiler has found.
+    pub(crate) fn placed(place: Option<Place>, message: String) -> Self {
         Self {
-            place: Some(place),
-            message: message.into(),
+            place,
+            message,
             is_missing_import: false,
             label: String::new(),
             notes: Vec::new(),

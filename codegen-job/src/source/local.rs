@@ -21,6 +21,18 @@ pub enum LocalError {
         #[source]
         source: io::Error,
     },
+    /// Git refused.
+    #[error(
+        "failed to read {path} at {revision:?}: {reason}; --against takes a revision of the checkout or a file with a descriptor set"
+    )]
+    Git {
+        /// The directory.
+        path: PathBuf,
+        /// What was asked for.
+        revision: String,
+        /// What Git says.
+        reason: String,
+    },
     /// There is too much.
     #[error("failed to read {path}: more than {allowed} {what}; is this the directory with the IDL?")]
     Exceed {
@@ -37,7 +49,7 @@ impl LocalError {
     /// The reason, in the words of the status.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Read { .. } => Reason::InvalidSpec,
+            Self::Read { .. } | Self::Git { .. } => Reason::InvalidSpec,
             Self::Exceed { .. } => Reason::LimitExceeded,
         }
     }

@@ -14,8 +14,12 @@ pub enum ConditionType {
     Stalled,
     /// The source answers and has the commit that is asked for.
     SourceReady,
+    /// The newest source commit breaks nobody's work, by `spec.compatibility`. Present only with that.
+    Compatible,
     /// The newest run delivered its code, or found that nothing had changed.
     Generated,
+    /// The descriptor set of what was delivered is in the cluster. Absent where `spec.publish.enabled` is false.
+    Published,
 }
 
 impl ConditionType {
@@ -26,7 +30,9 @@ impl ConditionType {
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
             Self::SourceReady => "SourceReady",
+            Self::Compatible => "Compatible",
             Self::Generated => "Generated",
+            Self::Published => "Published",
         }
     }
 }
@@ -69,7 +75,7 @@ pub enum Retry {
     /// By itself, after delays that double up to the interval; those between runs up to ten minutes if that is longer.
     Backoff,
     /// Not before the specification, the source commit, a Secret it names, or the operator's settings change, or
-    /// `heddle.dev/requestedAt` is set.
+    /// `heddle.dev/requestedAt` or, for that commit, `heddle.dev/accept-breaking` is set.
     OnChange,
 }
 
@@ -82,6 +88,18 @@ reasons! {
     Committed = NotNeeded,
     /// The code was generated and is what the output repository has already.
     Unchanged = NotNeeded,
+    /// Compared with the commit that was delivered before, the delivered one breaks nothing.
+    NoBreakingChanges = NotNeeded,
+    /// There is no delivered commit to compare with, or it is the delivered one.
+    NothingToCompare = NotNeeded,
+    /// The delivered commit has breaking changes, which `heddle.dev/accept-breaking` has let through.
+    BreakingChangesAccepted = NotNeeded,
+    /// The delivered commit has breaking changes, which `spec.compatibility.policy` `Warn` lets through.
+    BreakingChangesAllowed = NotNeeded,
+    /// The newest run ended before it compared anything.
+    NotCompared = NotNeeded,
+    /// The descriptor set of the delivered commit is in the cluster.
+    DescriptorsPublished = NotNeeded,
     /// A run is in progress.
     Running = NotNeeded,
     /// Heddle has not looked at this yet.
@@ -122,6 +140,11 @@ reasons! {
     ImportNotFound = OnChange,
     /// The codegen image has no such plugin.
     PluginNotFound = OnChange,
+    /// The commit has breaking changes, and `spec.compatibility.policy` refuses them.
+    BreakingChanges = OnChange,
+    /// The commit that was delivered last is no longer in the source, or does not compile by this specification, so
+    /// that nothing can be compared with it.
+    BaselineUnavailable = OnChange,
     /// A plugin reported an error, broke off, or exceeded a limit.
     PluginFailed = OnChange,
     /// A generated file would replace one that Heddle did not write.
@@ -130,6 +153,12 @@ reasons! {
     PushRejected = Backoff,
     /// Others kept pushing to the output branch in mid-run, more often than the run tried.
     OutputMoved = Backoff,
+    /// The code is delivered, and its descriptor set could not be written to the cluster.
+    PublicationFailed = Backoff,
+    /// The descriptor set needs more ConfigMaps than there were; they are made for the next try.
+    PublicationUnprepared = Backoff,
+    /// The published descriptor set, or a part of it, has been deleted or changed by others.
+    PublicationLost = Backoff,
     /// The Job's pod could not start or was ended from outside: image, quota, memory, node.
     JobFailed = Backoff,
     /// Something else went wrong; the message says what.

@@ -1,5 +1,6 @@
 //! What Heddle reports about an IdlRepo.
 
+use super::compatibility::Level;
 use super::reason::Reason;
 use crate::condition::Condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -13,7 +14,8 @@ pub struct IdlRepoStatus {
     /// The generation of the specification that this status was computed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The state in conditions: Ready, SourceReady, Generated, and while true Reconciling and Stalled.
+    /// The state in conditions: Ready, SourceReady, Generated, Compatible with `spec.compatibility`, Published unless
+    /// `spec.publish.enabled` is false, and while true Reconciling and Stalled.
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -29,6 +31,20 @@ pub struct IdlRepoStatus {
     /// The commit in the output repository that holds the delivered code, by its full id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_revision: Option<String>,
+    /// The descriptor set that is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+    /// How many ConfigMaps are kept for chunks of the descriptor set; none as long as it fits one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub descriptor_slots: Option<i32>,
+    /// The breaking changes that somebody let through last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_breaking: Option<AcceptedBreaking>,
+    /// The value of `heddle.dev/accept-breaking` that has been used; it lets nothing through a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_accept_breaking: Option<String>,
     /// The newest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
@@ -86,9 +102,90 @@ pub struct LastRun {
     /// What became of the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FileCounts>,
+    /// What the comparison with the commit that was delivered before found, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
+}
+
+/// The most breaking changes that a status lists; the count is of all.
+pub const FINDINGS_LIMIT: usize = 32;
+
+/// What a commit breaks, compared with the one that was delivered before.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// The commit that was delivered before, by its full id, or what else was compared with.
+    pub against: String,
+    /// Whose work was looked at.
+    pub level: Level,
+    /// How many breaking changes there are.
+    pub breaking_changes: u32,
+    /// Why nothing could be compared, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub problem: Option<String>,
+    /// Whether somebody let the commit through by `heddle.dev/accept-breaking`.
+    #[serde(default)]
+    pub accepted: bool,
+    /// The first of them, as many as there is room for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub findings: Vec<Finding>,
+}
+
+/// One breaking change.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The rule that is broken, by buf's name, such as `FIELD_SAME_TYPE`.
+    pub rule: String,
+    /// The file, by its path in the repository; of something deleted, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in it, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The column in it, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// What has changed.
+    pub message: String,
+}
+
+/// Breaking changes that somebody let through.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedBreaking {
+    /// The commit that has them, by its full id.
+    pub commit: String,
+    /// The commit that was delivered before, by its full id.
+    pub against: String,
+    /// How many there are.
+    pub breaking_changes: u32,
+    /// When the commit was delivered.
+    pub accepted_at: Time,
+    /// Who set the annotation, as far as the API tells: the name of the field manager, such as `kubectl-annotate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_by: Option<String>,
+}
+
+/// The descriptor set in the cluster.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// SHA-256 of the uncompressed set: `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// The source commit that it describes, by its full id.
+    pub source_commit: String,
+    /// The ConfigMap to read first.
+    pub config_map: String,
+    /// How many ConfigMaps the set is in.
+    pub chunks: u32,
+    /// Bytes of the uncompressed set.
+    pub bytes: i64,
 }
 
 /// How many files a run left in which way.

@@ -1,6 +1,7 @@
-//! Carries out a plan: starts, cancels and prunes Jobs.
+//! Carries out a plan: starts, cancels and prunes Jobs, and makes and takes away what they publish to.
 
-mod service_account;
+mod owned;
+mod publication;
 
 use super::job;
 use super::observe::Problem;
@@ -32,8 +33,16 @@ pub(crate) enum Applied {
 /// Why a plan could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
-    #[error("failed to apply service account {name}")]
-    ApplyServiceAccount {
+    #[error("failed to apply {kind} {name}")]
+    ApplyOwned {
+        kind: String,
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("failed to delete {kind} {name}")]
+    DeleteOwned {
+        kind: String,
         name: String,
         #[source]
         source: kube::Error,
@@ -64,6 +73,7 @@ pub(crate) async fn apply(
     for name in &plan.prune {
         delete(&jobs, name, DeleteParams::background()).await?;
     }
+    publication::remove(context, idl_repo, &plan.leftovers).await?;
     match &plan.step {
         Step::Start(request) => start(context, idl_repo, spec, request, trace_parent).await,
         // In the foreground, so that the Job is seen until its pod is gone and can no longer push.
@@ -82,7 +92,13 @@ async fn start(
     trace_parent: Option<&TraceParent>,
 ) -> Result<Applied, ApplyError> {
     let namespace = idl_repo.namespace().unwrap_or_default();
-    if let Some(problem) = service_account::apply(context, idl_repo).await? {
+    let account = job::service_account(idl_repo);
+    if let Some(problem) = owned::apply(context, idl_repo, &account).await? {
+        return Ok(Applied::Refused(problem));
+    }
+    if spec.publish
+        && let Some(problem) = publication::apply(context, idl_repo, request.descriptor_slots).await?
+    {
         return Ok(Applied::Refused(problem));
     }
     let job = job::job(idl_repo, spec, request, &context.job_defaults, trace_parent);
@@ -99,7 +115,7 @@ async fn start(
             })),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Applied::StartedBefore),
         Err(kube::Error::Api(status)) if is_refusal(&status) => {
-            Ok(Applied::Refused(problem("Job", &job, &status)))
+            Ok(Applied::Refused(refusal("Job", &job, &status)))
         }
         Err(source) => Err(ApplyError::CreateJob {
             name: job.name_any(),
@@ -114,7 +130,7 @@ fn is_refusal(status: &Status) -> bool {
     (400..500).contains(&status.code) && ![401, 408, 409, 429].contains(&status.code)
 }
 
-fn problem(kind: &str, object: &impl ResourceExt, status: &Status) -> Problem {
+fn refusal(kind: &str, object: &impl ResourceExt, status: &Status) -> Problem {
     Problem {
         reason: Reason::JobFailed,
         message: format!(

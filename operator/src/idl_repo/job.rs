@@ -16,9 +16,10 @@ use k8s_openapi::api::batch::v1::{
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, EnvVar,
-    LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
-    SecretVolumeSource, SecurityContext, ServiceAccount, Volume, VolumeMount,
+    Capabilities, ConfigMapProjection, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
+    EmptyDirVolumeSource, EnvVar, KeyToPath, LocalObjectReference, ObjectFieldSelector, PodSecurityContext,
+    PodSpec, PodTemplateSpec, ProjectedVolumeSource, SeccompProfile, SecretVolumeSource, SecurityContext,
+    ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
@@ -30,8 +31,11 @@ use std::time::Duration;
 /// The value of `app.kubernetes.io/managed-by` on everything the operator makes.
 pub(crate) const MANAGER: &str = "heddle";
 
-/// The value of `app.kubernetes.io/component` on Jobs, pods and service accounts of runs.
+/// The value of `app.kubernetes.io/component` on Jobs, pods, service accounts and rights of runs.
 pub(crate) const COMPONENT: &str = "codegen";
+
+/// The value of `app.kubernetes.io/component` on published descriptor sets.
+pub(crate) const DESCRIPTORS: &str = "descriptors";
 
 /// The user and group that the Job's pod runs as, the same as in its image.
 const USER: i64 = 65532;
@@ -45,6 +49,12 @@ const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a Job gets beyond `spec.timeout`, which its process keeps by itself: to be scheduled, to pull its image, and to
 /// say that it ran out of time.
 const START_ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// How long a token for the API lasts before the kubelet renews it; no shorter time is granted.
+const TOKEN_SECONDS: i64 = 600;
+
+/// The ConfigMap with the API server's authority that each namespace has.
+const ROOT_AUTHORITY: &str = "kube-root-ca.crt";
 
 /// How long the process has to stop when its pod is deleted.
 const TERMINATION_GRACE_SECONDS: i64 = 10;
@@ -80,8 +90,8 @@ pub(crate) fn service_account_name(idl_repo: &IdlRepo) -> String {
     format!("{}-heddle-codegen", idl_repo.name_any())
 }
 
-/// The account that an IdlRepo's Jobs run as. Nothing is bound to it and no token of it is mounted: the Job has no
-/// business with the API.
+/// The account that an IdlRepo's Jobs run as. A token of it is mounted only where the run publishes, and only the right to
+/// do that is bound to it, see [`super::apply`].
 pub(crate) fn service_account(idl_repo: &IdlRepo) -> ServiceAccount {
     ServiceAccount {
         metadata: ObjectMeta {
@@ -136,10 +146,15 @@ pub(crate) fn job(
 }
 
 fn labels(idl_repo: &IdlRepo) -> BTreeMap<String, String> {
+    labels_of(idl_repo, COMPONENT)
+}
+
+/// The labels of an object that belongs to an IdlRepo.
+pub(crate) fn labels_of(idl_repo: &IdlRepo, component: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (metadata::IDL_REPO.into(), label_value(&idl_repo.name_any())),
         (metadata::MANAGED_BY.into(), MANAGER.into()),
-        (metadata::COMPONENT.into(), COMPONENT.into()),
+        (metadata::COMPONENT.into(), component.into()),
     ])
 }
 
@@ -168,9 +183,12 @@ fn annotations(request: &RunRequest, trace_parent: Option<&TraceParent>) -> BTre
         (metadata::CAUSE.into(), request.cause.as_str().into()),
     ]);
     let Circumstances { digest, requested_at } = &request.circumstances;
+    let accepted = request.accepts_breaking.then(|| request.target.commit.clone());
     for (name, value) in [
         (metadata::CIRCUMSTANCES, digest),
         (metadata::REQUESTED_AT, requested_at),
+        (metadata::BASELINE, &request.baseline),
+        (metadata::ACCEPT_BREAKING, &accepted),
     ] {
         annotations.extend(value.clone().map(|value| (name.into(), value)));
     }
@@ -290,6 +308,16 @@ fn arguments(spec: &ValidatedSpec, request: &RunRequest, defaults: &JobDefaults)
     .map(Into::into)
     .into();
     arguments.push(format!("--timeout={}s", spec.timeout.as_secs()));
+    arguments.extend(
+        request
+            .baseline
+            .iter()
+            .map(|commit| format!("--against={commit}")),
+    );
+    arguments.extend(request.accepts_breaking.then(|| "--accept-breaking".into()));
+    if spec.publish {
+        arguments.extend(["--publish-with", codegen::API_FOLDER].map(Into::into));
+    }
     if let Some(cidrs) = &defaults.denied_cidrs {
         arguments.push(format!(
             "--denied-cidrs={}",
@@ -368,7 +396,44 @@ fn volumes(spec: &ValidatedSpec, defaults: &JobDefaults) -> Vec<Volume> {
         }),
         ..Volume::default()
     });
-    [request, work].into_iter().chain(secrets).collect()
+    let api = spec.publish.then(api_volume);
+    [request, work].into_iter().chain(secrets).chain(api).collect()
+}
+
+/// What a run needs to talk to the API: a token of its account that does not last, and whom to trust.
+fn api_volume() -> Volume {
+    let token = ServiceAccountTokenProjection {
+        path: codegen::API_TOKEN.into(),
+        expiration_seconds: Some(TOKEN_SECONDS),
+        audience: None,
+    };
+    let authority = ConfigMapProjection {
+        name: ROOT_AUTHORITY.into(),
+        items: Some(vec![KeyToPath {
+            key: codegen::API_AUTHORITY.into(),
+            path: codegen::API_AUTHORITY.into(),
+            mode: None,
+        }]),
+        optional: None,
+    };
+    let sources = vec![
+        VolumeProjection {
+            service_account_token: Some(token),
+            ..VolumeProjection::default()
+        },
+        VolumeProjection {
+            config_map: Some(authority),
+            ..VolumeProjection::default()
+        },
+    ];
+    Volume {
+        name: "api".into(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(sources),
+            default_mode: Some(0o440),
+        }),
+        ..Volume::default()
+    }
 }
 
 fn volume_mounts(spec: &ValidatedSpec) -> Vec<VolumeMount> {
@@ -383,5 +448,6 @@ fn volume_mounts(spec: &ValidatedSpec) -> Vec<VolumeMount> {
         mount("work", codegen::WORK_FOLDER, false),
     ];
     let secrets = secrets(spec).map(|(volume, folder, _)| mount(volume, folder, true));
-    own.into_iter().chain(secrets).collect()
+    let api = spec.publish.then(|| mount("api", codegen::API_FOLDER, true));
+    own.into_iter().chain(secrets).chain(api).collect()
 }

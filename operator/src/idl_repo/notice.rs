@@ -5,7 +5,7 @@
 
 use super::apply::Applied;
 use super::plan::{FinishedRun, Plan, RunNews, Step};
-use super::status::short;
+use super::status::{found_in_words, short};
 use crate::context::Context;
 use heddle_crds::condition::{self, Condition, ConditionStatus, truncate};
 use heddle_crds::idl_repo::{ConditionType, IdlRepo, IdlRepoStatus, LastRun, Reason};
@@ -42,6 +42,8 @@ enum What {
     RunStarted,
     RunDelivered,
     RunFailed,
+    BreakingChangesAccepted,
+    BreakingChangesAllowed,
     RunBlocked,
     RunCancelled,
     SpecificationRefused,
@@ -71,11 +73,53 @@ pub(crate) fn notices(
 pub(crate) fn of_runs(news: &RunNews, after: &IdlRepoStatus) -> Vec<Notice> {
     let taken_over = news.taken_over.as_ref();
     let is_older = |finished: &&FinishedRun| taken_over.is_none_or(|newest| newest.job != finished.run.job);
-    let of_finished = |finished| of_finished(finished, after);
-    let older = news.finished.iter().filter(is_older).map(of_finished);
+    let of_finished = |finished| {
+        let broken = of_breaking_changes(finished);
+        broken
+            .into_iter()
+            .chain(std::iter::once(of_finished(finished, after)))
+    };
+    let older = news.finished.iter().filter(is_older).flat_map(of_finished);
     let started = taken_over.map(|run| of_started(&run.to_last_run(), run.trace_parent.clone()));
-    let newest = news.finished.iter().filter(|run| !is_older(run)).map(of_finished);
+    let newest = news
+        .finished
+        .iter()
+        .filter(|run| !is_older(run))
+        .flat_map(of_finished);
     older.chain(started).chain(newest).collect()
+}
+
+/// Breaking changes that were delivered. Those that were refused are why their run failed.
+fn of_breaking_changes(finished: &FinishedRun) -> Option<Notice> {
+    let run = &finished.run;
+    let comparison = run
+        .comparison
+        .as_ref()
+        .filter(|found| found.breaking_changes > 0)?;
+    // A run without files has delivered nothing.
+    run.files?;
+    let (what, reason, how) = match comparison.accepted {
+        true => (
+            What::BreakingChangesAccepted,
+            Reason::BreakingChangesAccepted,
+            "was let through",
+        ),
+        false => (
+            What::BreakingChangesAllowed,
+            Reason::BreakingChangesAllowed,
+            "is delivered",
+        ),
+    };
+    let text = format!(
+        "{} {how} with {}",
+        short(&run.source_revision),
+        found_in_words(comparison)
+    );
+    Some(Notice {
+        job: Some(run.job.clone()),
+        trace_parent: finished.trace_parent.clone(),
+        ..notice(what, reason, text)
+    })
 }
 
 /// What there is to tell about a specification that was refused.
@@ -227,6 +271,24 @@ impl Notice {
                 tracing::info!(namespace, name, job, reason, detail = text, "run delivered")
             }
             What::RunFailed => tracing::warn!(namespace, name, job, reason, error = text, "run failed"),
+            What::BreakingChangesAccepted => {
+                tracing::info!(
+                    namespace,
+                    name,
+                    job,
+                    detail = text,
+                    "breaking changes were let through"
+                );
+            }
+            What::BreakingChangesAllowed => {
+                tracing::warn!(
+                    namespace,
+                    name,
+                    job,
+                    detail = text,
+                    "breaking changes are delivered"
+                );
+            }
             What::RunBlocked => tracing::warn!(namespace, name, reason, error = text, "run cannot start"),
             What::RunCancelled => tracing::info!(namespace, name, job, detail = text, "run cancelled"),
             What::SpecificationRefused => {
@@ -277,7 +339,11 @@ impl Notice {
     fn is_warning(&self) -> bool {
         matches!(
             self.what,
-            What::SourceFailed | What::RunFailed | What::RunBlocked | What::SpecificationRefused
+            What::SourceFailed
+                | What::RunFailed
+                | What::RunBlocked
+                | What::BreakingChangesAllowed
+                | What::SpecificationRefused
         )
     }
 
@@ -286,6 +352,7 @@ impl Notice {
             What::SourceFailed | What::SourceRecovered => "CheckSource",
             What::RunStarted | What::RunBlocked => "StartRun",
             What::RunDelivered | What::RunFailed => "FinishRun",
+            What::BreakingChangesAccepted | What::BreakingChangesAllowed => "Compare",
             What::RunCancelled => "CancelRun",
             What::SpecificationRefused => "Validate",
         }

@@ -1,6 +1,8 @@
-//! Every read: the IdlRepo itself, its Jobs with their pods and events, its Secrets, and, when it is time, the source.
+//! Every read: the IdlRepo itself, its Jobs with their pods and events, its Secrets, what is published of it, and, when
+//! it is time, the source.
 
 mod check;
+mod publication;
 mod runs;
 mod secrets;
 
@@ -14,6 +16,7 @@ use serde::Deserialize;
 
 pub(crate) use super::run::ObservedRun;
 pub(crate) use check::{Check, check};
+pub(crate) use publication::{ObservedPublication, publication};
 pub(crate) use runs::runs;
 pub(crate) use secrets::{ObservedSecrets, secrets};
 
@@ -23,6 +26,7 @@ pub(crate) struct Observed {
     /// Its runs, oldest first.
     pub(crate) runs: Vec<ObservedRun>,
     pub(crate) secrets: ObservedSecrets,
+    pub(crate) publication: ObservedPublication,
     /// See [`crate::settings::JobDefaults::version`].
     pub(crate) settings_version: String,
     /// Whether it is time to ask the source, and it is not this object's turn.

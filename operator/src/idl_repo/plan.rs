@@ -1,22 +1,24 @@
 //! What to do: a pure function of the specification, the observed world and the time.
 
 mod prompt;
+mod publication;
 mod record;
+mod situation;
 #[cfg(test)]
 mod tests;
 
 use super::apply::Applied;
 use super::observe::{Observed, Problem};
 use super::run::{Circumstances, ObservedRun, Target};
-use super::schedule;
 use super::validate::ValidatedSpec;
-use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, LastRun, Retry};
+use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, LastRun};
 use heddle_telemetry::TraceParent;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
+use situation::Situation;
 use std::time::Duration;
 
-pub(crate) use prompt::{Prompt, check_is_due};
+pub(crate) use prompt::check_is_due;
+pub(crate) use publication::Leftovers;
 pub(crate) use record::add_runs;
 
 /// How many finished Jobs of an IdlRepo are kept for people to look at.
@@ -43,6 +45,10 @@ pub(crate) struct Plan {
     pub(crate) news: RunNews,
     /// Names of Jobs that are no longer of interest.
     pub(crate) prune: Vec<String>,
+    /// What is left of publications that nobody needs.
+    pub(crate) leftovers: Leftovers,
+    /// What is wrong with the publication of what is delivered.
+    pub(crate) publication_problem: Option<Problem>,
     /// When to look again.
     pub(crate) wake_at: Timestamp,
 }
@@ -99,6 +105,12 @@ pub(crate) struct RunRequest {
     pub(crate) attempt: i32,
     pub(crate) cause: Cause,
     pub(crate) circumstances: Circumstances,
+    /// The commit delivered before, which the target's is compared with.
+    pub(crate) baseline: Option<String>,
+    /// Whether breaking changes are let through.
+    pub(crate) accepts_breaking: bool,
+    /// How many ConfigMaps there are to be for chunks of the descriptor set.
+    pub(crate) descriptor_slots: usize,
     /// The change that an earlier attempt was started for, which this one continues.
     pub(crate) trace_parent: Option<TraceParent>,
 }
@@ -113,17 +125,23 @@ pub(crate) enum Cause {
     Requested,
     /// Something changed while the failed run went on.
     CircumstancesChanged,
+    /// Breaking changes are let through.
+    Accepted,
+    /// The descriptor set is not there.
+    Unpublished,
     Retry,
 }
 
 impl Cause {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::NewCommit,
         Self::SpecificationChanged,
         Self::SecretChanged,
         Self::SettingsChanged,
         Self::Requested,
         Self::CircumstancesChanged,
+        Self::Accepted,
+        Self::Unpublished,
         Self::Retry,
     ];
 
@@ -141,6 +159,8 @@ impl Cause {
             Self::SettingsChanged => "settings_changed",
             Self::Requested => "requested",
             Self::CircumstancesChanged => "circumstances_changed",
+            Self::Accepted => "accepted",
+            Self::Unpublished => "unpublished",
             Self::Retry => "retry",
         }
     }
@@ -151,170 +171,29 @@ pub(crate) fn plan(idl_repo: &IdlRepo, spec: &ValidatedSpec, observed: &Observed
     let prompt = prompt::prompt(idl_repo, &observed.secrets.version, &observed.settings_version);
     let mut record = record::with_check(idl_repo, spec, observed, now);
     let news = record::add_runs(&mut record, &spec.digest, &observed.runs, now);
-    let step = match step(idl_repo, spec, observed, &record, prompt, now) {
+    record::add_who_accepted(&mut record, idl_repo);
+    let situation = Situation {
+        idl_repo,
+        spec,
+        observed,
+        record: &record,
+        prompt,
+        now,
+    };
+    let step = match situation.step() {
         // The commit may be an old one, or one of a source that is no longer wanted.
         Step::Start(_) if observed.awaits_source => Step::AwaitSource,
         step => step,
     };
     Plan {
         prune: no_longer_of_interest(&observed.runs),
+        leftovers: publication::leftovers(spec, observed, &record),
+        publication_problem: publication::problem(spec, observed, &record),
         wake_at: wake_at(&record, &step, now),
         record,
         step,
         news,
     }
-}
-
-fn step(
-    idl_repo: &IdlRepo,
-    spec: &ValidatedSpec,
-    observed: &Observed,
-    record: &IdlRepoStatus,
-    prompt: Option<Prompt>,
-    now: Timestamp,
-) -> Step {
-    if let Some(step) = step_of_active_run(spec, &observed.runs) {
-        return step;
-    }
-    let Some(commit) = record.observed_revision.clone() else {
-        return Step::AwaitSource;
-    };
-    let target = Target {
-        commit,
-        digest: spec.digest.clone(),
-    };
-    let failed = record
-        .last_run
-        .as_ref()
-        .filter(|run| is_for(run, &target) && run.error.is_some());
-    let circumstances = prompt::circumstances(idl_repo, observed);
-    let is_delivered = is_delivered(record, &target);
-    // What was delivered is delivered again on request, and then that counts which became of it.
-    let is_enough = is_delivered && failed.is_none() && !is_requested_again(record, &circumstances);
-    if is_enough || (is_delivered && spec.suspended) {
-        return Step::Rest;
-    }
-    if spec.suspended {
-        return Step::Suspended;
-    }
-    // The commit is of no use while the source is silent: it may be one of a branch that is no longer asked for.
-    if record.failed_checks.is_some() {
-        return Step::AwaitSource;
-    }
-    if let Some(problem) = &observed.secrets.output_problem {
-        return Step::Blocked(problem.clone());
-    }
-    let final_failure = failed.filter(|run| run.circumstances == circumstances.digest);
-    let (continued, cause) = match final_failure {
-        Some(run) if retry(run) == Retry::OnChange => return Step::Stalled,
-        Some(run) => {
-            let at = retry_at(idl_repo, spec, run);
-            if now < at {
-                return Step::RetryAt(at);
-            }
-            (Some(run), Cause::Retry)
-        }
-        None => (None, cause(record, &target, prompt, failed.is_some())),
-    };
-    start(record, observed, target, continued, cause, circumstances)
-}
-
-/// Whether people have asked since the newest run was started.
-fn is_requested_again(record: &IdlRepoStatus, circumstances: &Circumstances) -> bool {
-    let answered = record.last_run.as_ref().and_then(|run| run.requested_at.as_ref());
-    circumstances.requested_at.is_some() && circumstances.requested_at.as_ref() != answered
-}
-
-fn step_of_active_run(spec: &ValidatedSpec, runs: &[ObservedRun]) -> Option<Step> {
-    if let Some(leaving) = runs.iter().rev().find(|run| run.deleting && run.is_active()) {
-        return Some(Step::AwaitRemoval {
-            job: leaving.job.clone(),
-        });
-    }
-    let active = runs.iter().rev().find(|run| run.is_active())?;
-    let super::run::RunState::Active { waiting } = &active.state else {
-        return None;
-    };
-    if active.target.digest != spec.digest && !spec.suspended {
-        return Some(Step::Cancel {
-            job: active.job.clone(),
-        });
-    }
-    Some(Step::Follow {
-        run: active.to_last_run(),
-        waiting: waiting.clone(),
-    })
-}
-
-fn is_delivered(record: &IdlRepoStatus, target: &Target) -> bool {
-    record.generated_revision.as_ref() == Some(&target.commit)
-        && record.generated_spec_digest.as_ref() == Some(&target.digest)
-}
-
-fn is_for(run: &LastRun, target: &Target) -> bool {
-    run.source_revision == target.commit && run.spec_digest == target.digest
-}
-
-fn retry(run: &LastRun) -> Retry {
-    run.error
-        .as_ref()
-        .map_or(Retry::NotNeeded, |error| error.reason.retry())
-}
-
-fn retry_at(idl_repo: &IdlRepo, spec: &ValidatedSpec, failed: &LastRun) -> Timestamp {
-    let finished_at = failed.finished_at.as_ref().unwrap_or(&failed.started_at).0;
-    schedule::retry_at(
-        &idl_repo.uid().unwrap_or_default(),
-        failed.attempt,
-        spec.interval,
-        finished_at,
-    )
-}
-
-fn cause(record: &IdlRepoStatus, target: &Target, prompt: Option<Prompt>, failed_before: bool) -> Cause {
-    match prompt {
-        Some(Prompt::Requested) => Cause::Requested,
-        Some(Prompt::SecretChanged) if failed_before => Cause::SecretChanged,
-        Some(Prompt::SettingsChanged) if failed_before => Cause::SettingsChanged,
-        None if failed_before => Cause::CircumstancesChanged,
-        _ if record.generated_revision.as_ref() != Some(&target.commit) => Cause::NewCommit,
-        _ if is_delivered(record, target) => Cause::Requested,
-        _ => Cause::SpecificationChanged,
-    }
-}
-
-fn start(
-    record: &IdlRepoStatus,
-    observed: &Observed,
-    target: Target,
-    continued: Option<&LastRun>,
-    cause: Cause,
-    circumstances: Circumstances,
-) -> Step {
-    let earlier_jobs = observed
-        .runs
-        .iter()
-        .filter(|run| run.target == target)
-        .map(|run| run.attempt);
-    let earlier_record = record
-        .last_run
-        .as_ref()
-        .filter(|run| is_for(run, &target))
-        .map(|run| run.attempt);
-    let trace_parent = continued
-        .and_then(|failed| observed.runs.iter().find(|run| run.job == failed.job))
-        .and_then(|run| run.trace_parent.clone());
-    Step::Start(RunRequest {
-        attempt: earlier_jobs
-            .chain(earlier_record)
-            .max()
-            .unwrap_or(0)
-            .saturating_add(1),
-        target,
-        cause,
-        circumstances,
-        trace_parent,
-    })
 }
 
 fn no_longer_of_interest(runs: &[ObservedRun]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use super::plan::Cause;
 use heddle_crds::codegen::{self, Report};
-use heddle_crds::idl_repo::{FileCounts, LastRun, Reason, RunError};
+use heddle_crds::idl_repo::{Comparison, FileCounts, LastRun, Reason, RunError};
 use heddle_crds::metadata;
 use heddle_telemetry::TraceParent;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
@@ -38,6 +38,8 @@ pub(crate) struct ObservedRun {
     pub(crate) attempt: i32,
     pub(crate) cause: Option<Cause>,
     pub(crate) circumstances: Circumstances,
+    /// Whether it lets breaking changes of its commit through.
+    pub(crate) accepts_breaking: bool,
     pub(crate) created_at: Timestamp,
     /// The change that it was started for.
     pub(crate) trace_parent: Option<TraceParent>,
@@ -59,23 +61,31 @@ pub(crate) enum RunState {
         /// When.
         at: Timestamp,
         /// And how.
-        outcome: Outcome,
+        ending: Ending,
     },
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
-    /// The code is in the output repository.
-    Delivered {
-        /// The commit that holds it, if the Job's answer could be read.
-        output_revision: Option<String>,
-        files: Option<FileCounts>,
-        /// Whether that commit is new.
-        committed: bool,
-    },
-    /// It is not.
-    Failed(RunError),
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Ending {
+    /// What is in the output repository, if the code is.
+    pub(crate) delivery: Option<Delivery>,
+    /// Why it failed, if it did. With a delivery, something went wrong after that.
+    pub(crate) error: Option<RunError>,
+    /// What the comparison with the commit delivered before has found.
+    pub(crate) comparison: Option<Comparison>,
+    /// How many chunks the descriptor set has.
+    pub(crate) descriptor_chunks: Option<u32>,
+}
+
+/// Code in the output repository. Nothing is known of it if the Job's answer could not be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Delivery {
+    /// The commit that holds it.
+    pub(crate) output_revision: Option<String>,
+    pub(crate) files: Option<FileCounts>,
+    /// Whether that commit is new.
+    pub(crate) committed: bool,
 }
 
 /// What the API has about a Job beside the Job itself. Empty for runs whose end is on record already.
@@ -103,6 +113,7 @@ impl ObservedRun {
                 digest: annotation(metadata::CIRCUMSTANCES).cloned(),
                 requested_at: annotation(metadata::REQUESTED_AT).cloned(),
             },
+            accepts_breaking: annotation(metadata::ACCEPT_BREAKING).is_some(),
             created_at: job.creation_timestamp()?.0,
             trace_parent: TraceParent::from_annotations(job.annotations()),
             state: state(job, details),
@@ -128,14 +139,14 @@ impl ObservedRun {
             finished_at: None,
             trace_id: self.trace_parent.as_ref().map(TraceParent::trace_id_hex),
             files: None,
+            comparison: None,
             error: None,
         };
-        if let RunState::Finished { at, outcome } = &self.state {
+        if let RunState::Finished { at, ending } = &self.state {
             last_run.finished_at = Some(Time(*at));
-            match outcome {
-                Outcome::Delivered { files, .. } => last_run.files = *files,
-                Outcome::Failed(error) => last_run.error = Some(error.clone()),
-            }
+            last_run.files = ending.delivery.as_ref().and_then(|delivery| delivery.files);
+            last_run.comparison = ending.comparison.clone();
+            last_run.error = ending.error.clone();
         }
         last_run
     }
@@ -163,23 +174,48 @@ fn state(job: &Job, details: &RunDetails) -> RunState {
         .last_transition_time
         .clone()
         .or_else(|| job.creation_timestamp());
-    let outcome = match end.type_.as_str() {
-        "Complete" => delivered(
-            details
+    let ending = match end.type_.as_str() {
+        "Complete" => {
+            let report = details
                 .pods
                 .iter()
                 .filter(|pod| has_succeeded(pod))
-                .find_map(report),
-        ),
-        _ => Outcome::Failed(
-            newest(&details.pods)
-                .and_then(reported_error)
-                .unwrap_or_else(|| failure_without_report(job, end, details)),
-        ),
+                .find_map(report);
+            Ending {
+                delivery: Some(report.as_ref().map(delivery).unwrap_or_default()),
+                ..ending(report)
+            }
+        }
+        _ => {
+            let ending = ending(newest(&details.pods).and_then(report));
+            let without_report = || failure_without_report(job, end, details);
+            Ending {
+                error: Some(ending.error.clone().unwrap_or_else(without_report)),
+                ..ending
+            }
+        }
     };
     RunState::Finished {
         at: at.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        outcome,
+        ending,
+    }
+}
+
+/// What the answer of a Job says, if it could be read.
+fn ending(report: Option<Report>) -> Ending {
+    report.map_or_else(Ending::default, |report| Ending {
+        delivery: report.delivered.then(|| delivery(&report)),
+        comparison: report.comparison,
+        descriptor_chunks: report.descriptor_chunks,
+        error: report.error,
+    })
+}
+
+fn delivery(report: &Report) -> Delivery {
+    Delivery {
+        output_revision: report.output_revision.clone(),
+        files: Some(report.files),
+        committed: report.committed,
     }
 }
 
@@ -210,14 +246,6 @@ fn what_keeps_a_run(details: &RunDetails) -> Option<String> {
     let error = reported_error(pod).map(|error| format!("{}: {}", error.reason.as_str(), error.message));
     let failure = error.or_else(|| what_ended_a_pod(pod).map(|ending| ending.text))?;
     Some(format!("Its last try failed, and it will try again: {failure}"))
-}
-
-fn delivered(report: Option<Report>) -> Outcome {
-    Outcome::Delivered {
-        committed: report.as_ref().is_some_and(|report| report.committed),
-        files: report.as_ref().map(|report| report.files),
-        output_revision: report.and_then(|report| report.output_revision),
-    }
 }
 
 fn codegen_state(pod: &Pod) -> Option<&ContainerState> {

@@ -1,6 +1,8 @@
 //! The conditions that follow from a plan, by the rules of kstatus: `Reconciling` and `Stalled` are there only while
 //! true, and never both.
 
+mod gate;
+mod publication;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -13,6 +15,7 @@ use heddle_crds::idl_repo::{ConditionType, IdlRepoStatus, LastRun, Reason, Retry
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+pub(crate) use gate::found_in_words;
 pub(crate) use write::{WriteStatusError, write_if_changed};
 
 /// How many digits of a commit's id are shown to people.
@@ -34,9 +37,13 @@ pub(crate) fn status(
     };
     let source = source_ready(spec, observed, conditions.find(ConditionType::SourceReady));
     let generated = generated(spec, plan, &status, conditions.find(ConditionType::Generated));
+    let compatible = gate::compatible(spec, &status, conditions.find(ConditionType::Compatible));
+    let published = publication::published(spec, plan, &status);
     let summary = summary(spec, plan, &status, &source);
     conditions.set(ConditionType::SourceReady, source);
     conditions.set(ConditionType::Generated, generated);
+    conditions.set_or_remove(ConditionType::Compatible, compatible);
+    conditions.set_or_remove(ConditionType::Published, published);
     conditions.set(ConditionType::Ready, summary.ready);
     conditions.set_while_true(ConditionType::Reconciling, summary.reconciling);
     conditions.set_while_true(ConditionType::Stalled, summary.stalled);
@@ -166,17 +173,19 @@ impl Conditions {
         condition::set(&mut self.list, new);
     }
 
-    fn set_while_true(&mut self, type_: ConditionType, state: Option<State>) {
+    fn set_or_remove(&mut self, type_: ConditionType, state: Option<State>) {
         match state {
-            Some(state) => self.set(
-                type_,
-                State {
-                    status: ConditionStatus::True,
-                    ..state
-                },
-            ),
+            Some(state) => self.set(type_, state),
             None => condition::remove(&mut self.list, type_.as_str()),
         }
+    }
+
+    fn set_while_true(&mut self, type_: ConditionType, state: Option<State>) {
+        let state = state.map(|state| State {
+            status: ConditionStatus::True,
+            ..state
+        });
+        self.set_or_remove(type_, state);
     }
 }
 
@@ -235,10 +244,11 @@ fn running(run: &LastRun, step: &Step) -> String {
 }
 
 fn ending(spec: &ValidatedSpec, run: &LastRun, status: &IdlRepoStatus, before: Option<State>) -> State {
-    if let Some(error) = &run.error {
+    let delivered = delivered(spec, status);
+    // What failed after the delivery is told elsewhere.
+    if let Some(error) = run.error.as_ref().filter(|_| run.files.is_none()) {
         return State::is_false(error.reason, &*error.message);
     }
-    let delivered = delivered(spec, status);
     match run.files {
         Some(files) if files.written == 0 && files.pruned == 0 => State::is_true(
             Reason::Unchanged,
@@ -266,7 +276,10 @@ struct Summary {
 }
 
 fn summary(spec: &ValidatedSpec, plan: &Plan, status: &IdlRepoStatus, source: &State) -> Summary {
-    let run_problem = plan.step.problem(status);
+    let run_problem = plan.step.problem(status).or_else(|| match plan.step {
+        Step::RetryAt(_) => plan.publication_problem.clone(),
+        _ => None,
+    });
     let ready = ready(spec, plan, status, source, run_problem.as_ref());
     let reconciling = reconciling(plan, status, &ready);
     let out_of_reach = ready.status == ConditionStatus::False && ready.reason.retry() == Retry::OnChange;
@@ -324,10 +337,11 @@ fn reconciling(plan: &Plan, status: &IdlRepoStatus, ready: &State) -> Option<Sta
         }
         Step::RetryAt(at) => {
             let attempt = status.last_run.as_ref().map_or(1, |run| run.attempt);
-            let message = format!(
-                "Attempt {attempt} failed. The next is at {}.",
-                at.strftime("%FT%TZ")
-            );
+            let what = match status.last_run.as_ref().is_some_and(|run| run.error.is_some()) {
+                true => format!("Attempt {attempt} failed."),
+                false => "The published descriptor set is gone again.".into(),
+            };
+            let message = format!("{what} The next attempt is at {}.", at.strftime("%FT%TZ"));
             Some(State::is_true(ready.reason, message))
         }
         Step::Blocked(problem) if problem.reason.retry() == Retry::Backoff => Some(State::is_true(

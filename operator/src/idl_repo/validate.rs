@@ -31,6 +31,10 @@ pub(crate) struct ValidatedSpec {
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) suspended: bool,
+    /// Whether commits are compared with the one delivered before.
+    pub(crate) has_gate: bool,
+    /// Whether the descriptor set is published.
+    pub(crate) publish: bool,
     /// See [`IdlRepoSpec::digest`].
     pub(crate) digest: String,
     /// What the Job reads, as JSON.
@@ -101,6 +105,8 @@ pub(crate) fn validate(idl_repo: &IdlRepo) -> Result<ValidatedSpec, InvalidSpec>
                 interval,
                 timeout,
                 suspended: spec.suspend,
+                has_gate: spec.compatibility.is_some(),
+                publish: spec.publish.enabled,
                 digest: spec.digest(),
                 request,
                 job: spec.job.clone(),

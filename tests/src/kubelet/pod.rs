@@ -142,15 +142,21 @@ async fn execute(node: &Node, container: &Container, mounts: &Mounts, folder: &P
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        // What every container is told.
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", node.api_port.to_string())
         .envs(environment.map(|variable| (&variable.name, variable.value.clone().unwrap_or_default())))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .kill_on_drop(true);
-    command
-        .status()
-        .await
-        .with_context(|| format!("failed to start {}", node.program.display()))
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("failed to start {}", node.program.display()))?;
+    if let Some(id) = child.id() {
+        std::fs::write(folder.join("pid"), id.to_string())?;
+    }
+    child.wait().await.context("failed to wait for a container")
 }
 
 fn exit_code(status: ExitStatus) -> i32 {

@@ -2,7 +2,11 @@
 
 use super::Node;
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeSource, Pod, Secret, Volume};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, DownwardAPIVolumeSource, Pod, Secret, ServiceAccount, Volume, VolumeProjection,
+};
+use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,6 +52,15 @@ async fn fill(node: &Node, pod: &Pod, volume: &Volume, path: &Path) -> Result<()
             Ok(())
         }
         Volume {
+            projected: Some(source),
+            ..
+        } => {
+            for projection in source.sources.iter().flatten() {
+                project(node, pod, projection, path).await?;
+            }
+            Ok(())
+        }
+        Volume {
             empty_dir: Some(_), ..
         } => Ok(()),
         _ => bail!(
@@ -55,6 +68,43 @@ async fn fill(node: &Node, pod: &Pod, volume: &Volume, path: &Path) -> Result<()
             volume.name
         ),
     }
+}
+
+/// A token of the pod's account, or a part of a ConfigMap.
+async fn project(node: &Node, pod: &Pod, projection: &VolumeProjection, path: &Path) -> Result<()> {
+    if let Some(token) = &projection.service_account_token {
+        let account = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.service_account_name.clone());
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: token.audience.iter().cloned().collect(),
+                expiration_seconds: token.expiration_seconds,
+                bound_object_ref: None,
+            },
+            ..TokenRequest::default()
+        };
+        let api = Api::<ServiceAccount>::namespaced(node.client.clone(), &node.namespace);
+        let granted = api
+            .create_token_request(
+                &account.context("a pod without account")?,
+                &PostParams::default(),
+                &request,
+            )
+            .await?;
+        let granted = granted.status.context("no token was granted")?;
+        fs::write(path.join(&token.path), granted.token)?;
+    }
+    if let Some(source) = &projection.config_map {
+        let api = Api::<ConfigMap>::namespaced(node.client.clone(), &node.namespace);
+        let data = api.get(&source.name).await?.data.unwrap_or_default();
+        for item in source.items.iter().flatten() {
+            let value = data.get(&item.key).context("a key that is not there")?;
+            fs::write(path.join(&item.path), value)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_annotations(pod: &Pod, source: &DownwardAPIVolumeSource, path: &Path) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The controller of IdlRepo against a real API server, real Git over HTTPS, and the real codegen program.
 
 mod delivery;
+mod gate;
 mod process;
+mod publication;
 mod runs;
 mod source;
 

@@ -2,12 +2,12 @@
 
 use super::Guarded;
 use crate::health::Health;
-use crate::idl_repo::job::{COMPONENT, MANAGER, label_value};
+use crate::idl_repo::job::{COMPONENT, DESCRIPTORS, MANAGER, label_value};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use heddle_crds::metadata;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{ReconcileRequest, trigger_self, trigger_with};
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
@@ -38,6 +38,7 @@ pub(crate) struct Synced {
     jobs: CancellationToken,
     pods: CancellationToken,
     secrets: CancellationToken,
+    config_maps: CancellationToken,
 }
 
 impl Synced {
@@ -48,6 +49,7 @@ impl Synced {
             jobs: health.expect_cache("Jobs"),
             pods: health.expect_cache("pods"),
             secrets: health.expect_cache("Secrets"),
+            config_maps: health.expect_cache("ConfigMaps"),
         }
     }
 }
@@ -81,19 +83,22 @@ pub(super) fn triggers(
         .applied_objects()
         .predicate_filter(what_counts, PredicateConfig::default());
     let own = trigger_self(changed, ());
-    let jobs = watch::<Job>(client, namespace, &selector(), &synced.jobs);
+    let jobs = watch::<Job>(client, namespace, &selector(COMPONENT), &synced.jobs);
     let jobs = trigger_with(jobs, owner);
     let of_label = cache.clone();
-    let pods = watch::<Pod>(client, namespace, &selector(), &synced.pods);
+    let pods = watch::<Pod>(client, namespace, &selector(COMPONENT), &synced.pods);
     let pods = trigger_with(pods, move |pod| labelled(&of_label, &pod));
     let of_secret = cache.clone();
     let secrets = watch::<Secret>(client, namespace, "", &synced.secrets);
     let secrets = trigger_with(secrets, move |secret| naming(&of_secret, &secret));
+    let config_maps = watch::<ConfigMap>(client, namespace, &selector(DESCRIPTORS), &synced.config_maps);
+    let config_maps = trigger_with(config_maps, owner);
     let triggers = stream::select_all([
         named("IdlRepos", own),
         named("Jobs", jobs),
         named("pods", pods),
         named("Secrets", secrets),
+        named("ConfigMaps", config_maps),
     ]);
     (triggers, cache)
 }
@@ -105,9 +110,9 @@ fn named(
     stream.map_err(move |source| WatchError { kind, source }).boxed()
 }
 
-fn selector() -> String {
+fn selector(component: &str) -> String {
     format!(
-        "{}={MANAGER},{}={COMPONENT}",
+        "{}={MANAGER},{}={component}",
         metadata::MANAGED_BY,
         metadata::COMPONENT
     )
@@ -154,18 +159,22 @@ fn trim(object: &mut Guarded) {
     }
 }
 
-/// A digest of what people change: the specification, the request to look, and the deletion.
+/// A digest of what people change: the specification, the requests to look and to let a commit through, and the deletion.
 fn what_counts(object: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     object.meta().generation.hash(&mut hasher);
     object.annotations().get(metadata::REQUESTED_AT).hash(&mut hasher);
+    object
+        .annotations()
+        .get(metadata::ACCEPT_BREAKING)
+        .hash(&mut hasher);
     object.meta().deletion_timestamp.is_some().hash(&mut hasher);
     Some(hasher.finish())
 }
 
-fn owner(job: PartialObjectMeta<Job>) -> Vec<ObjectRef<Guarded>> {
-    let namespace = job.namespace();
-    let owners = job.owner_references().iter();
+fn owner<K: Resource>(object: PartialObjectMeta<K>) -> Vec<ObjectRef<Guarded>> {
+    let namespace = object.namespace();
+    let owners = object.owner_references().iter();
     owners
         .filter_map(|owner| ObjectRef::from_owner_ref(namespace.as_deref(), owner, ()))
         .collect()

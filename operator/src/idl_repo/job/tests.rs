@@ -29,6 +29,9 @@ fn request(attempt: i32) -> RunRequest {
         attempt,
         cause: Cause::NewCommit,
         circumstances: Circumstances::default(),
+        baseline: None,
+        accepts_breaking: false,
+        descriptor_slots: 0,
         trace_parent: None,
     }
 }
@@ -98,7 +101,7 @@ fn the_process_is_told_what_it_needs() {
     assert_eq!(
         container.args.unwrap().join(" "),
         "run -f /run/heddle/request/idlrepo.yaml --commit c0ffee --termination-message /dev/termination-log \
-         --work-folder /work --timeout=90s --denied-cidrs=10.0.0.0/8,fd00::/8"
+         --work-folder /work --timeout=90s --publish-with /run/heddle/api --denied-cidrs=10.0.0.0/8,fd00::/8"
     );
     let variables: Vec<_> = container
         .env
@@ -127,7 +130,7 @@ fn only_secrets_that_are_named_are_mounted() {
         .into_iter()
         .map(|volume| volume.name)
         .collect();
-    assert_eq!(volumes, ["request", "work", "output"]);
+    assert_eq!(volumes, ["request", "work", "output", "api"]);
     let mounts: Vec<_> = pod.containers[0].volume_mounts.iter().flatten().collect();
     let writable: Vec<_> = mounts
         .iter()
@@ -135,7 +138,7 @@ fn only_secrets_that_are_named_are_mounted() {
         .map(|mount| &mount.mount_path)
         .collect();
     assert_eq!(writable, ["/work"]);
-    assert_eq!(mounts.len(), 3);
+    assert_eq!(mounts.len(), 4);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn the_specification_s_resources_come_before_the_operator_s() {
 }
 
 #[test]
-fn the_pod_has_no_rights_and_no_way_to_get_any() {
+fn the_pod_has_a_token_only_to_publish_and_none_that_lasts() {
     let pod = pod_of(&built(&idl_repo("shop"), &defaults()));
     assert_eq!(pod.automount_service_account_token, Some(false));
     assert_eq!(pod.service_account_name.as_deref(), Some("shop-heddle-codegen"));
@@ -160,6 +163,20 @@ fn the_pod_has_no_rights_and_no_way_to_get_any() {
         service_account(&idl_repo("shop")).automount_service_account_token,
         Some(false)
     );
+    let tokens = |pod: &PodSpec| {
+        let sources = pod
+            .volumes
+            .iter()
+            .flatten()
+            .filter_map(|volume| volume.projected.clone());
+        let tokens = sources.flat_map(|source| source.sources.unwrap_or_default());
+        let tokens = tokens.filter_map(|source| source.service_account_token);
+        tokens.map(|token| token.expiration_seconds).collect::<Vec<_>>()
+    };
+    assert_eq!(tokens(&pod), [Some(600)]);
+    let mut quiet = idl_repo("shop");
+    quiet.spec.publish.enabled = false;
+    assert_eq!(tokens(&pod_of(&built(&quiet, &defaults()))), []);
     let security = pod.containers[0].security_context.clone().unwrap();
     assert_eq!(security.read_only_root_filesystem, Some(true));
     assert_eq!(security.allow_privilege_escalation, Some(false));

@@ -11,6 +11,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -26,7 +27,7 @@ pub(crate) async fn runs(context: &Context, idl_repo: &IdlRepo) -> Result<Vec<Ob
     let selector = format!("{}={}", metadata::IDL_REPO, label_value(&idl_repo.name_any()));
     let jobs = list(&api, "Jobs", ListParams::default().labels(&selector)).await?;
     let mut runs = Vec::new();
-    for job in jobs.iter().filter(|job| is_owned(job, idl_repo)) {
+    for job in jobs.iter().filter(|job| is_owned(*job, idl_repo)) {
         let details = match end_is_on_record(job, idl_repo) {
             true => RunDetails::default(),
             false => details(context, job).await?,
@@ -37,8 +38,10 @@ pub(crate) async fn runs(context: &Context, idl_repo: &IdlRepo) -> Result<Vec<Ob
     Ok(runs)
 }
 
-fn is_owned(job: &Job, idl_repo: &IdlRepo) -> bool {
-    job.owner_references()
+/// Whether the object is the IdlRepo's.
+pub(super) fn is_owned(object: &impl ResourceExt, idl_repo: &IdlRepo) -> bool {
+    object
+        .owner_references()
         .iter()
         .any(|owner| Some(&owner.uid) == idl_repo.metadata.uid.as_ref())
 }
@@ -98,6 +101,22 @@ async fn failed_create_events(context: &Context, job: &Job) -> Result<Vec<Event>
     let mut events = list(&events, "events", ListParams::default().fields(&selector)).await?;
     events.sort_by_key(|event| event.creation_timestamp());
     Ok(events)
+}
+
+/// The metadata of everything with these labels.
+pub(super) async fn list_metadata<K>(
+    api: &Api<K>,
+    what: &'static str,
+    labels: &str,
+) -> Result<Vec<PartialObjectMeta<K>>, ObserveError>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let parameters = ListParams::default().labels(labels).limit(LIST_LIMIT);
+    let listed = api.list_metadata(&parameters).await;
+    Ok(listed
+        .map_err(|source| ObserveError::List { what, source })?
+        .items)
 }
 
 async fn list<K>(api: &Api<K>, what: &'static str, parameters: ListParams) -> Result<Vec<K>, ObserveError>

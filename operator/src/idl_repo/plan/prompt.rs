@@ -4,7 +4,7 @@
 use super::ValidatedSpec;
 use crate::idl_repo::observe::Observed;
 use crate::idl_repo::run::Circumstances;
-use heddle_crds::idl_repo::IdlRepo;
+use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus};
 use heddle_crds::metadata;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -70,15 +70,46 @@ pub(crate) fn requested_at(idl_repo: &IdlRepo) -> Option<String> {
     Some(value.chars().take(LIMIT).collect())
 }
 
-/// What a run is started under now. A prompt that comes in mid-run is answered by a check of the source and gone; that
-/// the run worked under other circumstances is what remains of it.
-pub(crate) fn circumstances(idl_repo: &IdlRepo, observed: &Observed) -> Circumstances {
+/// The value of `heddle.dev/accept-breaking`.
+pub(super) fn accept_breaking(idl_repo: &IdlRepo) -> Option<&str> {
+    let annotations = idl_repo.metadata.annotations.as_ref()?;
+    annotations.get(metadata::ACCEPT_BREAKING).map(String::as_str)
+}
+
+/// Whether breaking changes of `commit` are let through. Only its full id does that: it takes seconds to make another
+/// commit with the same first digits. And only once.
+pub(super) fn accepts_breaking(idl_repo: &IdlRepo, record: &IdlRepoStatus, commit: &str) -> bool {
+    let annotated = accept_breaking(idl_repo);
+    annotated == Some(commit) && annotated != record.last_handled_accept_breaking.as_deref()
+}
+
+/// The field manager that has set `heddle.dev/accept-breaking`: all that the API tells of who it was.
+pub(super) fn who_accepted(idl_repo: &IdlRepo) -> Option<String> {
+    let field = format!("f:{}", metadata::ACCEPT_BREAKING);
+    let managers = idl_repo.metadata.managed_fields.as_ref()?;
+    let entry = managers.iter().find(|entry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        fields.is_some_and(|fields| !fields["f:metadata"]["f:annotations"][&field].is_null())
+    });
+    entry?.manager.clone()
+}
+
+/// What a run of `commit` is started under now. A prompt that comes in mid-run is answered by a check of the source and
+/// gone; that the run worked under other circumstances is what remains of it.
+pub(crate) fn circumstances(
+    idl_repo: &IdlRepo,
+    observed: &Observed,
+    record: &IdlRepoStatus,
+    commit: &str,
+) -> Circumstances {
     let requested_at = requested_at(idl_repo);
     let parts = (
         idl_repo.metadata.generation,
         &observed.secrets.version,
         &observed.settings_version,
         &requested_at,
+        accepts_breaking(idl_repo, record, commit),
+        record.descriptor_slots,
     );
     // Serialising numbers and strings to memory has no way to fail.
     let bytes = serde_json::to_vec(&parts).unwrap_or_default();

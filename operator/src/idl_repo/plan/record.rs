@@ -1,11 +1,12 @@
 //! Folds what was observed into the record that the status keeps.
 
-use super::prompt::requested_at;
+use super::prompt::{accept_breaking, requested_at, who_accepted};
 use super::{FinishedRun, RunNews, ValidatedSpec};
 use crate::idl_repo::observe::{Check, Observed};
-use crate::idl_repo::run::{ObservedRun, Outcome, RunState};
+use crate::idl_repo::run::{Delivery, Ending, ObservedRun, RunState};
 use crate::idl_repo::schedule;
-use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, Reason, Retry, RunError};
+use heddle_crds::idl_repo::{AcceptedBreaking, IdlRepo, IdlRepoStatus, Reason, Retry, RunError};
+use heddle_crds::publication;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -19,6 +20,11 @@ pub(super) fn with_check(
 ) -> IdlRepoStatus {
     let mut record = idl_repo.status.clone().unwrap_or_default();
     record.observed_generation = idl_repo.metadata.generation;
+    record.published = observed.publication.published.clone().filter(|_| spec.publish);
+    // Who sets the annotation again after taking it away means it again.
+    if accept_breaking(idl_repo) != record.last_handled_accept_breaking.as_deref() {
+        record.last_handled_accept_breaking = None;
+    }
     if spec.suspended {
         record.next_check_at = None;
     }
@@ -77,12 +83,8 @@ pub(crate) fn add_runs(
             continue;
         }
         let last_run = run.to_last_run();
-        if let RunState::Finished { outcome, .. } = &run.state {
-            if let Outcome::Delivered { output_revision, .. } = outcome {
-                record.generated_revision = Some(run.target.commit.clone());
-                record.generated_spec_digest = Some(run.target.digest.clone());
-                record.output_revision = output_revision.clone();
-            }
+        if let RunState::Finished { at, ending } = &run.state {
+            add_ending(record, run, ending, *at);
             finished.push(FinishedRun {
                 run: last_run.clone(),
                 trace_parent: run.trace_parent.clone(),
@@ -97,6 +99,45 @@ pub(crate) fn add_runs(
     RunNews {
         finished,
         taken_over: taken_over.cloned(),
+    }
+}
+
+fn add_ending(record: &mut IdlRepoStatus, run: &ObservedRun, ending: &Ending, at: Timestamp) {
+    if let Some(chunks) = ending.descriptor_chunks {
+        let slots = publication::slots_for(usize::try_from(chunks).unwrap_or(usize::MAX));
+        record.descriptor_slots = i32::try_from(slots.min(publication::SLOTS_LIMIT))
+            .ok()
+            .filter(|slots| *slots > 0);
+    }
+    let Some(Delivery { output_revision, .. }) = &ending.delivery else {
+        return;
+    };
+    record.generated_revision = Some(run.target.commit.clone());
+    record.generated_spec_digest = Some(run.target.digest.clone());
+    record.output_revision = output_revision.clone();
+    if !run.accepts_breaking {
+        return;
+    }
+    record.last_handled_accept_breaking = Some(run.target.commit.clone());
+    if let Some(comparison) = ending.comparison.as_ref().filter(|found| found.accepted) {
+        record.accepted_breaking = Some(AcceptedBreaking {
+            commit: run.target.commit.clone(),
+            against: comparison.against.clone(),
+            breaking_changes: comparison.breaking_changes,
+            accepted_at: Time(at),
+            accepted_by: None,
+        });
+    }
+}
+
+/// Adds who has let breaking changes through, as long as the annotation that did is still there to tell.
+pub(super) fn add_who_accepted(record: &mut IdlRepoStatus, idl_repo: &IdlRepo) {
+    let annotated = accept_breaking(idl_repo);
+    if let Some(accepted) = &mut record.accepted_breaking
+        && accepted.accepted_by.is_none()
+        && annotated == Some(accepted.commit.as_str())
+    {
+        accepted.accepted_by = who_accepted(idl_repo);
     }
 }
 

@@ -1,12 +1,13 @@
 mod simulation;
 
 use super::*;
-use crate::idl_repo::observe::{Check, ObservedSecrets};
-use crate::idl_repo::run::{Outcome, RunState};
+use crate::idl_repo::observe::{Check, ObservedPublication, ObservedSecrets, Problem};
+use crate::idl_repo::run::{Delivery, Ending, RunState};
 use crate::idl_repo::validate::validate;
 use heddle_crds::idl_repo::{FileCounts, Reason, RunError};
 use heddle_crds::metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use serde_json::json;
 
 const NOW: i64 = 1_000_000;
@@ -51,6 +52,7 @@ impl Case {
             observed: Observed {
                 runs: Vec::new(),
                 secrets,
+                publication: ObservedPublication::for_tests(A),
                 settings_version: "o1".into(),
                 awaits_source: false,
                 check: None,
@@ -95,7 +97,13 @@ impl Case {
             },
             attempt,
             cause: Some(Cause::NewCommit),
-            circumstances: prompt::circumstances(&self.idl_repo, &self.observed),
+            circumstances: prompt::circumstances(
+                &self.idl_repo,
+                &self.observed,
+                &self.idl_repo.status.clone().unwrap_or_default(),
+                commit,
+            ),
+            accepts_breaking: false,
             created_at: at(created),
             trace_parent: None,
             state,
@@ -119,6 +127,7 @@ impl Case {
     fn delivered(&mut self, commit: &str) -> &mut Self {
         let digest = self.digest();
         self.status().generated_revision = Some(commit.into());
+        self.observed.publication = ObservedPublication::for_tests(commit);
         self.status().generated_spec_digest = Some(digest);
         self
     }
@@ -142,19 +151,25 @@ fn failed(reason: Reason, ended: i64) -> RunState {
     };
     RunState::Finished {
         at: at(ended),
-        outcome: Outcome::Failed(error),
+        ending: Ending {
+            error: Some(error),
+            ..Ending::default()
+        },
     }
 }
 
 fn delivered(ended: i64) -> RunState {
-    let outcome = Outcome::Delivered {
+    let delivery = Delivery {
         output_revision: Some("0ut".into()),
         files: Some(FileCounts::default()),
         committed: true,
     };
     RunState::Finished {
         at: at(ended),
-        outcome,
+        ending: Ending {
+            delivery: Some(delivery),
+            ..Ending::default()
+        },
     }
 }
 

@@ -53,6 +53,10 @@ fn answer(reason: &str) -> String {
     json!({ "sourceRevision": "c0ffee", "committed": false, "files": files, "error": error }).to_string()
 }
 
+fn error_of(run: &ObservedRun) -> RunError {
+    run.to_last_run().error.expect("it failed")
+}
+
 fn run(job: &Job, pods: Vec<Pod>, refusals: &[&str]) -> ObservedRun {
     let pod_refusals = refusals.iter().map(|refusal| (*refusal).to_owned()).collect();
     ObservedRun::new(job, &RunDetails { pods, pod_refusals }).unwrap()
@@ -181,13 +185,7 @@ fn a_run_that_failed_tells_why() {
             "what is wrong",
         ),
     ] {
-        let RunState::Finished {
-            outcome: Outcome::Failed(error),
-            ..
-        } = run(&job, pods, &[]).state
-        else {
-            panic!("it failed")
-        };
+        let error = error_of(&run(&job, pods, &[]));
         assert_eq!(error.reason, reason);
         assert!(error.message.contains(words), "{words:?} in {}", error.message);
     }
@@ -195,14 +193,11 @@ fn a_run_that_failed_tells_why() {
 
 #[test]
 fn what_kept_a_pod_that_never_ran_is_told_with_the_deadline() {
-    let state = run(&failed("DeadlineExceeded"), vec![], &["exceeded quota: no-pods"]).state;
-    let RunState::Finished {
-        outcome: Outcome::Failed(error),
-        ..
-    } = state
-    else {
-        panic!("it failed")
-    };
+    let error = error_of(&run(
+        &failed("DeadlineExceeded"),
+        vec![],
+        &["exceeded quota: no-pods"],
+    ));
     assert!(error.message.contains("no-pods"), "{}", error.message);
 }
 
@@ -221,15 +216,33 @@ fn a_run_that_delivered_is_believed_also_without_its_answer() {
         (vec![], None),
     ] {
         let run = run(&complete(), pods, &[]);
-        let RunState::Finished {
-            outcome: Outcome::Delivered { output_revision, .. },
-            at,
-        } = &run.state
-        else {
-            panic!("it delivered")
+        let RunState::Finished { at, ending } = &run.state else {
+            panic!("it goes on")
         };
-        assert_eq!(*output_revision, revision);
+        let delivery = ending.delivery.clone().expect("it delivered");
+        assert_eq!(delivery.output_revision, revision);
         assert_eq!(at.to_string(), "2026-11-22T12:01:00Z");
         assert_eq!(run.to_last_run().error, None);
     }
+}
+
+#[test]
+fn a_run_that_failed_after_it_had_delivered_is_both() {
+    let report = json!({
+        "sourceRevision": "c0ffee", "outputRevision": "beef", "committed": true, "delivered": true,
+        "files": { "written": 2, "pruned": 0, "unchanged": 0 }, "descriptorChunks": 3,
+        "error": { "reason": "PublicationFailed", "message": "forbidden" },
+    });
+    let run = run(
+        &failed("PodFailurePolicy"),
+        vec![pod("Failed", terminated(65, &report.to_string()))],
+        &[],
+    );
+    let RunState::Finished { ending, .. } = &run.state else {
+        panic!("it goes on")
+    };
+    let delivery = ending.delivery.clone().expect("it delivered");
+    assert_eq!(delivery.output_revision.as_deref(), Some("beef"));
+    assert_eq!(ending.descriptor_chunks, Some(3));
+    assert_eq!(error_of(&run).reason, Reason::PublicationFailed);
 }

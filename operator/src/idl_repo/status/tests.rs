@@ -1,6 +1,6 @@
 use super::*;
-use crate::idl_repo::observe::ObservedSecrets;
-use crate::idl_repo::plan::{Cause, RunNews, RunRequest};
+use crate::idl_repo::observe::{ObservedPublication, ObservedSecrets};
+use crate::idl_repo::plan::{Cause, Leftovers, RunNews, RunRequest};
 use crate::idl_repo::run::{Circumstances, Target};
 use crate::idl_repo::validate::validate;
 use heddle_crds::idl_repo::{FileCounts, IdlRepo, RunError};
@@ -19,6 +19,7 @@ fn idl_repo(suspend: bool) -> IdlRepo {
         "metadata": { "name": "shop", "namespace": "default", "uid": "u", "generation": 3 },
         "spec": {
             "suspend": suspend,
+            "publish": { "enabled": false },
             "source": { "url": "https://git.example/idl.git" },
             "generate": [{ "name": "rust", "plugin": "prost" }],
             "output": { "url": "https://git.example/generated.git" },
@@ -38,6 +39,7 @@ fn last_run(error: Option<Reason>) -> LastRun {
         started_at: Time(at(10)),
         finished_at: Some(Time(at(20))),
         trace_id: None,
+        comparison: None,
         files: error.is_none().then_some(FileCounts {
             written: 1,
             pruned: 0,
@@ -70,6 +72,7 @@ fn conditions(suspend: bool, step: Step, check: Option<Check>, record: IdlRepoSt
     let observed = Observed {
         runs: Vec::new(),
         secrets: ObservedSecrets::for_tests("s"),
+        publication: ObservedPublication::default(),
         settings_version: "o".into(),
         awaits_source: false,
         check,
@@ -79,6 +82,8 @@ fn conditions(suspend: bool, step: Step, check: Option<Check>, record: IdlRepoSt
         step,
         news: RunNews::default(),
         prune: Vec::new(),
+        leftovers: Leftovers::default(),
+        publication_problem: None,
         wake_at: at(0),
     };
     let status = status(&validate(&idl_repo).unwrap(), &observed, &plan, Some(3), at(100));
@@ -129,6 +134,9 @@ fn a_run_in_progress_is_reconciling() {
         attempt: 1,
         cause: Cause::NewCommit,
         circumstances: Circumstances::default(),
+        baseline: None,
+        accepts_breaking: false,
+        descriptor_slots: 0,
         trace_parent: None,
     };
     let follow = Step::Follow {
@@ -289,6 +297,7 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
     let observed = Observed {
         runs: Vec::new(),
         secrets: ObservedSecrets::for_tests("s"),
+        publication: ObservedPublication::default(),
         settings_version: "o".into(),
         awaits_source: false,
         check: None,
@@ -298,6 +307,8 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
         step: Step::RetryAt(at(300)),
         news: RunNews::default(),
         prune: Vec::new(),
+        leftovers: Leftovers::default(),
+        publication_problem: None,
         wake_at: at(0),
     };
     let first = status(

@@ -1,6 +1,7 @@
 //! A cluster in miniature, in which everything goes wrong that can: what must hold anyhow, holds.
 
 use super::*;
+use crate::idl_repo::plan::situation::is_delivered;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ struct Cluster {
     names: BTreeSet<String>,
     head: String,
     secrets: String,
+    publication: ObservedPublication,
     now: i64,
     random: StdRng,
     /// What was delivered, in order.
@@ -38,6 +40,7 @@ impl Cluster {
             names: BTreeSet::new(),
             head: A.into(),
             secrets: "s1".into(),
+            publication: ObservedPublication::default(),
             now: 0,
             random: StdRng::seed_from_u64(seed),
             deliveries: Vec::new(),
@@ -92,6 +95,7 @@ impl Cluster {
             }
             let state = if self.chance(succeeds_percent) {
                 self.deliveries.push(self.jobs[index].target.clone());
+                self.publication = ObservedPublication::for_tests(&self.jobs[index].target.commit);
                 delivered(now)
             } else if self.chance(50) {
                 failed(Reason::PushRejected, now)
@@ -120,6 +124,7 @@ impl Cluster {
         let observed = Observed {
             runs: self.jobs.clone(),
             secrets,
+            publication: self.publication.clone(),
             settings_version: "o1".into(),
             awaits_source: false,
             check,
@@ -159,6 +164,7 @@ impl Cluster {
                     attempt: request.attempt,
                     cause: Some(request.cause),
                     circumstances: request.circumstances.clone(),
+                    accepts_breaking: request.accepts_breaking,
                     created_at: at(self.now),
                     trace_parent: None,
                     state: active_state(),
