@@ -202,6 +202,12 @@ impl<'s> MessageDescriptor<'s> {
             .iter()
             .any(|range| range.contains(&number))
     }
+
+    /// Whether no field of it may ever have this name again.
+    pub fn is_reserved_name(self, name: &str) -> bool {
+        let reserved = &self.table().reserved_names;
+        reserved.binary_search_by(|other| (**other).cmp(name)).is_ok()
+    }
 }
 
 impl<'s> FieldDescriptor<'s> {

@@ -58,6 +58,8 @@ pub(crate) struct MessageTable {
     pub(crate) has_required: bool,
     pub(crate) well_known: Option<WellKnown>,
     pub(crate) extension_ranges: Box<[Range<u32>]>,
+    /// Sorted.
+    pub(crate) reserved_names: Box<[Box<str>]>,
     /// Where in a decoded message's node its slots begin, in words; see `message::arena`.
     pub(crate) slots_at: u32,
 }

@@ -1,6 +1,5 @@
 //! By which names text knows fields: groups go by their type, extensions by their full name in brackets.
 
-use crate::descriptor::DescriptorProto;
 use crate::schema::{FieldDescriptor, Kind, MessageDescriptor, Schema, WellKnown};
 
 /// A field's name in text, without the brackets of an extension's.
@@ -60,20 +59,6 @@ fn message_set_item<'s>(
 /// A full name without its last part.
 fn scope(full_name: &str) -> &str {
     full_name.rsplit_once('.').map_or("", |(scope, _)| scope)
-}
-
-/// Whether the message reserves the name: text that still uses it is read without it.
-pub(super) fn is_reserved(message: MessageDescriptor<'_>, name: &str) -> bool {
-    declaration(message).is_some_and(|proto| proto.reserved_name.iter().any(|reserved| reserved == name))
-}
-
-/// The message as its file declares it.
-fn declaration(message: MessageDescriptor<'_>) -> Option<&DescriptorProto> {
-    let siblings = match message.parent() {
-        Some(parent) => &declaration(parent)?.nested_type,
-        None => &message.file().proto().message_type,
-    };
-    siblings.iter().find(|proto| proto.name == message.name())
 }
 
 /// The fields of an `Any`: its type's URL and its bytes.

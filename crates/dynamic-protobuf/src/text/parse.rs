@@ -197,7 +197,7 @@ impl Parser<'_> {
                 };
                 match names::field(message, name) {
                     Some(field) => self.known_field(open, field, start),
-                    None if names::is_reserved(message, name) => self.skip_value(),
+                    None if message.is_reserved_name(name) => self.skip_value(),
                     None => self.unknown_field(ParseErrorKind::UnknownField, start),
                 }
             }

@@ -165,9 +165,20 @@ fn shell(full_name: &str, scope: Scope<'_>, proto: &DescriptorProto) -> MessageT
         extension_ranges: ranges
             .map(|range| range.start.max(0) as u32..range.end.max(0) as u32)
             .collect(),
+        reserved_names: reserved_names(proto),
         slots_at: 0,
         full_name: full_name.into(),
     }
+}
+
+fn reserved_names(proto: &DescriptorProto) -> Box<[Box<str>]> {
+    let mut names: Vec<Box<str>> = proto
+        .reserved_name
+        .iter()
+        .map(|name| name.as_str().into())
+        .collect();
+    names.sort_unstable();
+    names.into_boxed_slice()
 }
 
 fn values(proto: &EnumDescriptorProto) -> Box<[EnumValueTable]> {
