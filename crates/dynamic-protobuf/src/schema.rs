@@ -293,3 +293,6 @@ impl WellKnown {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
