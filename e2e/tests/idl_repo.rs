@@ -246,7 +246,7 @@ fn deleting_the_object_ends_its_run_and_leaves_the_output() -> Result<()> {
 }
 
 #[test]
-fn the_jobs_account_can_do_nothing_in_the_api() -> Result<()> {
+fn the_jobs_account_can_do_nothing_in_the_api_but_publish() -> Result<()> {
     let scenario = Scenario::new("rights")?;
     let commit = scenario.push(&[USER], "Describe users")?;
     scenario.apply(|_| ())?;
@@ -268,6 +268,10 @@ fn the_jobs_account_can_do_nothing_in_the_api() -> Result<()> {
         ("list", "pods"),
         ("patch", "idlrepos.heddle.dev"),
         ("create", "pods"),
+        ("patch", "configmaps"),
+        ("get", "configmaps"),
+        ("create", "configmaps"),
+        ("delete", "configmaps/idl-descriptors"),
     ] {
         let answer =
             scenario
@@ -275,5 +279,82 @@ fn the_jobs_account_can_do_nothing_in_the_api() -> Result<()> {
                 .run(&["auth", "can-i", verb, resource, "--namespace", namespace, &user]);
         ensure!(answer.is_err(), "{account} may {verb} {resource}");
     }
+    scenario.kubectl().run(&[
+        "auth",
+        "can-i",
+        "patch",
+        "configmaps/idl-descriptors",
+        "--namespace",
+        namespace,
+        &user,
+    ])?;
+    Ok(())
+}
+
+#[test]
+fn the_descriptor_set_of_what_is_delivered_is_in_the_cluster() -> Result<()> {
+    let scenario = Scenario::new("published")?;
+    let commit = scenario.push(&[USER], "Describe users")?;
+    scenario.apply(|_| ())?;
+    let published = scenario
+        .await_delivery(&commit)?
+        .published
+        .context("nothing is published")?;
+    let namespace = scenario.namespace();
+    let config_map = scenario
+        .kubectl()
+        .get(&["configmap", "idl-descriptors", "--namespace", namespace])?;
+    let annotations = &config_map["metadata"]["annotations"];
+    ensure!(
+        annotations["heddle.dev/source-commit"] == *commit,
+        "of another commit: {annotations}"
+    );
+    ensure!(
+        annotations["heddle.dev/descriptors-digest"] == *published.digest,
+        "another set: {annotations}"
+    );
+    ensure!(
+        config_map["binaryData"]["descriptors.binpb.zst"].is_string(),
+        "there is no set: {config_map}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_breaking_push_is_refused_and_then_let_through_by_somebody() -> Result<()> {
+    let scenario = Scenario::new("breaking")?;
+    let first = scenario.push(&[USER], "Describe users")?;
+    scenario.apply(|object| object["spec"]["compatibility"] = json!({}))?;
+    let before = scenario.await_delivery(&first)?.output_revision;
+
+    let text = USER.1.replace("string name", "int32 name");
+    let second = scenario.push(&[("shop/user.proto", &text)], "Number them")?;
+    let condition = scenario.await_reason("Compatible", "BreakingChanges")?;
+    ensure!(
+        condition
+            .message
+            .contains("shop/user.proto:4:16: FIELD_SAME_TYPE"),
+        "no place: {}",
+        condition.message
+    );
+    scenario.wait("condition=Stalled")?;
+    let tip = scenario.output()?.git(&["rev-parse", "HEAD"])?;
+    ensure!(Some(tip) == before, "the output was touched");
+
+    let annotation = format!("heddle.dev/accept-breaking={second}");
+    let namespace = scenario.namespace();
+    scenario
+        .kubectl()
+        .run(&["annotate", "idlrepo/idl", "--namespace", namespace, &annotation])?;
+    let status = scenario.await_delivery(&second)?;
+    let accepted = status.accepted_breaking.context("it is not on record")?;
+    ensure!(accepted.commit == second && accepted.breaking_changes == 1);
+    ensure!(
+        accepted.accepted_by.as_deref() == Some("kubectl-annotate"),
+        "{accepted:?}"
+    );
+    let trailer = ["log", "-1", "--format=%(trailers:key=Heddle-Breaking-Changes)"];
+    let trailer = scenario.output()?.git(&trailer)?;
+    ensure!(trailer.contains(&first), "no trailer: {trailer:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from nothing to a commit of generated code, and then another.
+//! `cargo xtask demo`: from nothing to a commit of generated code, another, and one that is refused first.
 
 mod story;
 

@@ -33,8 +33,9 @@ impl System {
     pub(crate) fn up(root: &Path, binaries: &Binaries) -> Result<Self> {
         let progress = Progress::new();
         let cluster = Cluster::up(root, &progress)?;
-        let archives = build_images(root, binaries, &progress)?;
+        let mut archives = Vec::new();
         if cluster.takes_archives() {
+            archives = build_images(root, binaries, &progress)?;
             for archive in &archives {
                 cluster.load(&progress, archive)?;
             }

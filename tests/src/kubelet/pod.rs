@@ -30,10 +30,10 @@ pub(super) async fn run(node: Node, pod: Pod, stop: CancellationToken) -> Result
         lived = live(&node, &api, &pod) => lived,
         () = stop.cancelled() => Ok(()),
     };
-    if is_gone(&lived) {
-        return Ok(());
+    // What a pod needs goes with its owner, and the pod after it.
+    if !is_gone(&lived) {
+        lived.with_context(|| format!("failed to run pod {name}"))?;
     }
-    lived.with_context(|| format!("failed to run pod {name}"))?;
     // What is left to a kubelet: pods that are being deleted wait for its word.
     stop.cancelled().await;
     let now = DeleteParams {

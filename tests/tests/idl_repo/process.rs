@@ -286,11 +286,12 @@ async fn an_operator_that_is_cut_off_from_the_api_stops_before_another_may_start
 async fn probes_and_metrics_tell_what_is_the_case() -> Result<()> {
     let world = world().await?;
     let operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    // Not before it has worked: one that begins to lead fills its caches first, and says so.
     assert_eq!(operator.get("/livez").await?.status, 200);
     assert_eq!(operator.get("/readyz").await?.status, 200);
     assert_eq!(operator.get("/other").await?.status, 404);
-    world.namespace.apply("shop", &world.spec()).await?;
-    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
     world.push("Break", "greeter/v1/greeter.proto", "nonsense")?;
     world
         .namespace

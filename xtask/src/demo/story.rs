@@ -1,4 +1,5 @@
-//! The main job, told in order: IDL is pushed, code arrives, a second push follows, and one trace id runs through.
+//! The main job, told in order: IDL is pushed, code arrives, a second push follows, a third one that breaks others is
+//! refused and then let through, and one trace id runs through.
 
 use crate::system::{Kubectl, System};
 use anyhow::{Context, Result, bail};
@@ -33,14 +34,66 @@ pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
     show(&first, &source, &output)?;
     show_trace(&kubectl, &first, &output)?;
 
-    let added = add_a_message(&source, &progress)?;
     let started = Instant::now();
-    source.push("main")?;
+    let added = add_a_message(&source, &progress)?;
     let second = await_delivery(&kubectl, &added, started, &progress)?;
     output.git(&["pull", "--quiet"])?;
     println!("\nA second push was picked up within the interval of 10 s and delivered:");
     show(&second, &source, &output)?;
+    tell_of_the_gate(&kubectl, &source, &output, &progress)
+}
+
+/// A commit that breaks others is refused, and delivered when somebody lets it through.
+fn tell_of_the_gate(
+    kubectl: &Kubectl,
+    source: &WorkCopy,
+    output: &WorkCopy,
+    progress: &Progress,
+) -> Result<()> {
+    let breaking = break_a_message(source, progress)?;
+    // Nobody has to wait for the interval.
+    annotate(kubectl, &format!("heddle.dev/requestedAt={breaking}"))?;
+    let refusal = await_refusal(kubectl, progress)?;
+    println!("\nA third push is refused, and the generated code stays as it is:");
+    println!("\n  idlrepo/{NAME}");
+    print_condition(&refusal, "Ready");
+    print_condition(&refusal, "Compatible");
+
+    let accept = format!("heddle.dev/accept-breaking={breaking}");
+    println!("\n  kubectl annotate --namespace {NAMESPACE} idlrepo/{NAME} {accept}");
+    let started = Instant::now();
+    annotate(kubectl, &accept)?;
+    let delivery = await_delivery(kubectl, &breaking, started, progress)?;
+    output.git(&["pull", "--quiet"])?;
+    println!("\nSomebody let it through, and that is on record:\n");
+    print_condition(&delivery.object, "Compatible");
+    print_condition(&delivery.object, "Published");
+    let trailer = ["log", "-1", "--format=%(trailers:key=Heddle-Breaking-Changes)"];
+    println!("    {}", output.git(&trailer)?.trim());
     Ok(())
+}
+
+fn annotate(kubectl: &Kubectl, annotation: &str) -> Result<()> {
+    let object = format!("idlrepo/{NAME}");
+    let arguments = [
+        "annotate",
+        "--overwrite",
+        "--namespace",
+        NAMESPACE,
+        &object,
+        annotation,
+    ];
+    kubectl.output(&arguments).map(drop)
+}
+
+fn await_refusal(kubectl: &Kubectl, progress: &Progress) -> Result<Value> {
+    let step = progress.step("Waiting for the refusal");
+    let object = format!("idlrepo/{NAME}");
+    let refused = "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=BreakingChanges";
+    let timeout = format!("--timeout={}s", DELIVERY_DEADLINE.as_secs());
+    kubectl.output(&["wait", "--namespace", NAMESPACE, &object, refused, &timeout])?;
+    step.done("The commit was refused");
+    read(kubectl)
 }
 
 /// Yesterday's demo would make today's first run a second one.
@@ -156,16 +209,9 @@ fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
 }
 
 fn show(delivery: &Delivery, source: &WorkCopy, output: &WorkCopy) -> Result<()> {
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     println!("\n  idlrepo/{NAME}");
-    for type_ in ["Ready", "SourceReady", "Generated"] {
-        let condition = condition(&delivery.object, type_);
-        println!(
-            "    {type_:<12} {:<6} {:<14} {}",
-            text(&condition["status"]),
-            text(&condition["reason"]),
-            text(&condition["message"])
-        );
+    for type_ in ["Ready", "SourceReady", "Compatible", "Generated", "Published"] {
+        print_condition(&delivery.object, type_);
     }
     println!("  source commit     {}", describe_head(source)?);
     println!("  generated commit  {}", describe_head(output)?);
@@ -174,6 +220,23 @@ fn show(delivery: &Delivery, source: &WorkCopy, output: &WorkCopy) -> Result<()>
     }
     println!("  delivered in {}", human(delivery.took));
     Ok(())
+}
+
+/// A line for the condition, and indented ones for what its message has below the first.
+fn print_condition(object: &Value, type_: &str) {
+    let condition = condition(object, type_);
+    let text = |key: &str| condition[key].as_str().unwrap_or("-").to_owned();
+    let message = text("message");
+    let mut lines = message.lines().filter(|line| !line.is_empty());
+    println!(
+        "    {type_:<12} {:<6} {:<24} {}",
+        text("status"),
+        text("reason"),
+        lines.next().unwrap_or_default()
+    );
+    for line in lines {
+        println!("      {line}");
+    }
 }
 
 fn describe_head(copy: &WorkCopy) -> Result<String> {
@@ -247,6 +310,19 @@ message Review {
 ";
     source.write("bookshop/catalog/v1/review.proto", text.as_bytes())?;
     let commit = source.commit("Let people review books")?;
+    source.push("main")?;
     step.done("Pushed a second commit of IDL");
+    Ok(commit)
+}
+
+fn break_a_message(source: &WorkCopy, progress: &Progress) -> Result<String> {
+    const FILE: &str = "bookshop/catalog/v1/review.proto";
+    let step = progress.step("Pushing a commit that breaks others");
+    let path = source.directory().join(FILE);
+    let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    source.write(FILE, text.replace("uint32 stars", "string stars").as_bytes())?;
+    let commit = source.commit("Rate books in words")?;
+    source.push("main")?;
+    step.done("Pushed a commit that breaks others");
     Ok(commit)
 }
