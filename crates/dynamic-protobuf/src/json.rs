@@ -17,7 +17,7 @@ mod words;
 
 pub use error::{JsonError, JsonErrorKind};
 pub use parse::{JsonParser, ParseOptions, UnknownFields, from_json};
-pub use print::{EnumForm, FieldNames, JsonPrinter, PrintOptions, ZeroFields, to_json};
+pub use print::{ChunkedJsonPrinter, EnumForm, FieldNames, JsonPrinter, PrintOptions, ZeroFields, to_json};
 
 use crate::schema::WellKnown;
 

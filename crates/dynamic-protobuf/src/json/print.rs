@@ -5,6 +5,7 @@
 //! output is dropped and the careful way taken, which gathers each field's occurrences first.
 
 mod careful;
+mod chunked;
 mod fields;
 mod maps;
 mod scalar;
@@ -17,6 +18,7 @@ use super::seen::SeenStack;
 use crate::limits::Limits;
 use crate::schema::tables::{FieldTable, MessageTable, Tables};
 use crate::schema::{MessageDescriptor, WellKnown};
+pub use chunked::ChunkedJsonPrinter;
 pub(super) use maps::hash;
 
 /// How JSON is written.

@@ -40,6 +40,16 @@ impl SeenStack {
         self.words.truncate(seen.base);
     }
 
+    /// The height of the stack, to come back to.
+    pub(super) fn mark(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Gives back what was opened since the mark.
+    pub(super) fn back_to(&mut self, mark: usize) {
+        self.words.truncate(mark);
+    }
+
     pub(super) fn clear(&mut self) {
         self.words.clear();
     }

@@ -23,8 +23,8 @@ pub(super) struct Occurrence {
 }
 
 /// One entry of a map whose key is known.
-struct MapEntry<'a> {
-    key: Key<'a>,
+pub(super) struct MapEntry<'a> {
+    pub(super) key: Key<'a>,
     key_span: Option<Span>,
     /// The occurrences of the value: those of a message merge, of others the last counts.
     values: Vec<Span>,
@@ -310,7 +310,11 @@ impl<'a> Printing<'a> {
     }
 
     /// Reads an entry; `None` when its value is unknown to a closed enum, which makes all of it an unknown field.
-    fn map_entry(&self, [key, value]: [&'a FieldTable; 2], span: Span) -> Step<Option<MapEntry<'a>>> {
+    pub(super) fn map_entry(
+        &self,
+        [key, value]: [&'a FieldTable; 2],
+        span: Span,
+    ) -> Step<Option<MapEntry<'a>>> {
         let bytes = self.upto(span.end);
         let mut found = MapEntry {
             key: if key.kind == Kind::String {
@@ -347,7 +351,7 @@ impl<'a> Printing<'a> {
         Ok(Some(found))
     }
 
-    fn read_key(&self, key: &FieldTable, span: Span) -> Step<Key<'a>> {
+    pub(super) fn read_key(&self, key: &FieldTable, span: Span) -> Step<Key<'a>> {
         let bytes = self.upto(span.end);
         let mut pos = span.start;
         let found = if key.kind == Kind::String {
@@ -358,15 +362,10 @@ impl<'a> Printing<'a> {
         found.map_err(|kind| stop(kind, span.start))
     }
 
-    fn map_member(&mut self, [key, value]: [&'a FieldTable; 2], entry: &MapEntry<'a>) -> Step {
+    pub(super) fn map_member(&mut self, [key, value]: [&'a FieldTable; 2], entry: &MapEntry<'a>) -> Step {
         self.out.byte(b',');
-        match entry.key {
-            Key::Bits(bits) => self.number_key(key.kind, bits),
-            Key::Text(text) => {
-                let end = entry.key_span.map_or(0, |span| span.end);
-                self.string(end - text.len(), end)?;
-            }
-        }
+        let end = entry.key_span.map_or(0, |span| span.end);
+        self.write_key(key, entry.key, end)?;
         self.out.byte(b':');
         if entry.values.is_empty() {
             return self.absent_value(value);

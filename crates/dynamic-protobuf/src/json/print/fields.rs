@@ -48,7 +48,7 @@ impl<'a> Printing<'a> {
     }
 
     /// Writes the fields without presence that did not occur.
-    fn zeros(&mut self, table: &'a MessageTable, seen: &Seen) {
+    pub(super) fn zeros(&mut self, table: &'a MessageTable, seen: &Seen) {
         for field in self.tables.fields_of(table) {
             if !self.scratch.seen.has(seen, field.entry.slot) {
                 self.zero(field);
@@ -72,7 +72,7 @@ impl<'a> Printing<'a> {
 
     /// Writes a field that has one value, and returns where the value ends.
     #[inline(always)]
-    fn singular(&mut self, field: &'a FieldTable, bytes: &'a [u8], pos: usize) -> Step<usize> {
+    pub(super) fn singular(&mut self, field: &'a FieldTable, bytes: &'a [u8], pos: usize) -> Step<usize> {
         match field.kind {
             Kind::Message | Kind::Group => self.submessage(field, bytes, pos),
             Kind::String | Kind::Bytes => {

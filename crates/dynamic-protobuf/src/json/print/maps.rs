@@ -72,7 +72,7 @@ impl<'a> Printing<'a> {
     }
 
     /// Writes one entry that has its key before its value, each at most once.
-    fn entry(&mut self, key: &'a FieldTable, value: &'a FieldTable, span: Span) -> Step {
+    pub(super) fn entry(&mut self, key: &'a FieldTable, value: &'a FieldTable, span: Span) -> Step {
         self.element(span.start)?;
         let bytes = self.upto(span.end);
         let mut pos = span.start;
@@ -112,7 +112,18 @@ impl<'a> Printing<'a> {
         Ok(end)
     }
 
-    fn absent_key(&mut self, key: &FieldTable, pos: usize) -> Step {
+    /// Writes a key that was read; its value's text ends at `end`.
+    pub(super) fn write_key(&mut self, key: &FieldTable, found: Key<'a>, end: usize) -> Step {
+        match found {
+            Key::Bits(bits) => {
+                self.number_key(key.kind, bits);
+                Ok(())
+            }
+            Key::Text(text) => self.string(end - text.len(), end),
+        }
+    }
+
+    pub(super) fn absent_key(&mut self, key: &FieldTable, pos: usize) -> Step {
         if key.kind == Kind::String {
             self.note_key(Key::Text(b""), pos)?;
             self.out.put(b"\"\"");
@@ -123,7 +134,7 @@ impl<'a> Printing<'a> {
         Ok(())
     }
 
-    fn entry_value(&mut self, value: &'a FieldTable, bytes: &'a [u8], pos: usize) -> Step<usize> {
+    pub(super) fn entry_value(&mut self, value: &'a FieldTable, bytes: &'a [u8], pos: usize) -> Step<usize> {
         let mut end = pos;
         match value.kind {
             Kind::Message | Kind::Group => {

@@ -270,3 +270,85 @@ fn zero_fields_are_shown_as_prost_reflect_shows_them() {
 fn disorderly_proto2_messages_print_as_if_they_were_decoded_first() {
     check("t2.Old", 0..2000, ZeroFields::Omit);
 }
+
+/// Pushes `wire` in chunks of random size.
+fn print_in_chunks(
+    random: &mut Random,
+    schema: &Schema,
+    name: &str,
+    wire: &[u8],
+    hold: usize,
+    zeros: ZeroFields,
+) -> Result<String, JsonError> {
+    let options = PrintOptions {
+        zeros,
+        ..PrintOptions::default()
+    };
+    let mut printer =
+        ChunkedJsonPrinter::new(schema.message(name).unwrap(), options).hold_messages_up_to(hold);
+    let (mut all, mut out) = (Vec::new(), Vec::new());
+    let most = [1, 2, 10, 100][random.below(4) as usize];
+    let mut rest = wire;
+    while !rest.is_empty() {
+        let (chunk, others) = rest.split_at((1 + random.below(most) as usize).min(rest.len()));
+        rest = others;
+        out.clear();
+        printer.push(chunk, &mut out)?;
+        all.extend_from_slice(&out);
+    }
+    printer.finish(&mut all)?;
+    Ok(String::from_utf8(all).unwrap())
+}
+
+fn check_chunks(name: &str, seeds: std::ops::Range<u64>) {
+    let pool = pool();
+    let schema = Schema::from_pool(&pool).unwrap();
+    let descriptor = pool.get_message_by_name(name).unwrap();
+    let (mut refused, mut written) = (0, 0);
+    for seed in seeds {
+        let mut random = Random(seed + 1);
+        let disorderly = message(&mut random, &descriptor, 0);
+        let decoded = DynamicMessage::decode(descriptor.clone(), disorderly.as_slice()).unwrap();
+        let orderly = decoded.encode_to_vec();
+        let hold = [0, 3, 20, 1000][random.below(4) as usize];
+        let zeros = if random.one_in(4) {
+            ZeroFields::Show
+        } else {
+            ZeroFields::Omit
+        };
+        let options = PrintOptions {
+            zeros,
+            ..PrintOptions::default()
+        };
+        let whole = print_with(options, &schema, name, &orderly).unwrap();
+        let chunked = print_in_chunks(&mut random, &schema, name, &orderly, hold, zeros)
+            .unwrap_or_else(|error| panic!("{seed}: {error}: {orderly:02x?}"));
+        // What is in an `Any` may still be out of order, and then the order of members differs.
+        let read = |text: &str| {
+            serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{seed}: {error}: {text}"))
+        };
+        assert_eq!(read(&chunked), read(&whole), "{seed}: {orderly:02x?}");
+        let whole = print_with(options, &schema, name, &disorderly).unwrap();
+        match print_in_chunks(&mut random, &schema, name, &disorderly, hold, zeros) {
+            Err(error) => {
+                assert_eq!(
+                    error.kind(),
+                    JsonErrorKind::NotInOrder,
+                    "{seed}: {error}: {disorderly:02x?}"
+                );
+                refused += 1;
+            }
+            Ok(chunked) => {
+                assert_eq!(read(&chunked), read(&whole), "{seed}: {disorderly:02x?}");
+                written += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && written > 0, "{refused} {written}");
+}
+
+#[test]
+fn chunks_print_as_whole_messages_do() {
+    check_chunks("t.All", 10_000..14_000);
+    check_chunks("t2.Old", 10_000..13_000);
+}
