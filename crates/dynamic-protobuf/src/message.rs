@@ -13,6 +13,7 @@ pub use required::MissingRequired;
 pub use write::{ListMut, MapMut, MessageMut, Scalar, SetError};
 
 pub(crate) use arena::slots_at;
+pub(crate) use decode::message_set;
 
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits::Limits;

@@ -2,6 +2,7 @@
 
 mod list;
 mod map;
+mod message_set;
 mod raw;
 mod shared;
 mod value;
@@ -208,7 +209,9 @@ impl<'a> Seek<'_, '_, 'a> {
             return Ok(any.then_some(value));
         }
         if target.is_message() {
-            let Some(parts) = self.message(target)? else {
+            let in_items = self.tables.message(self.message).message_set;
+            let found = if in_items { self.item(target) } else { self.message(target) };
+            let Some(parts) = found? else {
                 return Ok(None);
             };
             return Ok(Some(Value::Message(context.view(target.entry.sub, parts)?)));

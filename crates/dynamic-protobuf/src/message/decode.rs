@@ -7,7 +7,7 @@
 //! Positions are passed and returned by value: the next field waits for nothing but the one before it, so where it begins has to
 //! stay in a register.
 
-use super::arena::{Arena, At};
+use super::arena::{Arena, At, slots_at};
 use super::{Message, Source};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Default, Entry, MessageTable, Op, Tables};
@@ -15,7 +15,7 @@ use crate::wire::{self, WireType};
 use scalar::{Read, is_zero, op_wire_type, scalar};
 
 mod maps;
-pub(super) mod message_set;
+pub(crate) mod message_set;
 pub(super) mod packed;
 mod scalar;
 mod unknown;
@@ -155,13 +155,17 @@ impl Decoder<'_> {
     /// Unsets the other members of the field's oneof, and returns whether one was set.
     #[inline]
     fn leave_oneof(&mut self, table: &MessageTable, entry: &Entry, node: At) -> bool {
+        // Types that are little more than a oneof are frequent: mostly there is nothing yet to unset.
+        let nothing_set = table.slots_at == slots_at(1) && self.arena.presence(node, 0) == 0;
         // When the field itself is the one that is set, no other is.
-        let own = self.arena.has(node, u32::from(entry.slot));
+        if nothing_set || self.arena.has(node, u32::from(entry.slot)) {
+            return false;
+        }
         let oneof = &self.tables.oneofs[table.oneofs.start as usize + usize::from(entry.oneof) - 1];
-        !own && self.arena.clear_masks(node, &oneof.masks)
+        self.arena.clear_masks(node, &oneof.masks)
     }
 
-    #[inline]
+    #[inline(never)]
     fn singular_message(
         &mut self,
         table: &MessageTable,
@@ -194,7 +198,7 @@ impl Decoder<'_> {
     }
 
     /// Reads a message or group whose tag is past, into the node `merged` or a new one, and leaves the node in `self.child`.
-    #[inline]
+    #[inline(always)]
     fn child(&mut self, entry: &Entry, merged: At, frame: Frame, input: &[u8], mut pos: usize) -> Next {
         let tables = self.tables;
         let table = tables.message(entry.sub);
@@ -227,7 +231,7 @@ impl Decoder<'_> {
     }
 
     /// Reads a list and the elements that follow its first at once. `at` is where its first tag begins and ends.
-    #[inline]
+    #[inline(never)]
     fn repeated(
         &mut self,
         table: &MessageTable,

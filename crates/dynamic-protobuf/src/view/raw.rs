@@ -1,6 +1,7 @@
 //! The fields of a message as they stand on the wire, one by one.
 
 use super::View;
+use super::message_set::extension;
 use super::parts::Parts;
 use super::scan::{At, Field, Fields};
 use super::target::{Target, is_known};
@@ -61,6 +62,10 @@ impl<'s, 'a> RawFields<'s, 'a> {
     }
 
     fn known(&self, bytes: &'a [u8], field: &Field) -> Option<FieldDescriptor<'s>> {
+        if self.descriptor.is_message_set() {
+            let extension = extension(bytes, field, self.context.bounds.depth).ok().flatten();
+            return self.descriptor.field(extension?.0);
+        }
         let known = self.descriptor.field(field.number())?;
         let target = Target::new(known.table(), known.index());
         let packed = target.is_packed(field.tag);

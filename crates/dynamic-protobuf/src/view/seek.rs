@@ -117,7 +117,7 @@ impl<'a> Seek<'_, '_, 'a> {
     }
 
     #[inline(always)]
-    fn collect(&self, found: &mut Collected<'a>, slice: &'a [u8]) -> Scan<()> {
+    pub(super) fn collect(&self, found: &mut Collected<'a>, slice: &'a [u8]) -> Scan<()> {
         found.push(slice);
         if found.len() > 1 && found.len() > self.bounds.allocation / size_of::<&[u8]>() {
             return Err(Fault::new(DecodeErrorKind::AllocationLimit, slice, 0));
