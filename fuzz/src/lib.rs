@@ -1,6 +1,16 @@
-//! What the fuzz targets share: a schema with one of everything, and a bound on memory.
+//! What the fuzz targets share: a schema with one of everything, a bound on memory, and what has to hold of every message.
 
-use heddle_dynamic_protobuf::Schema;
+mod agree;
+mod bound;
+mod paths;
+mod stable;
+
+pub use agree::view_agrees;
+pub use bound::{LIMITS, within_limits, within_memory};
+pub use paths::{Steps, path};
+pub use stable::{deterministic, round_trip};
+
+use heddle_dynamic_protobuf::{MessageDescriptor, Schema};
 use std::sync::LazyLock;
 
 /// Encoded descriptor set of `everything2.proto`, `everything3.proto` and what they import.
@@ -10,19 +20,29 @@ pub const EVERYTHING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/everythi
 pub static SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::from_descriptor_set(EVERYTHING).expect("the fixtures are a valid schema"));
 
-/// Runs `work` and fails when it holds more memory at one time than `base + factor * input` bytes.
-///
-/// # Panics
-/// When it does: that is a finding.
-pub fn within_memory<T>(input: usize, factor: u64, base: u64, work: impl FnOnce() -> T) -> T {
-    let mut result = None;
-    let used = allocation_counter::measure(|| result = Some(work()));
-    let allowed = base + factor * input as u64;
-    assert!(
-        used.bytes_max <= allowed,
-        "{} bytes of input took {} bytes of memory; {allowed} are allowed",
-        input,
-        used.bytes_max
-    );
-    result.expect("the work was done")
+/// The message types that inputs are taken for.
+const ROOTS: [&str; 16] = [
+    "heddle.everything3.Everything",
+    "heddle.everything2.Everything",
+    "heddle.everything2.Needy",
+    "heddle.everything2.Set",
+    "heddle.everything2.SetItem",
+    "heddle.everything3.Everything.Leaf",
+    "google.protobuf.Any",
+    "google.protobuf.Timestamp",
+    "google.protobuf.Duration",
+    "google.protobuf.FieldMask",
+    "google.protobuf.Struct",
+    "google.protobuf.Value",
+    "google.protobuf.ListValue",
+    "google.protobuf.DoubleValue",
+    "google.protobuf.StringValue",
+    "google.protobuf.BytesValue",
+];
+
+/// Splits an input into the message type that its first byte chooses and the rest.
+pub fn root(input: &[u8]) -> Option<(MessageDescriptor<'static>, &[u8])> {
+    let (first, rest) = input.split_first()?;
+    let name = ROOTS[usize::from(*first) % ROOTS.len()];
+    Some((SCHEMA.message(name)?, rest))
 }

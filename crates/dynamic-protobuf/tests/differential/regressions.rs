@@ -44,3 +44,13 @@ fn a_group_whose_end_takes_more_bytes_than_it_needs_is_copied_without_its_end() 
         message.as_ref()
     );
 }
+
+#[test]
+fn a_map_entry_that_a_closed_enum_makes_unknown_has_to_be_well_formed_for_json_too() {
+    // Key, a value that the enum does not have, and a value that ends too early.
+    let entry = b"\x72\x05\x08\x01\x10\x10\x10";
+    let root = SCHEMA.message("heddle.everything2.Everything").expect("a message of the fixtures");
+    let mut text = Vec::new();
+    assert!(heddle_dynamic_protobuf::json::to_json(root, entry, &mut text).is_err());
+    assert!(Message::new(root).decode(entry).is_err());
+}

@@ -325,6 +325,7 @@ impl<'a> Printing<'a> {
             key_span: None,
             values: Vec::new(),
         };
+        let mut known = true;
         let mut pos = span.start;
         while pos < span.end {
             let at = pos;
@@ -339,16 +340,15 @@ impl<'a> Printing<'a> {
             wire::skip_value(bytes, &mut pos, tag, self.depth).map_err(|kind| stop(kind, at))?;
             let span = Span { start, end: pos };
             if tag == value.entry.tag {
-                if !self.is_value(value, tag, bytes, start) {
-                    return Ok(None);
-                }
+                // What stands behind it has to be well-formed all the same.
+                known &= self.is_value(value, tag, bytes, start);
                 found.values.push(span);
             } else if tag == key.entry.tag {
                 found.key = self.read_key(key, span)?;
                 found.key_span = Some(span);
             }
         }
-        Ok(Some(found))
+        Ok(known.then_some(found))
     }
 
     pub(super) fn read_key(&self, key: &FieldTable, span: Span) -> Step<Key<'a>> {

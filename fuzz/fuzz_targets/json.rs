@@ -1,0 +1,106 @@
+//! Any bytes as a message that is printed as JSON, and any text as JSON that is parsed: each direction undoes the other.
+#![no_main]
+
+use heddle_dynamic_protobuf::json::{
+    EnumForm, FieldNames, JsonParser, JsonPrinter, ParseOptions, PrintOptions, UnknownFields, ZeroFields,
+};
+use heddle_dynamic_protobuf::{Message, MessageDescriptor};
+use heddle_fuzz::{LIMITS, deterministic, root, within_limits};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((options, rest)) = input.split_first() else {
+        return;
+    };
+    let Some((descriptor, bytes)) = root(rest) else {
+        return;
+    };
+    let print = PrintOptions {
+        names: if options & 1 == 0 { FieldNames::Json } else { FieldNames::Proto },
+        enums: if options & 2 == 0 { EnumForm::Name } else { EnumForm::Number },
+        zeros: if options & 4 == 0 { ZeroFields::Omit } else { ZeroFields::Show },
+        limits: LIMITS,
+    };
+    let parse = ParseOptions {
+        unknown: if options & 8 == 0 { UnknownFields::Refuse } else { UnknownFields::Ignore },
+        limits: LIMITS,
+    };
+    if options & 16 == 0 {
+        from_wire(descriptor, bytes, print, parse);
+    } else {
+        from_text(descriptor, bytes, print, parse);
+    }
+});
+
+/// What is printed is JSON, and parses to a message that prints the same.
+fn from_wire(descriptor: MessageDescriptor<'_>, wire: &[u8], print: PrintOptions, parse: ParseOptions) {
+    let mut text = Vec::new();
+    let printed = within_limits(wire.len(), || JsonPrinter::new(print).print(descriptor, wire, &mut text));
+    let mut message = Message::with_limits(descriptor, LIMITS);
+    let decoded = message.decode(wire);
+    match printed {
+        Err(error) => {
+            assert!(text.is_empty());
+            assert!(error.offset() <= wire.len(), "{error} is past the end of the input");
+        }
+        Ok(()) => {
+            // Printing skips what it does not know without counting it, and holds nothing while it does.
+            if let Err(error) = decoded {
+                assert!(
+                    matches!(
+                        error.kind(),
+                        heddle_dynamic_protobuf::DecodeErrorKind::AllocationLimit
+                            | heddle_dynamic_protobuf::DecodeErrorKind::TooManyElements
+                    ),
+                    "printed as {}, but does not decode: {error}",
+                    String::from_utf8_lossy(&text)
+                );
+            }
+            from_own_text(descriptor, &text, print, parse);
+        }
+    }
+}
+
+/// Text that was printed is JSON and parses, and prints again as it was but for the order of fields, which is that of the wire.
+fn from_own_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOptions, parse: ParseOptions) {
+    let mut wire = Vec::new();
+    if let Err(error) = JsonParser::new(parse).parse(descriptor, text, &mut wire) {
+        panic!("{} was printed, and is refused: {error}", String::from_utf8_lossy(text));
+    }
+    let mut again = Vec::new();
+    JsonPrinter::new(print)
+        .print(descriptor, &wire, &mut again)
+        .expect("what was printed once prints again");
+    assert_eq!(tree(&again), tree(text), "of {wire:02x?}");
+}
+
+/// Any reader of JSON takes what is printed.
+fn tree(text: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(text).expect("what is printed is JSON")
+}
+
+/// What parses decodes, and parses to the same message after it was printed.
+fn from_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOptions, parse: ParseOptions) {
+    let mut wire = Vec::new();
+    if let Err(error) = within_limits(text.len(), || JsonParser::new(parse).parse(descriptor, text, &mut wire)) {
+        assert!(wire.is_empty());
+        assert!(error.offset() <= text.len(), "{error} is past the end of the input");
+        return;
+    }
+    let mut message = Message::with_limits(descriptor, LIMITS);
+    if message.decode(&wire).is_err_and(|error| {
+        error.kind() != heddle_dynamic_protobuf::DecodeErrorKind::AllocationLimit
+    }) {
+        panic!("{wire:02x?} was parsed, and does not decode");
+    }
+    let mut printed = Vec::new();
+    if JsonPrinter::new(print).print(descriptor, &wire, &mut printed).is_err() {
+        return;
+    }
+    let mut again = Vec::new();
+    JsonParser::new(parse).parse(descriptor, &printed, &mut again).expect("what is printed parses");
+    let before = deterministic(&message);
+    if message.decode(&again).is_ok() {
+        assert_eq!(deterministic(&message), before, "of {}", String::from_utf8_lossy(&printed));
+    }
+}
