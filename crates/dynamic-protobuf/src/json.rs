@@ -16,7 +16,7 @@ mod seen;
 mod words;
 
 pub use error::{JsonError, JsonErrorKind};
-pub use parse::{JsonParser, ParseOptions, UnknownFields, from_json};
+pub use parse::{ChunkedJsonParser, JsonParser, ParseOptions, UnknownFields, from_json};
 pub use print::{ChunkedJsonPrinter, EnumForm, FieldNames, JsonPrinter, PrintOptions, ZeroFields, to_json};
 
 use crate::schema::WellKnown;

@@ -4,6 +4,7 @@
 //! was; where that was wrong the bytes are moved.
 
 mod any;
+mod chunked;
 mod fields;
 mod lexer;
 mod maps;
@@ -11,6 +12,8 @@ mod number;
 mod scalar;
 mod text;
 mod well_known;
+
+pub use chunked::ChunkedJsonParser;
 
 use super::error::{JsonError, JsonErrorKind, Step, Stop, stop};
 use super::out::Out;

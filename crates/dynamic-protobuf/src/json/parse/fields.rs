@@ -1,6 +1,7 @@
 //! Objects: members to fields, lists element by element.
 
 use super::scalar::put_bits;
+use super::text::Scanned;
 use super::{Parsing, UnknownFields};
 use crate::json::error::{JsonErrorKind, Step, Stop, stop};
 use crate::json::print::holds_null;
@@ -97,14 +98,27 @@ impl<'a> Parsing<'a> {
         }
         match slot {
             Some(slot) => Ok(fields.get(slot as usize)),
-            None if self.options.unknown == UnknownFields::Ignore => Ok(None),
-            None => Err(stop(JsonErrorKind::UnknownField, scanned.start)),
+            None => self.unknown_field(&scanned).map(|()| None),
+        }
+    }
+
+    /// What happens to a member that the message does not have.
+    pub(super) fn unknown_field(&self, name: &Scanned) -> Step {
+        match self.options.unknown {
+            UnknownFields::Ignore => Ok(()),
+            UnknownFields::Refuse => Err(stop(JsonErrorKind::UnknownField, name.start)),
         }
     }
 
     /// Reads a field's value and appends the field. `at` is where its name stands.
     #[inline(always)]
-    fn field(&mut self, table: &'a MessageTable, field: &'a FieldTable, seen: &mut Seen, at: usize) -> Step {
+    pub(super) fn field(
+        &mut self,
+        table: &'a MessageTable,
+        field: &'a FieldTable,
+        seen: &mut Seen,
+        at: usize,
+    ) -> Step {
         if !self.scratch.seen.first(seen, field.entry) {
             return Err(stop(JsonErrorKind::DuplicateField, at));
         }

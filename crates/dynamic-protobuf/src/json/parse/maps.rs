@@ -103,6 +103,23 @@ impl<'a> Parsing<'a> {
 
     /// Refuses keys that occur twice, among those noted since there were `base`. The entries begin at `start`.
     pub(super) fn end_keys(&mut self, base: usize, start: usize) -> Step {
+        // Hashes of different keys may be equal, so the keys themselves decide.
+        if self.may_repeat(base) && has_equal_keys(self.out.since(start)) {
+            return Err(self.fail(JsonErrorKind::DuplicateKey));
+        }
+        Ok(())
+    }
+
+    /// Refuses keys that may occur twice, where the entries are not at hand any more.
+    pub(super) fn unique_keys(&mut self, base: usize) -> Step {
+        if self.may_repeat(base) {
+            return Err(self.fail(JsonErrorKind::DuplicateKey));
+        }
+        Ok(())
+    }
+
+    /// Whether two of the keys noted since there were `base` have the same bits or hash. They are forgotten.
+    fn may_repeat(&mut self, base: usize) -> bool {
         let keys = self.scratch.keys.get_mut(base..).unwrap_or_default();
         let suspicious = if keys.len() <= FEW_KEYS {
             (1..keys.len()).any(|at| keys[..at].contains(&keys[at]))
@@ -111,11 +128,7 @@ impl<'a> Parsing<'a> {
             keys.windows(2).any(|pair| pair[0] == pair[1])
         };
         self.scratch.keys.truncate(base);
-        // Hashes of different keys may be equal, so the keys themselves decide.
-        if suspicious && has_equal_keys(self.out.since(start)) {
-            return Err(self.fail(JsonErrorKind::DuplicateKey));
-        }
-        Ok(())
+        suspicious
     }
 }
 

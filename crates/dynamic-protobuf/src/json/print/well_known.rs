@@ -122,14 +122,8 @@ impl<'a> Printing<'a> {
             printing.out.byte(b',');
             let path = printing.wire.get(record.body.start..record.body.end);
             let path = path.unwrap_or_default();
-            // Anything that would need an escape cannot be part of a path.
-            let plain = path
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() && !b",\"\\".contains(byte));
             let out = &mut printing.out;
-            plain
-                .then(|| field_mask::to_camel(path, |byte| out.byte(byte)))
-                .flatten()
+            field_mask::to_camel(path, |byte| out.byte(byte))
                 .ok_or_else(|| stop(JsonErrorKind::InvalidFieldMask, record.start))
         })?;
         self.close(start, b'"', b'"');

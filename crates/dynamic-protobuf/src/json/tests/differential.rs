@@ -352,3 +352,70 @@ fn chunks_print_as_whole_messages_do() {
     check_chunks("t.All", 10_000..14_000);
     check_chunks("t2.Old", 10_000..13_000);
 }
+
+/// Pushes `text` in chunks of random size.
+fn parse_in_chunks(
+    random: &mut Random,
+    schema: &Schema,
+    name: &str,
+    text: &[u8],
+) -> Result<Vec<u8>, JsonError> {
+    let mut parser = ChunkedJsonParser::new(schema.message(name).unwrap(), ParseOptions::default());
+    let (mut all, mut out) = (Vec::new(), Vec::new());
+    let most = [1, 2, 10, 100, 1000][random.below(5) as usize];
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (chunk, others) = rest.split_at((1 + random.below(most) as usize).min(rest.len()));
+        rest = others;
+        out.clear();
+        parser.push(chunk, &mut out)?;
+        all.extend_from_slice(&out);
+    }
+    parser.finish(&mut all)?;
+    Ok(all)
+}
+
+fn check_parsed_chunks(name: &str, seeds: std::ops::Range<u64>) {
+    let pool = pool();
+    let schema = Schema::from_pool(&pool).unwrap();
+    let descriptor = pool.get_message_by_name(name).unwrap();
+    for seed in seeds {
+        let mut random = Random(seed + 1);
+        let wire = message(&mut random, &descriptor, 0);
+        let mut text = print(&schema, name, &wire).unwrap().into_bytes();
+        let chunked = parse_in_chunks(&mut random, &schema, name, &text)
+            .unwrap_or_else(|error| panic!("{seed}: {error}: {}", String::from_utf8_lossy(&text)));
+        let printed = print(&schema, name, &chunked).unwrap();
+        let read = |text: &str| {
+            serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{seed}: {error}: {text}"))
+        };
+        assert_eq!(
+            read(&printed),
+            read(std::str::from_utf8(&text).unwrap()),
+            "{seed}"
+        );
+        // One byte wrong: both ways say the same of it, and at the same place.
+        let at = random.below(text.len() as u64) as usize;
+        text[at] = b"\"{}[],:0n\\\xff "[random.below(12) as usize];
+        let whole = parse_with(ParseOptions::default(), &schema, name, &text);
+        let chunked = parse_in_chunks(&mut random, &schema, name, &text);
+        match (whole, chunked) {
+            (Ok(whole), Ok(chunked)) => {
+                let whole: Value = serde_json::from_str(&print(&schema, name, &whole).unwrap()).unwrap();
+                let chunked: Value = serde_json::from_str(&print(&schema, name, &chunked).unwrap()).unwrap();
+                assert_eq!(whole, chunked, "{seed}: {}", String::from_utf8_lossy(&text));
+            }
+            (Err(_), Err(_)) => {}
+            (whole, chunked) => panic!(
+                "{seed}: {whole:?} {chunked:?}: {}",
+                String::from_utf8_lossy(&text)
+            ),
+        }
+    }
+}
+
+#[test]
+fn text_in_chunks_is_read_as_whole_text_is() {
+    check_parsed_chunks("t.All", 20_000..22_000);
+    check_parsed_chunks("t2.Old", 20_000..22_000);
+}
