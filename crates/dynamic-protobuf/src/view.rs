@@ -2,11 +2,11 @@
 
 mod list;
 mod map;
-mod message_set;
 mod raw;
 mod shared;
 mod value;
 
+pub(crate) mod message_set;
 pub(crate) mod parts;
 pub(crate) mod scan;
 pub(crate) mod seek;
@@ -104,7 +104,7 @@ impl<'s, 'a> View<'s, 'a> {
         if field.containing_message() != self.descriptor {
             return Ok(None);
         }
-        let target = Target::new(field.table(), field.index());
+        let target = Target::of(self.context.schema.tables(), field.index());
         self.seek()
             .get(&self.context, &target)
             .map_err(|fault| fault.error(self.context.base).in_field(field.name()))
@@ -121,7 +121,7 @@ impl<'s, 'a> View<'s, 'a> {
         if let Some(value) = self.get(field)? {
             return Ok(value);
         }
-        let target = Target::new(field.table(), field.index());
+        let target = Target::of(self.context.schema.tables(), field.index());
         let value = self.context.default(&target);
         value.map_err(|fault| fault.error(self.context.base).in_field(field.name()))
     }
@@ -209,9 +209,7 @@ impl<'a> Seek<'_, '_, 'a> {
             return Ok(any.then_some(value));
         }
         if target.is_message() {
-            let in_items = self.tables.message(self.message).message_set;
-            let found = if in_items { self.item(target) } else { self.message(target) };
-            let Some(parts) = found? else {
+            let Some(parts) = self.message(target)? else {
                 return Ok(None);
             };
             return Ok(Some(Value::Message(context.view(target.entry.sub, parts)?)));

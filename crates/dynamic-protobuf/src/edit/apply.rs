@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::path::{Key, Selector, Step};
 use crate::schema::tables::{Entry, Tables};
 use crate::view::scan::{At, Fault, Field, Fields, Scan};
+use crate::view::message_set::unwrapped;
 use crate::view::seek::{count_of, is_entry, key_of};
 use crate::view::target::{Target, bits, is_known};
 use std::ops::Range;
@@ -107,8 +108,10 @@ impl<'p, 'e> Apply<'p, 'e> {
             let Some(part) = self.parts.get(part).copied() else {
                 continue;
             };
+            let table = self.tables.message(message);
             let mut fields = self.fields(part, depth);
             while let Some(field) = fields.next()? {
+                let field = unwrapped(table, self.bytes, field, depth)?;
                 if oneofs || interesting >> (field.number() % u64::BITS) & 1 != 0 {
                     self.note(first, message, part.frame, &field, depth)?;
                 }

@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::schema::tables::Tables;
 use crate::view::check_size;
 use crate::view::scan::{At, Fault, Field, Fields, Scan};
+use crate::view::message_set::unwrapped;
 use crate::view::seek::{count_of, is_entry, key_of};
 use crate::view::target::is_known;
 use std::ops::Range;
@@ -157,12 +158,18 @@ impl<'p> Trim<'p> {
         };
         let joined = self.state.joined.len();
         self.prepare(&place)?;
+        let message = self.nodes(place.active.clone()).find_map(|node| node.message);
+        let table = message.map(|message| self.tables.message(message));
         for part in parts {
             let Some(part) = self.state.parts.get(part).copied() else {
                 continue;
             };
             let mut fields = self.fields(part, depth);
             while let Some(field) = fields.next()? {
+                let field = match table {
+                    Some(table) => unwrapped(table, self.bytes, field, depth)?,
+                    None => field,
+                };
                 self.field(&place, part.frame, &field)?;
             }
             self.check_allocation(part.start)?;

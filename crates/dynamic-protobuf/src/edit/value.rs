@@ -4,6 +4,7 @@ use super::error::EditError;
 use crate::message::Scalar;
 use crate::schema::tables::{Entry, Op, Tables};
 use crate::view::View;
+use crate::message::message_set::{ITEM_END, ITEM_START, MESSAGE, TYPE_ID};
 use crate::view::scan::Fields;
 use crate::view::target::Target;
 use crate::wire::{self, WireType, put_varint, tag};
@@ -80,11 +81,9 @@ pub(super) struct Writer<'t> {
 impl Writer<'_> {
     /// A single value with its tag.
     pub(super) fn field(self, out: &mut Vec<u8>, target: &Target, value: &NewValue<'_>) -> Result<(), Misfit> {
-        put_varint(out, target.tag.into());
+        open(out, target);
         self.payload(out, target, value)?;
-        if target.entry.op == Op::Group {
-            put_varint(out, tag(target.number(), WireType::EndGroup).into());
-        }
+        close(out, target);
         Ok(())
     }
 
@@ -236,16 +235,34 @@ impl Writer<'_> {
 /// Puts tag and length before what was written since `start`, and for groups the end tag behind it.
 pub(super) fn wrap(out: &mut Vec<u8>, start: usize, target: &Target) {
     let len = out.len() - start;
-    if target.entry.op == Op::Group {
-        put_varint(out, tag(target.number(), WireType::EndGroup).into());
-        let len = out.len() - start;
-        put_varint(out, target.tag.into());
-        rotate(out, start, len);
-        return;
+    open(out, target);
+    if target.entry.op != Op::Group {
+        put_varint(out, len as u64);
     }
-    put_varint(out, target.tag.into());
-    put_varint(out, len as u64);
     rotate(out, start, len);
+    close(out, target);
+}
+
+/// Writes what is before the length or value of a field: its tag, and in a MessageSet the beginning of an item.
+fn open(out: &mut Vec<u8>, target: &Target) {
+    match target.type_id {
+        None => put_varint(out, target.tag.into()),
+        Some(type_id) => {
+            put_varint(out, ITEM_START.into());
+            put_varint(out, TYPE_ID.into());
+            put_varint(out, type_id.into());
+            put_varint(out, MESSAGE.into());
+        }
+    }
+}
+
+/// Writes what is behind the value of a field: nothing, or the end of a group.
+fn close(out: &mut Vec<u8>, target: &Target) {
+    if target.type_id.is_some() {
+        put_varint(out, ITEM_END.into());
+    } else if target.entry.op == Op::Group {
+        put_varint(out, tag(target.number(), WireType::EndGroup).into());
+    }
 }
 
 /// Moves what was written after the first `len` bytes since `start` before those.

@@ -61,14 +61,11 @@ fn no_message(
 }
 
 pub(crate) fn field_target(field: FieldDescriptor<'_>) -> Target {
-    Target::new(field.table(), field.index())
+    Target::of(field.schema().tables(), field.index())
 }
 
 /// The field of `message` that is called so.
 pub(crate) fn field<'s>(message: MessageDescriptor<'s>, name: &Name) -> Result<FieldDescriptor<'s>, PathErrorKind> {
-    if message.is_message_set() {
-        return Err(PathErrorKind::MessageSet(message.full_name().to_owned()));
-    }
     let found = match name {
         Name::Field(name) => message.field_named(name).or_else(|| message.field_spelled(name)),
         Name::Number(number) => message.field(*number),

@@ -52,9 +52,6 @@ pub enum PathErrorKind {
     /// More than [`MAX_PATH_SEGMENTS`](super::MAX_PATH_SEGMENTS).
     #[error("is one segment too many")]
     TooLong,
-    /// Fields of a MessageSet stand in items of their own, which paths do not lead into.
-    #[error("is in {0}, a MessageSet: paths do not lead into those; decode the message instead")]
-    MessageSet(String),
 }
 
 impl fmt::Display for PathError {

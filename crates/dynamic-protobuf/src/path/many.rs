@@ -7,7 +7,8 @@ use crate::limits::Limits;
 use crate::schema::tables::Entry;
 use crate::view::parts::{Collected, Parts};
 use crate::view::scan::{At, Fault, Field, Fields, Scan, body};
-use crate::view::seek::{Bounds, Seek, is_implied, key_of};
+use crate::view::message_set::unwrapped;
+use crate::view::seek::{Bounds, Seek, counts, is_implied, key_of};
 use crate::view::target::is_known;
 use crate::view::{Context, Value, check_size, value_of_entry};
 use crate::Schema;
@@ -213,6 +214,7 @@ fn scan<'a>(
     for &bytes in parts.slices() {
         let mut fields = Fields::new(bytes, context.bounds.depth);
         while let Some(field) = fields.next()? {
+            let field = unwrapped(table, bytes, field, context.bounds.depth)?;
             let number = field.number();
             if interesting >> (number % u64::BITS) & 1 == 0 && !oneofs {
                 continue;
@@ -242,7 +244,7 @@ impl<'a> Slot<'a> {
         let payload = bytes.get(field.body..field.end).unwrap_or_default();
         match &step.selector {
             Selector::Whole if target.entry.is(Entry::REPEATED) => {
-                self.any = self.any || crate::view::seek::counts(seek.tables, target, bytes, field, seek.bounds.depth)?;
+                self.any = self.any || counts(seek.tables, target, bytes, field, seek.bounds.depth)?;
             }
             Selector::Whole if target.is_message() => {
                 self.collected.push(payload);

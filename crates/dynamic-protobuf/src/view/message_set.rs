@@ -5,56 +5,63 @@ use super::scan::{Fault, Field, Fields, Scan};
 use super::seek::Seek;
 use super::target::Target;
 use crate::message::message_set::{ITEM_START, MESSAGE, TYPE_ID};
+use crate::schema::tables::{MessageTable, Op};
 use crate::wire;
 
-/// What an item says; of numbers and messages the first counts.
-#[derive(Default)]
-struct Item<'a> {
-    /// Zero when there is none.
-    number: u64,
-    message: Option<&'a [u8]>,
-}
-
-/// Number and message of the extension that a field of a MessageSet is: of an item, or written like any other.
-pub(crate) fn extension<'a>(bytes: &'a [u8], field: &Field, depth: u32) -> Scan<Option<(u32, &'a [u8])>> {
-    let content = bytes.get(field.body..field.end).unwrap_or_default();
+/// The number and the message in an item, of which the first ones count; `None` when it has none or is no item.
+pub(crate) fn item(bytes: &[u8], field: &Field, depth: u32) -> Scan<Option<(u32, Field)>> {
     if field.tag != ITEM_START {
-        return Ok(field.is_len().then_some((field.number(), content)));
+        return Ok(None);
     }
-    let item = item(content, depth)?;
-    let number = u32::try_from(item.number).ok();
-    Ok(number.zip(item.message))
-}
-
-fn item(content: &[u8], depth: u32) -> Scan<Item<'_>> {
-    let mut item = Item::default();
-    let mut fields = Fields::new(content, depth);
+    let mut fields = Fields::new(bytes.get(..field.end).unwrap_or_default(), depth);
+    fields.pos = field.body;
+    let (mut number, mut message) = (0, None);
     while let Some(field) = fields.next()? {
         match field.tag {
-            TYPE_ID if item.number == 0 => {
-                item.number = wire::varint(content, &mut { field.value })
-                    .map_err(|kind| Fault::new(kind, content, field.value))?;
+            TYPE_ID if number == 0 => {
+                number = wire::varint(bytes, &mut { field.value })
+                    .map_err(|kind| Fault::new(kind, bytes, field.value))?;
             }
-            MESSAGE if item.message.is_none() => item.message = content.get(field.body..field.end),
+            MESSAGE if message.is_none() => message = Some(field),
             _ => {}
         }
     }
-    Ok(item)
+    Ok(u32::try_from(number).ok().zip(message))
+}
+
+/// The field itself; in a MessageSet the field that an item stands for, which begins and ends where the item does.
+#[inline]
+pub(crate) fn unwrapped(table: &MessageTable, bytes: &[u8], field: Field, depth: u32) -> Scan<Field> {
+    if !table.message_set {
+        return Ok(field);
+    }
+    let Some((number, message)) = item(bytes, &field, depth)? else {
+        return Ok(field);
+    };
+    let entry = table.entry(number);
+    if entry.op != Op::Message {
+        return Ok(field);
+    }
+    Ok(Field {
+        tag: entry.tag,
+        start: field.start,
+        next: field.next,
+        ..message
+    })
 }
 
 impl<'a> Seek<'_, '_, 'a> {
-    /// The occurrences of an extension of a MessageSet.
+    /// The occurrences of an extension of a MessageSet, in items or written like any other field.
     #[cold]
-    pub(crate) fn item(&self, target: &Target) -> Scan<Option<Parts<'a>>> {
+    pub(super) fn message_of_set(&self, target: &Target) -> Scan<Option<Parts<'a>>> {
+        let table = self.tables.message(self.message);
         let mut found = Collected::default();
         for &bytes in self.parts.slices() {
             let mut fields = Fields::new(bytes, self.bounds.depth);
             while let Some(field) = fields.next()? {
-                match extension(bytes, &field, self.bounds.depth)? {
-                    Some((number, message)) if number == target.number() => {
-                        self.collect(&mut found, message)?
-                    }
-                    _ => {}
+                let field = unwrapped(table, bytes, field, self.bounds.depth)?;
+                if field.tag == target.tag {
+                    self.collect(&mut found, bytes.get(field.body..field.end).unwrap_or_default())?;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The fields of a message as they stand on the wire, one by one.
 
 use super::View;
-use super::message_set::extension;
+use super::message_set::item;
 use super::parts::Parts;
 use super::scan::{At, Field, Fields};
 use super::target::{Target, is_known};
@@ -62,15 +62,18 @@ impl<'s, 'a> RawFields<'s, 'a> {
     }
 
     fn known(&self, bytes: &'a [u8], field: &Field) -> Option<FieldDescriptor<'s>> {
+        let tables = self.context.schema.tables();
         if self.descriptor.is_message_set() {
-            let extension = extension(bytes, field, self.context.bounds.depth).ok().flatten();
-            return self.descriptor.field(extension?.0);
+            let item = item(bytes, field, self.context.bounds.depth).ok().flatten();
+            if let Some((type_id, _)) = item {
+                return self.descriptor.field(type_id);
+            }
         }
         let known = self.descriptor.field(field.number())?;
-        let target = Target::new(known.table(), known.index());
+        let target = Target::of(tables, known.index());
         let packed = target.is_packed(field.tag);
         let at = At { bytes, pos: field.value };
-        let valid = packed || is_known(self.context.schema.tables(), &target.entry, at);
+        let valid = packed || is_known(tables, &target.entry, at);
         (target.takes(field.tag) && valid).then_some(known)
     }
 }

@@ -57,10 +57,6 @@ impl Field {
         self.tag >> 3
     }
 
-    #[inline(always)]
-    pub(crate) fn is_len(&self) -> bool {
-        self.tag & 7 == WireType::Len as u32
-    }
 }
 
 /// The fields between `pos` and the end of the bytes.

@@ -92,6 +92,9 @@ impl<'a> Seek<'_, '_, 'a> {
         if target.entry.oneof != 0 {
             return self.message_of_oneof(target);
         }
+        if target.type_id.is_some() {
+            return self.message_of_set(target);
+        }
         let mut found = Collected::default();
         for &bytes in self.parts.slices() {
             let mut pos = 0;

@@ -2,7 +2,7 @@
 
 use super::scan::At;
 use crate::error::DecodeErrorKind;
-use crate::schema::tables::{Entry, FieldTable, Op, Tables};
+use crate::schema::tables::{Entry, Op, Tables};
 use crate::wire::{self, WireType};
 
 /// A field to look for.
@@ -15,6 +15,8 @@ pub(crate) struct Target {
     /// Into `Tables::fields`.
     pub(crate) field: u32,
     pub(crate) entry: Entry,
+    /// Its number where it belongs to a MessageSet, in which fields stand in items of their own.
+    pub(crate) type_id: Option<u32>,
 }
 
 impl PartialEq for Target {
@@ -24,23 +26,21 @@ impl PartialEq for Target {
 }
 
 impl Target {
+    /// The field at `index` of `Tables::fields`.
     #[inline]
-    pub(crate) fn new(table: &FieldTable, field: u32) -> Self {
+    pub(crate) fn of(tables: &Tables, index: u32) -> Self {
+        let table = tables.field(index);
+        let in_set = tables.message(table.message).message_set;
         let tag = wire::tag(table.number, table.kind.wire_type());
         let packable = table.entry.is(Entry::REPEATED) && table.kind.is_packable();
         let packed_tag = wire::tag(table.number, WireType::Len);
         Self {
             tag,
             packed_tag: if packable { packed_tag } else { tag },
-            field,
+            field: index,
             entry: table.entry,
+            type_id: in_set.then_some(table.number),
         }
-    }
-
-    /// The field at `index` of `Tables::fields`.
-    #[inline]
-    pub(crate) fn of(tables: &Tables, index: u32) -> Self {
-        Self::new(tables.field(index), index)
     }
 
     /// The fields of a map's entries: key and value.
