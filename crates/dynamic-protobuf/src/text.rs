@@ -16,11 +16,13 @@
 //!
 //! Source: <https://protobuf.dev/reference/protobuf/textformat-spec/>.
 
+mod diff;
 mod error;
 mod names;
 mod parse;
 mod print;
 
+pub use diff::{Change, diff};
 pub use error::{ParseError, ParseErrorKind, PrintError};
 pub use parse::{ParseOptions, UnknownNames, parse};
 pub use print::{AnyForm, Layout, PrintOptions, UnknownFields, print, to_text};

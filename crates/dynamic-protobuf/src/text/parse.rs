@@ -151,9 +151,7 @@ impl Parser<'_> {
         while !self.ends(end)? {
             self.field(open)?;
             self.separator();
-            if self.out.len() > self.options.limits.bytes {
-                return self.fail(ParseErrorKind::TooLarge);
-            }
+            self.check_size()?;
         }
         self.seen.truncate(open.seen_at);
         Ok(())
@@ -259,13 +257,20 @@ impl Parser<'_> {
         Ok(())
     }
 
+    fn check_size(&self) -> Step {
+        match self.out.len() > self.options.limits.bytes {
+            true => self.fail(ParseErrorKind::TooLarge),
+            false => Ok(()),
+        }
+    }
+
     /// Counts one element of a list or map.
     fn element(&mut self) -> Step {
         match self.elements.checked_sub(1) {
             Some(elements) => self.elements = elements,
             None => return self.fail(ParseErrorKind::TooManyElements),
         }
-        Ok(())
+        self.check_size()
     }
 
     /// Reads a list in brackets.

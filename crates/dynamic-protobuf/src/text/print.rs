@@ -2,6 +2,7 @@
 
 mod scalar;
 mod unknown;
+mod value;
 
 use super::error::PrintError;
 use super::names::{self, AnyFields};
@@ -85,21 +86,22 @@ pub fn to_text(message: MessageRef<'_>, options: &PrintOptions) -> Result<String
 /// As [`to_text`]; `out` is then as it was.
 pub fn print(message: MessageRef<'_>, options: &PrintOptions, out: &mut String) -> Result<(), PrintError> {
     let start = out.len();
-    let limits = options.limits;
-    let mut printer = Printer {
-        start,
-        end_limit: start.saturating_add(limits.bytes),
-        options,
-        indent: 0,
-        depth: limits.depth.min(super::MAX_DEPTH),
-        memory: limits.allocation,
-        out,
-    };
-    let printed = printer.message(message);
+    let printed = Printer::after(out, options).message(message);
     if printed.is_err() {
         out.truncate(start);
     }
     printed
+}
+
+/// A value on one line: messages in braces, lists in brackets, maps as lists of their entries.
+pub(super) fn value_to_text(value: Value<'_>, options: &PrintOptions) -> Result<String, PrintError> {
+    let mut out = String::new();
+    let options = PrintOptions {
+        layout: Layout::SingleLine,
+        ..*options
+    };
+    Printer::after(&mut out, &options).value(value)?;
+    Ok(out)
 }
 
 type Step<T = ()> = Result<T, PrintError>;
@@ -119,7 +121,20 @@ struct Printer<'p> {
     memory: usize,
 }
 
-impl Printer<'_> {
+impl<'p> Printer<'p> {
+    /// Writes behind what `out` holds.
+    fn after(out: &'p mut String, options: &'p PrintOptions) -> Self {
+        Self {
+            start: out.len(),
+            end_limit: out.len().saturating_add(options.limits.bytes),
+            options,
+            indent: 0,
+            depth: options.limits.depth.min(super::MAX_DEPTH),
+            memory: options.limits.allocation,
+            out,
+        }
+    }
+
     /// Writes what is in a message.
     fn message(&mut self, message: MessageRef<'_>) -> Step {
         if self.options.any == AnyForm::Expanded && self.expanded_any(message)? {
@@ -161,7 +176,7 @@ impl Printer<'_> {
         let Some((key_field, value_field)) = field.map_key().zip(field.map_value()) else {
             return Ok(());
         };
-        for (key, value) in map.iter() {
+        for (key, value) in ascending(map) {
             self.begin();
             self.out.push_str(field.name());
             self.block(|printer| {
@@ -181,9 +196,14 @@ impl Printer<'_> {
 
     /// Writes a message in braces; what names it is written.
     fn block(&mut self, content: impl FnOnce(&mut Self) -> Step) -> Step {
+        self.out.push(' ');
+        self.braced(content)
+    }
+
+    fn braced(&mut self, content: impl FnOnce(&mut Self) -> Step) -> Step {
         self.depth = self.depth.checked_sub(1).ok_or(PrintError::TooDeep)?;
         self.indent += 1;
-        self.out.push_str(" {");
+        self.out.push('{');
         if self.options.layout == Layout::Lines {
             self.out.push('\n');
         }
@@ -247,6 +267,13 @@ impl Printer<'_> {
         self.end()?;
         Ok(true)
     }
+}
+
+/// The entries by ascending key: [`MapRef`] has unsigned numbers past the signed ones in front.
+pub(super) fn ascending<'m>(map: MapRef<'m>) -> impl Iterator<Item = (Value<'m>, Value<'m>)> {
+    let past_signed = |key: &Value<'_>| matches!(key, Value::U64(key) if *key > i64::MAX as u64);
+    let last = map.iter().take_while(|(key, _)| past_signed(key)).count();
+    map.iter().skip(last).chain(map.iter().take(last))
 }
 
 /// Whether every parser reads the URL as a name in brackets.

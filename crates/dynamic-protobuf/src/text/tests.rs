@@ -1,5 +1,7 @@
 //! The text format against prost-reflect's, and the rules that it does not know.
 
+mod differing;
+mod literals;
 mod parsing;
 mod peers;
 mod printing;

@@ -228,3 +228,14 @@ fn a_message_past_the_limits_is_not_printed_and_leaves_nothing_behind() {
     assert_eq!(printed(bytes(len - 1)), (Err(PrintError::TooLarge), 6));
     assert_eq!(printed(bytes(len)), (Ok(()), 6 + len));
 }
+
+#[test]
+fn entries_ascend_by_key_past_the_signed_numbers_too() {
+    check(
+        PROTO3,
+        "fixed64_to_bytes [{ key: 0xffffffffffffffff }, { key: 2 }, { key: 1 }] sint32_to_double [{ key: 1 }, { key: -1 }]",
+        "fixed64_to_bytes { key: 1 value: \"\" } fixed64_to_bytes { key: 2 value: \"\" } \
+         fixed64_to_bytes { key: 18446744073709551615 value: \"\" } \
+         sint32_to_double { key: -1 value: 0.0 } sint32_to_double { key: 1 value: 0.0 }",
+    );
+}
