@@ -195,7 +195,7 @@ mod tests {
         };
         let drawn = draw("title", &scale, &[group]);
         assert!(
-            drawn.contains("width=\"90.6\"") && drawn.contains("width=\"380.0\""),
+            drawn.contains("width=\"90.7\"") && drawn.contains("width=\"380.0\""),
             "{drawn}"
         );
         assert_eq!(drawn.matches("class=\"mark\"").count(), 3, "{drawn}");

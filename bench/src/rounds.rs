@@ -9,6 +9,11 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    pub(crate) fn new(mut durations: Vec<f64>) -> Self {
+        durations.sort_by(f64::total_cmp);
+        Self { sorted: durations }
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
@@ -38,11 +43,7 @@ pub(crate) fn alternate(
             }
         }
     }
-    let sorted = |mut sorted: Vec<f64>| {
-        sorted.sort_by(f64::total_cmp);
-        Sample { sorted }
-    };
-    Ok(durations.into_iter().map(sorted).collect())
+    Ok(durations.into_iter().map(Sample::new).collect())
 }
 
 #[cfg(test)]
@@ -69,9 +70,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_taken_from_the_sorted_rounds() {
-        let sample = Sample {
-            sorted: vec![1.0, 2.0, 3.0, 4.0, 100.0],
-        };
+        let sample = Sample::new(vec![100.0, 1.0, 4.0, 2.0, 3.0]);
         assert_eq!(
             (sample.quantile(0.0), sample.median(), sample.quantile(1.0)),
             (1.0, 3.0, 100.0)

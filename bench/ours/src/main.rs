@@ -9,6 +9,8 @@ use allocation_counter::measure;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use heddle_bench_worker::{Case, Corpus, Engine, Operation, Output, Perform, serve};
+use heddle_dynamic_protobuf::edit::{Editor, Mask, Trimmer};
+use heddle_dynamic_protobuf::json::{JsonParser, JsonPrinter};
 use heddle_dynamic_protobuf::path::Path as FieldPath;
 use heddle_dynamic_protobuf::{Message, MessageDescriptor, Schema};
 use navigate::Way;
@@ -80,7 +82,38 @@ impl Engine for Ours {
                     Ok(())
                 })
             }
-            _ => return Ok(None),
+            Operation::Set => {
+                let path = FieldPath::compile(kind, &case.path_by_name)?;
+                let mut editor = Editor::new();
+                Box::new(move |output| {
+                    editor.set(black_box(&case.wire), &path, case.new_value, &mut output.bytes)?;
+                    Ok(())
+                })
+            }
+            Operation::ToJson => {
+                let mut printer = JsonPrinter::default();
+                Box::new(move |output| {
+                    output.bytes.clear();
+                    printer.print(kind, black_box(&case.wire), &mut output.bytes)?;
+                    Ok(())
+                })
+            }
+            Operation::FromJson => {
+                let mut parser = JsonParser::default();
+                Box::new(move |output| {
+                    output.bytes.clear();
+                    parser.parse(kind, black_box(&case.json), &mut output.bytes)?;
+                    Ok(())
+                })
+            }
+            Operation::Trim => {
+                let mask = Mask::parse(kind, &case.mask.join(","))?;
+                let mut trimmer = Trimmer::new();
+                Box::new(move |output| {
+                    trimmer.trim(black_box(&case.wire), &mask, &mut output.bytes)?;
+                    Ok(())
+                })
+            }
         }))
     }
 

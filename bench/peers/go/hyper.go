@@ -9,14 +9,11 @@ import (
 // How many messages a profile is recorded from before the type is compiled again.
 const profiled = 64
 
-// hyperpb in its fastest mode: memory shared by one message after the other, recompiled by the profile of this very
-// message, strings aliased to the input.
+// hyperpb with memory shared by one message after the other and strings aliased to the input.
 type hyper struct {
 	shared *hyperpb.Shared
-}
-
-func newHyper() *hyper {
-	return &hyper{shared: new(hyperpb.Shared)}
+	// Whether the type is compiled again by the profile of this very message.
+	isProfiled bool
 }
 
 func (engine *hyper) prepare(operation string, message *message) (perform, error) {
@@ -61,6 +58,9 @@ func (engine *hyper) prepare(operation string, message *message) (perform, error
 
 func (engine *hyper) compile(message *message) (*hyperpb.MessageType, error) {
 	kind := hyperpb.CompileMessageDescriptor(message.descriptor)
+	if !engine.isProfiled {
+		return kind, nil
+	}
 	profile := kind.NewProfile()
 	for range profiled {
 		decoded := engine.shared.NewMessage(kind)

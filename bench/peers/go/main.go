@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"buf.build/go/hyperpb"
 )
 
 // An operation on a message, ready to be performed again and again. It returns a message, JSON or a number.
@@ -33,7 +35,9 @@ func main() {
 	var subject engine
 	switch os.Args[1] {
 	case "hyperpb":
-		subject = newHyper()
+		subject = &hyper{shared: new(hyperpb.Shared)}
+	case "hyperpb-profiled":
+		subject = &hyper{shared: new(hyperpb.Shared), isProfiled: true}
 	case "dynamicpb":
 		subject = &dynamic{types: corpus.types}
 	default:

@@ -199,17 +199,24 @@ fn wrong(findings: &Findings) -> String {
 }
 
 fn allocations(findings: &Findings) -> String {
-    let rows = findings
-        .allocations
-        .iter()
-        .map(|(operation, message, count)| [operation.name().to_owned(), message.clone(), count.clone()]);
-    let head = ["operation", "message", "allocations, once storage is there"];
-    Table {
+    let rows = findings.allocations.iter().map(|(operation, message, count)| {
+        let is_promised = bars::WITHOUT_ALLOCATIONS.contains(operation);
+        let (bar, verdict) = match is_promised {
+            true => ("0", bars::verdict(count == "0")),
+            false => ("–", "–"),
+        };
+        [operation.name(), message, count, bar, verdict].map(str::to_owned)
+    });
+    let head = ["operation", "message", "allocations", "bar", "verdict"];
+    let table = Table {
         head,
         first_number: 2,
         rows: rows.collect(),
-    }
-    .markdown()
+    };
+    format!(
+        "How often one operation asks the allocator once all storage is there, counted by a counting allocator.\n\n{}",
+        table.markdown()
+    )
 }
 
 /// Three digits and a unit.
@@ -283,7 +290,7 @@ mod tests {
 
     #[test]
     fn times_have_three_digits_and_a_unit() {
-        let times = [3.14159, 31.4159, 314.159, 3_141.59, 31_415_900.0].map(time);
-        assert_eq!(times, ["3.14 ns", "31.4 ns", "314 ns", "3.14 µs", "31.4 ms"]);
+        let times = [1.234, 12.34, 123.4, 1_234.0, 12_340_000.0].map(time);
+        assert_eq!(times, ["1.23 ns", "12.3 ns", "123 ns", "1.23 µs", "12.3 ms"]);
     }
 }

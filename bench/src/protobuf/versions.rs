@@ -7,7 +7,7 @@ use std::path::Path;
 pub(super) fn of(subject: &str) -> Result<String> {
     let versions = match subject {
         "ours" => return Ok(env!("CARGO_PKG_VERSION").to_owned()),
-        "hyperpb" => go(&["buf.build/go/hyperpb"]),
+        "hyperpb" | "hyperpb-profiled" => go(&["buf.build/go/hyperpb"]),
         "dynamicpb" => go(&["google.golang.org/protobuf"]),
         "upb" => python("protobuf"),
         "prost" => crates(&["prost", "pbjson", "sonic-rs"]),
@@ -52,4 +52,17 @@ fn python(name: &str) -> Result<String> {
 fn read(name: &str) -> Result<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name);
     std::fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::protobuf::subjects;
+
+    #[test]
+    fn every_subject_has_a_version() {
+        for subject in &subjects::ALL {
+            let version = super::of(subject.name).unwrap();
+            assert!(version.contains('.'), "{}: {version}", subject.name);
+        }
+    }
 }

@@ -177,3 +177,78 @@ fn show(perform: &mut Perform<'_>, output: &mut Output, file: &str) -> Result<St
     std::fs::write(file, shown).with_context(|| format!("failed to write {file}"))?;
     Ok("ok".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Copies messages, and can do nothing else.
+    struct Copier;
+
+    impl Engine for Copier {
+        fn prepare<'a>(&'a self, operation: Operation, case: &'a Case) -> Result<Option<Perform<'a>>> {
+            Ok(match operation {
+                Operation::Reencode => Some(Box::new(|output| {
+                    output.bytes.clone_from(&case.wire);
+                    Ok(())
+                })),
+                Operation::Get => Some(Box::new(|_| bail!("nothing\nis there"))),
+                _ => None,
+            })
+        }
+    }
+
+    fn corpus() -> Corpus {
+        let case = Case {
+            name: "small".to_owned(),
+            message_type: "test.Small".to_owned(),
+            path: Vec::new(),
+            path_by_name: String::new(),
+            new_value: 1,
+            mask: Vec::new(),
+            wire: b"wire".to_vec(),
+            json: Vec::new(),
+        };
+        Corpus {
+            schema: Vec::new(),
+            cases: vec![case],
+        }
+    }
+
+    fn ask(line: &str) -> Result<String> {
+        answer(
+            &Copier,
+            &corpus(),
+            &mut HashMap::new(),
+            &mut Output::default(),
+            line,
+        )
+    }
+
+    #[test]
+    fn an_operation_is_timed_shown_or_unknown() {
+        assert!(ask("run reencode small 1000").unwrap().parse::<u64>().unwrap() > 0);
+        assert_eq!(ask("run trim small 1").unwrap(), "none");
+        assert!(ask("run get small 1").is_err());
+        assert!(ask("run reencode large 1").is_err());
+        assert!(ask("run").is_err());
+    }
+
+    #[test]
+    fn what_an_operation_results_in_is_written_to_a_file() {
+        let file = std::env::temp_dir().join(format!("heddle-bench-worker-{}", std::process::id()));
+        assert_eq!(
+            ask(&format!("show reencode small {}", file.display())).unwrap(),
+            "ok"
+        );
+        assert_eq!(std::fs::read(&file).unwrap(), b"wire");
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn every_operation_is_found_by_its_name() {
+        for operation in Operation::ALL {
+            assert_eq!(Operation::named(operation.name()), Some(operation));
+        }
+    }
+}

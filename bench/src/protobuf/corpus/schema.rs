@@ -2,6 +2,7 @@
 
 use super::super::python;
 use anyhow::{Context, Result, bail};
+use prost_reflect::prost::Message as _;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,7 +31,8 @@ pub(super) fn all() -> Result<Vec<u8>> {
     Ok(compiler.encode_file_descriptor_set())
 }
 
-/// The descriptor set of googleapis' common files, with comments and positions, as `buf build` makes it.
+/// The descriptor set of googleapis' common files, with comments and positions, as `buf build` makes it, but for options
+/// that are extensions: not every subject knows these.
 pub(super) fn googleapis() -> Result<Vec<u8>> {
     let folder = python::packages()?;
     let mut files = Vec::new();
@@ -43,7 +45,7 @@ pub(super) fn googleapis() -> Result<Vec<u8>> {
     compiler
         .open_files(&files)
         .context("failed to compile googleapis")?;
-    Ok(compiler.encode_file_descriptor_set())
+    Ok(compiler.file_descriptor_set().encode_to_vec())
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
