@@ -54,3 +54,18 @@ fn a_map_entry_that_a_closed_enum_makes_unknown_has_to_be_well_formed_for_json_t
     assert!(heddle_dynamic_protobuf::json::to_json(root, entry, &mut text).is_err());
     assert!(Message::new(root).decode(entry).is_err());
 }
+
+#[test]
+fn of_two_values_in_a_map_entry_the_last_decides_for_json_too_whether_a_closed_enum_knows_it() {
+    let root = SCHEMA.message("heddle.everything2.Everything").expect("a message of the fixtures");
+    for (entry, expected) in [
+        (b"\x72\x06\x08\x01\x10\x10\x10\x01", r#"{"int32ToClosed":{"1":"CLOSED_ONE"}}"#),
+        (b"\x72\x06\x08\x01\x10\x01\x10\x10", "{}"),
+    ] {
+        let mut text = Vec::new();
+        heddle_dynamic_protobuf::json::to_json(root, entry, &mut text).expect("the message is valid");
+        assert_eq!(String::from_utf8_lossy(&text), expected);
+        let decoded = decode(root.full_name(), entry);
+        assert_eq!(decoded.as_ref().fields().next().is_some(), expected != "{}");
+    }
+}

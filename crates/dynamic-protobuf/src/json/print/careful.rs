@@ -340,8 +340,8 @@ impl<'a> Printing<'a> {
             wire::skip_value(bytes, &mut pos, tag, self.depth).map_err(|kind| stop(kind, at))?;
             let span = Span { start, end: pos };
             if tag == value.entry.tag {
-                // What stands behind it has to be well-formed all the same.
-                known &= self.is_value(value, tag, bytes, start);
+                // The last value counts; what stands behind an unknown one has to be well-formed all the same.
+                known = self.is_value(value, tag, bytes, start);
                 found.values.push(span);
             } else if tag == key.entry.tag {
                 found.key = self.read_key(key, span)?;
