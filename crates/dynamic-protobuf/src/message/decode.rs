@@ -7,7 +7,7 @@
 //! Positions are passed and returned by value: the next field waits for nothing but the one before it, so where it begins has to
 //! stay in a register.
 
-use super::arena::{Arena, At, slots_at};
+use super::arena::{Arena, At};
 use super::{Message, Source};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Default, Entry, MessageTable, Op, Tables};
@@ -101,7 +101,8 @@ impl Decoder<'_> {
                 if tag == frame.end_group {
                     // Here and not where the group began: the end may be written in more bytes than it needs.
                     let (begin, _) = self.arena.span(frame.node);
-                    self.arena.set_span(frame.node, begin as usize, start.saturating_sub(begin as usize));
+                    self.arena
+                        .set_span(frame.node, begin as usize, start.saturating_sub(begin as usize));
                     return Ok(pos);
                 }
                 pos = self.unusual(table, entry, frame, input, (tag, start, pos))?;
@@ -155,17 +156,13 @@ impl Decoder<'_> {
     /// Unsets the other members of the field's oneof, and returns whether one was set.
     #[inline]
     fn leave_oneof(&mut self, table: &MessageTable, entry: &Entry, node: At) -> bool {
-        // Types that are little more than a oneof are frequent: mostly there is nothing yet to unset.
-        let nothing_set = table.slots_at == slots_at(1) && self.arena.presence(node, 0) == 0;
         // When the field itself is the one that is set, no other is.
-        if nothing_set || self.arena.has(node, u32::from(entry.slot)) {
-            return false;
-        }
+        let own = self.arena.has(node, u32::from(entry.slot));
         let oneof = &self.tables.oneofs[table.oneofs.start as usize + usize::from(entry.oneof) - 1];
-        self.arena.clear_masks(node, &oneof.masks)
+        !own && self.arena.clear_masks(node, &oneof.masks)
     }
 
-    #[inline(never)]
+    #[inline]
     fn singular_message(
         &mut self,
         table: &MessageTable,
@@ -198,7 +195,7 @@ impl Decoder<'_> {
     }
 
     /// Reads a message or group whose tag is past, into the node `merged` or a new one, and leaves the node in `self.child`.
-    #[inline(always)]
+    #[inline]
     fn child(&mut self, entry: &Entry, merged: At, frame: Frame, input: &[u8], mut pos: usize) -> Next {
         let tables = self.tables;
         let table = tables.message(entry.sub);
@@ -231,7 +228,7 @@ impl Decoder<'_> {
     }
 
     /// Reads a list and the elements that follow its first at once. `at` is where its first tag begins and ends.
-    #[inline(never)]
+    #[inline]
     fn repeated(
         &mut self,
         table: &MessageTable,
