@@ -10,4 +10,5 @@ pub mod kubelet;
 pub mod namespace;
 pub mod operator;
 pub mod protobuf_tools;
+pub mod public_idl;
 pub mod world;

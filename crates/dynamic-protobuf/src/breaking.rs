@@ -42,6 +42,8 @@ mod ranges;
 mod rule;
 mod services;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use rule::{Level, Rule, UnknownLevel};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The folder `name`, filled by `make` when it is not there yet. `make` is given a folder that takes the name afterwards.
-pub(super) fn cached(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn cached(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let root = heddle_e2e_cluster::cache_root()?.join("protobuf-tools");
     fs::create_dir_all(&root).with_context(|| format!("failed to create {}", root.display()))?;
     let folder = root.join(name);
@@ -32,13 +32,13 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// Tells apart what was made from different things.
-pub(super) fn fingerprint(bytes: &[u8]) -> String {
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs a program to its end and returns what it printed; what it said is in the error.
-pub(super) fn run(command: &mut Command) -> Result<String> {
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()

@@ -1,10 +1,10 @@
 //! A source repository with the IDL, a run of the program as its Job starts it, and a clone of what it pushed.
 
-use crate::fetched::Idl;
-use crate::workspace::{Workspace, cache, files, lock, mirror, run};
+use crate::workspace::{Workspace, cache, lock, mirror, run};
 use anyhow::{Context, Result, ensure};
 use heddle_crds::codegen::Report;
 use heddle_git_server::{Access, Account, GitServer, GitServerOptions, WorkCopy};
+use heddle_tests::public_idl::{Idl, files};
 use k8s_openapi::jiff::{Timestamp, Unit};
 use serde_json::Value;
 use std::fs;

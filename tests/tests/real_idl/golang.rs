@@ -1,7 +1,8 @@
 //! Compiles generated Go as modules, vets it, and runs a program that links all of it.
 
-use crate::workspace::{Workspace, files, fixture, run, write};
+use crate::workspace::{Workspace, fixture, run, write};
 use anyhow::{Context, Result};
+use heddle_tests::public_idl::files;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,15 +1,14 @@
 //! IDL that no one here wrote: generated through real Git by the real program, the result compiled by rustc and Go.
 
 mod delivery;
-mod fetched;
 mod golang;
 mod rust;
 mod workspace;
 
 use anyhow::Result;
 use delivery::{Delivered, Request};
-use fetched::Idl;
 use golang::GoModule;
+use heddle_tests::public_idl::{Idl, Release};
 use workspace::Workspace;
 
 const PROST: &str = "{name: messages, plugin: prost, path: rust}";
@@ -18,7 +17,7 @@ const TONIC: &str = "{name: services, plugin: tonic, path: rust}";
 #[test]
 fn the_common_protos_of_googles_apis_compile_as_rust_and_as_go() -> Result<()> {
     let workspace = Workspace::open("googleapis")?;
-    let idl = Idl::googleapis()?;
+    let idl = Idl::googleapis(Release::Current)?;
     // The one file without a go_package is given one, as its authors leave to others.
     let extended = "Mgoogle/cloud/common_resources.proto=google.golang.org/genproto/googleapis/cloud;cloud";
     let delivered = Delivered::make(
@@ -56,7 +55,7 @@ fn the_common_protos_of_googles_apis_compile_as_rust_and_as_go() -> Result<()> {
 #[test]
 fn the_api_of_etcd_compiles_as_rust_and_as_go() -> Result<()> {
     let workspace = Workspace::open("etcd")?;
-    let idl = Idl::etcd()?;
+    let idl = Idl::etcd(Release::Current)?;
     let delivered = Delivered::make(
         &workspace,
         &idl,
@@ -89,7 +88,7 @@ fn the_api_of_etcd_compiles_as_rust_and_as_go() -> Result<()> {
 #[test]
 fn the_api_of_kubernetes_compiles_as_rust_and_as_go() -> Result<()> {
     let workspace = Workspace::open("kubernetes")?;
-    let idl = Idl::kubernetes()?;
+    let idl = Idl::kubernetes(Release::Current)?;
     let delivered = Delivered::make(
         &workspace,
         &idl,

@@ -1,6 +1,7 @@
 //! A folder in the cache that one test works in: the same each time, so that compilers find what they have done before.
 
 use anyhow::{Context, Result, ensure};
+use heddle_tests::public_idl;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -65,28 +66,10 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// All files below `folder` that `is_wanted` by their relative path.
-pub(crate) fn files(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).with_context(|| format!("failed to list {}", next.display()))? {
-            let path = entry?.path();
-            let name = path.strip_prefix(folder)?.to_string_lossy().into_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if is_wanted(&name) {
-                found.insert(name, fs::read(&path)?);
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Makes `folder` have exactly these files. Those that are right already stay untouched, for cargo goes by their times.
 pub(crate) fn mirror(files: &BTreeMap<String, Vec<u8>>, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    for name in self::files(folder, |name| !files.contains_key(name))?.keys() {
+    for name in public_idl::files(folder, |name| !files.contains_key(name))?.keys() {
         fs::remove_file(folder.join(name))?;
     }
     files

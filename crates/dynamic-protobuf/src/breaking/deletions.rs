@@ -2,7 +2,7 @@
 
 use super::Rule;
 use super::collect::Findings;
-use super::element::{File, full_name};
+use super::element::{File, Message, full_name};
 use super::index::Index;
 use super::source::Position;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,31 +151,37 @@ fn check_kind_in_packages(
                 "{kind} `{name}` was deleted from package `{package}`; bring it back in any file of the package"
             )
         };
-        match new.files.get(file.proto.name.as_str()) {
-            Some(file) => {
-                findings.add(
-                    kind.package_rule,
-                    file,
-                    || enclosing_position(new, file, name),
-                    message,
-                );
+        let rule = kind.package_rule;
+        let outer = match rule {
+            Rule::PackageMessageNoDelete => outer_messages(new, package, name).next(),
+            _ => None,
+        };
+        match (new.files.get(file.proto.name.as_str()), outer) {
+            // Like buf, which looks for the message around a message in the whole package.
+            (Some(_), Some(outer)) => findings.add(rule, outer.file, || outer.position(), message),
+            (Some(file), None) if rule == Rule::PackageMessageNoDelete => {
+                findings.add(rule, file, || None, message)
             }
-            None => findings.add_without_place(kind.package_rule, message),
+            (Some(file), None) => findings.add(rule, file, || enclosing_position(new, file, name), message),
+            (None, _) => findings.add_without_place(rule, message),
         }
     }
 }
 
-/// The position of the innermost message that is still there of those that the name is nested in.
+/// The position of the innermost message that is still in the file of those that the name is nested in.
 fn enclosing_position(new: &Index<'_>, file: &File<'_>, nested_name: &str) -> Option<Position> {
-    let mut name = nested_name;
-    while let Some((outer, _)) = name.rsplit_once('.') {
-        let full_name = full_name(&file.proto.package, outer);
-        if let Some(message) = new.messages.get(&full_name)
-            && message.file.proto.name == file.proto.name
-        {
-            return message.position();
-        }
-        name = outer;
-    }
-    None
+    let mut outer = outer_messages(new, &file.proto.package, nested_name);
+    let in_file = outer.find(|message| message.file.proto.name == file.proto.name);
+    in_file?.position()
+}
+
+/// The messages that are still there of those that the name is nested in, the innermost first.
+fn outer_messages<'m>(
+    new: &'m Index<'m>,
+    package: &'m str,
+    nested_name: &'m str,
+) -> impl Iterator<Item = &'m Message<'m>> {
+    let ends = nested_name.rmatch_indices('.').map(|(end, _)| end);
+    let outer = ends.filter_map(|end| nested_name.get(..end));
+    outer.filter_map(move |outer| new.messages.get(&full_name(package, outer)))
 }

@@ -260,4 +260,24 @@ mod tests {
             );
         }
     }
+    /// The table of `docs/spec/breaking-changes.md`.
+    fn table() -> String {
+        let mut table = "| rule | `WIRE` | `WIRE_JSON` | `PACKAGE` | `FILE` | what it asks |\n|---|---|---|---|---|---|\n".to_owned();
+        for rule in Rule::ALL {
+            let mark = |level| if rule.is_on_at(level) { "x" } else { "" };
+            let marks = Level::ALL.map(mark).join(" | ");
+            table.push_str(&format!("| `{rule}` | {marks} | {} |\n", rule.purpose()));
+        }
+        table
+    }
+
+    #[test]
+    fn the_page_for_users_has_every_rule_with_its_levels() {
+        let page = include_str!("../../../../docs/spec/breaking-changes.md");
+        let expected = table();
+        assert!(
+            page.contains(&expected),
+            "the page's table should be:\n{expected}"
+        );
+    }
 }
