@@ -126,7 +126,10 @@ impl Editor {
 
     /// An editor with limits of one's own: `bytes` holds for input and output, `allocation` for what it holds itself.
     pub fn with_limits(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     /// Writes `bytes` with one value set into `out`, whose content is replaced; see [`Edit::set`].

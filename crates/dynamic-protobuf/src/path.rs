@@ -82,7 +82,11 @@ pub(crate) enum Selector {
     /// An element, from the end when negative.
     Index(i64),
     /// The value of a map's key, with what entries are made of.
-    Key { key: Key, key_target: Target, value: Target },
+    Key {
+        key: Key,
+        key_target: Target,
+        value: Target,
+    },
 }
 
 /// A key of a map.

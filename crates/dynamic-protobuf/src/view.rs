@@ -198,7 +198,10 @@ impl<'a> Seek<'_, '_, 'a> {
     /// The value of a field, when it is set.
     #[inline]
     pub(crate) fn get<'s>(&self, context: &Context<'s>, target: &Target) -> Scan<Option<Value<'s, 'a>>> {
-        let context = Context { bounds: self.bounds, ..*context };
+        let context = Context {
+            bounds: self.bounds,
+            ..*context
+        };
         if target.is_list() {
             let any = has_element(self, target)?;
             return Ok(any.then(|| context.repeated(target, self.parts.clone())));

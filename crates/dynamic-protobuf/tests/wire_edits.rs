@@ -32,14 +32,25 @@ const CASES: u32 = 2_000;
 
 fn config() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
-    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    ProptestConfig { cases: if asked { default.cases } else { CASES }, ..default }
+    let default = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    ProptestConfig {
+        cases: if asked { default.cases } else { CASES },
+        ..default
+    }
 }
 
 /// How many bytes of choices a case is made from at most.
 const MOST_CHOICES: usize = 600;
 
-fn types(choices: &mut Choices<'_>) -> (MessageDescriptor, heddle_dynamic_protobuf::MessageDescriptor<'static>) {
+fn types(
+    choices: &mut Choices<'_>,
+) -> (
+    MessageDescriptor,
+    heddle_dynamic_protobuf::MessageDescriptor<'static>,
+) {
     let name = TYPES[choices.below(TYPES.len())];
     (
         POOL.get_message_by_name(name).unwrap(),

@@ -9,8 +9,8 @@ use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::path::{Key, Selector, Step};
 use crate::schema::tables::{Entry, Tables};
-use crate::view::scan::{At, Fault, Field, Fields, Scan};
 use crate::view::message_set::unwrapped;
+use crate::view::scan::{At, Fault, Field, Fields, Scan};
 use crate::view::seek::{count_of, is_entry, key_of};
 use crate::view::target::{Target, bits, is_known};
 use std::ops::Range;
@@ -59,14 +59,19 @@ pub(super) struct Apply<'p, 'e> {
 impl<'p, 'e> Apply<'p, 'e> {
     pub(super) fn run(mut self) -> Result<(), EditError> {
         let (root, end) = (self.tree.root, self.bytes.len());
-        self.parts.push(Part { frame: ROOT, start: 0, end });
+        self.parts.push(Part {
+            frame: ROOT,
+            start: 0,
+            end,
+        });
         self.message(root, 0..1, self.limits.depth)
     }
 
     /// Plans the edits below the nodes from `first` on, in the message that `parts` make up.
     fn message(&mut self, first: u32, parts: Range<usize>, depth: u32) -> Result<(), EditError> {
         let (from, frames) = (self.hits.len(), self.plan.frames());
-        self.scan(first, parts.clone(), depth).map_err(|fault| self.locate(first, fault))?;
+        self.scan(first, parts.clone(), depth)
+            .map_err(|fault| self.locate(first, fault))?;
         self.check_allocation()?;
         let several = self.tree.node(first).is_some_and(|node| node.next != NONE);
         if several && let Some(hits) = self.hits.get_mut(from..) {
@@ -77,7 +82,12 @@ impl<'p, 'e> Apply<'p, 'e> {
             let hits = self.hits.get(from..).unwrap_or_default();
             let start = from + hits.partition_point(|hit| several && hit.node < index);
             let end = from + hits.partition_point(|hit| !several || hit.node <= index);
-            let place = Place { node, parts: parts.clone(), frames, depth };
+            let place = Place {
+                node,
+                parts: parts.clone(),
+                frames,
+                depth,
+            };
             self.place(&place, start..end)?;
             index = node.next;
         }
@@ -148,7 +158,11 @@ impl<'p, 'e> Apply<'p, 'e> {
                     count += count_of(self.tables, target, self.bytes, &field)?;
                 }
                 if count > self.limits.elements {
-                    return Err(Fault::new(DecodeErrorKind::TooManyElements, self.bytes, field.start));
+                    return Err(Fault::new(
+                        DecodeErrorKind::TooManyElements,
+                        self.bytes,
+                        field.start,
+                    ));
                 }
             }
         }
@@ -162,7 +176,13 @@ impl<'p, 'e> Apply<'p, 'e> {
             let Some(step) = node.step(self.edits) else {
                 return Ok(());
             };
-            let mut hit = Hit { node: index, frame, field: *field, sibling: false, element: None };
+            let mut hit = Hit {
+                node: index,
+                frame,
+                field: *field,
+                sibling: false,
+                element: None,
+            };
             if step.target.takes(field.tag) {
                 if self.is_hit(step, index, &mut hit, depth)? {
                     self.push(hit)?;
@@ -178,10 +198,18 @@ impl<'p, 'e> Apply<'p, 'e> {
 
     fn push(&mut self, hit: Hit) -> Scan<()> {
         if self.hits.len() >= self.limits.allocation / size_of::<Hit>() {
-            return Err(Fault::new(DecodeErrorKind::AllocationLimit, self.bytes, hit.field.start));
+            return Err(Fault::new(
+                DecodeErrorKind::AllocationLimit,
+                self.bytes,
+                hit.field.start,
+            ));
         }
         if self.hits.len() >= self.limits.elements {
-            return Err(Fault::new(DecodeErrorKind::TooManyElements, self.bytes, hit.field.start));
+            return Err(Fault::new(
+                DecodeErrorKind::TooManyElements,
+                self.bytes,
+                hit.field.start,
+            ));
         }
         self.hits.push(hit);
         Ok(())
@@ -193,7 +221,14 @@ impl<'p, 'e> Apply<'p, 'e> {
     }
 
     fn is_known(&self, entry: &Entry, field: &Field) -> bool {
-        is_known(self.tables, entry, At { bytes: self.bytes, pos: field.value })
+        is_known(
+            self.tables,
+            entry,
+            At {
+                bytes: self.bytes,
+                pos: field.value,
+            },
+        )
     }
 
     fn is_hit(&mut self, step: &Step, index: u32, hit: &mut Hit, depth: u32) -> Scan<bool> {
@@ -205,7 +240,11 @@ impl<'p, 'e> Apply<'p, 'e> {
                 is_entry(self.tables, &value, payload, depth)
             }
             Selector::Whole => Ok(target.is_packed(field.tag) || self.is_known(&target.entry, &field)),
-            Selector::Key { key, key_target, value } => {
+            Selector::Key {
+                key,
+                key_target,
+                value,
+            } => {
                 Ok(key_of(key_target, payload, depth)?.is(key)
                     && is_entry(self.tables, value, payload, depth)?)
             }
@@ -295,7 +334,11 @@ impl<'p, 'e> Apply<'p, 'e> {
             Selector::Whole | Selector::Index(_) => {
                 for hit in self.hits.get(hits).unwrap_or_default() {
                     let frame = self.plan.frame(hit.frame, &hit.field);
-                    self.parts.push(Part { frame, start: hit.field.body, end: hit.field.end });
+                    self.parts.push(Part {
+                        frame,
+                        start: hit.field.body,
+                        end: hit.field.end,
+                    });
                 }
             }
             Selector::Key { value, .. } => {
@@ -318,14 +361,25 @@ impl<'p, 'e> Apply<'p, 'e> {
             return Ok(false);
         };
         let frame = self.plan.frame(hit.frame, &hit.field);
-        let entry = Part { frame, start: hit.field.body, end: hit.field.end };
+        let entry = Part {
+            frame,
+            start: hit.field.body,
+            end: hit.field.end,
+        };
         let mut fields = Fields::new(self.bytes.get(..entry.end).unwrap_or_default(), place.depth);
         fields.pos = entry.start;
         let mut any = false;
-        while let Some(field) = fields.next().map_err(|fault| self.locate_node(&place.node, fault))? {
+        while let Some(field) = fields
+            .next()
+            .map_err(|fault| self.locate_node(&place.node, fault))?
+        {
             if field.tag == value.tag {
                 let frame = self.plan.frame(frame, &field);
-                self.parts.push(Part { frame, start: field.body, end: field.end });
+                self.parts.push(Part {
+                    frame,
+                    start: field.body,
+                    end: field.end,
+                });
                 any = true;
             }
         }
@@ -374,7 +428,12 @@ impl<'p, 'e> Apply<'p, 'e> {
             self.remove_hits(hits);
             return Ok(());
         }
-        let Some(last) = hits.clone().next_back().and_then(|last| self.hits.get(last)).copied() else {
+        let Some(last) = hits
+            .clone()
+            .next_back()
+            .and_then(|last| self.hits.get(last))
+            .copied()
+        else {
             let end = self.end_of(place);
             self.plan.splice(end.frame, end.end..end.end, from);
             return Ok(());
@@ -417,13 +476,20 @@ impl<'p, 'e> Apply<'p, 'e> {
     }
 
     pub(super) fn writer(&self, depth: u32) -> Writer<'e> {
-        Writer { tables: self.tables, depth }
+        Writer {
+            tables: self.tables,
+            depth,
+        }
     }
 
     /// Where a field of the message around `place` can be appended.
     pub(super) fn end_of(&self, place: &Place) -> Part {
         let last = self.parts.get(place.parts.clone()).and_then(<[Part]>::last);
-        last.copied().unwrap_or(Part { frame: ROOT, start: 0, end: self.bytes.len() })
+        last.copied().unwrap_or(Part {
+            frame: ROOT,
+            start: 0,
+            end: self.bytes.len(),
+        })
     }
 
     fn nested(&self, place: &Place) -> Result<u32, EditError> {
@@ -434,11 +500,14 @@ impl<'p, 'e> Apply<'p, 'e> {
     }
 
     fn check_allocation(&self) -> Result<(), EditError> {
-        let held = self.plan.held()
-            + self.hits.len() * size_of::<Hit>()
-            + self.parts.len() * size_of::<Part>();
+        let held =
+            self.plan.held() + self.hits.len() * size_of::<Hit>() + self.parts.len() * size_of::<Part>();
         let limit = self.limits.allocation;
-        if held > limit { Err(EditError::Allocation { limit }) } else { Ok(()) }
+        if held > limit {
+            Err(EditError::Allocation { limit })
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn wrong_change(&self, place: &Place, change: &Change<'_>) -> EditError {
@@ -521,7 +590,14 @@ impl<'t, 'b> Elements<'t, 'b> {
             return Ok(None);
         }
         let start = self.pos;
-        let known = is_known(self.tables, &self.target.entry, At { bytes: self.bytes, pos: start });
+        let known = is_known(
+            self.tables,
+            &self.target.entry,
+            At {
+                bytes: self.bytes,
+                pos: start,
+            },
+        );
         bits(self.target.entry.op, self.bytes, &mut self.pos)
             .map_err(|kind| Fault::new(kind, self.bytes, start))?;
         Ok(Some((start..self.pos, known)))

@@ -19,13 +19,25 @@ impl Apply<'_, '_> {
         if !node.creates {
             return Ok(());
         }
-        let place = Place { node: *node, parts: 0..0, frames: usize::MAX, depth };
+        let place = Place {
+            node: *node,
+            parts: 0..0,
+            frames: usize::MAX,
+            depth,
+        };
         let leaf = node.leaf.and_then(|leaf| self.edits.get(leaf as usize));
         match (leaf, &step.selector) {
             (_, Selector::Index(_)) => Err(self.out_of_range(&place, 0)),
             (Some(edit), _) => self.build_leaf(&place, step, &edit.change),
             (None, Selector::Whole) => self.build_message(&step.target, node.child, depth),
-            (None, Selector::Key { key, key_target, value }) => {
+            (
+                None,
+                Selector::Key {
+                    key,
+                    key_target,
+                    value,
+                },
+            ) => {
                 let start = self.plan.scratch.len();
                 let writer = self.writer(depth);
                 let key = NewValue::Scalar(scalar(key));

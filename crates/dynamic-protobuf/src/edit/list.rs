@@ -85,7 +85,10 @@ impl Apply<'_, '_> {
         let first = *index;
         let mut stays = false;
         let mut elements = Elements::new(self.tables, &step.target, self.bytes, &hit.field);
-        while let Some((_, known)) = elements.next().map_err(|fault| self.locate_node(&place.node, fault))? {
+        while let Some((_, known)) = elements
+            .next()
+            .map_err(|fault| self.locate_node(&place.node, fault))?
+        {
             stays |= !known || kept.contains(index);
             *index += usize::from(known);
         }
@@ -96,7 +99,10 @@ impl Apply<'_, '_> {
         let frame = self.plan.frame_again(place.frames, hit.frame, &hit.field);
         *index = first;
         let mut elements = Elements::new(self.tables, &step.target, self.bytes, &hit.field);
-        while let Some((range, known)) = elements.next().map_err(|fault| self.locate_node(&place.node, fault))? {
+        while let Some((range, known)) = elements
+            .next()
+            .map_err(|fault| self.locate_node(&place.node, fault))?
+        {
             if known && !kept.contains(index) {
                 self.plan.remove(frame, range);
             }
@@ -150,7 +156,8 @@ impl Apply<'_, '_> {
             if passed == index {
                 let from = self.plan.scratch.len();
                 self.put_list(place, step, values, true)?;
-                self.plan.splice(hit.frame, hit.field.start..hit.field.start, from);
+                self.plan
+                    .splice(hit.frame, hit.field.start..hit.field.start, from);
                 return Ok(());
             }
             passed += 1;

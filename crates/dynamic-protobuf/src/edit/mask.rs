@@ -53,6 +53,8 @@ pub(super) struct Node {
     pub(super) message: Option<u32>,
     /// By ascending number.
     pub(super) rules: Vec<Rule>,
+    /// A bit for the last six bits of each number that has a rule.
+    pub(super) numbers: u64,
     /// Oneofs of which some members are kept and some are not.
     pub(super) torn_oneofs: Vec<u16>,
     /// Elements are counted, or oneofs are torn, here or in the singular messages inside: occurrences of a message count
@@ -113,7 +115,10 @@ impl Mask {
         Self {
             schema: root.schema().clone(),
             all: false,
-            nodes: vec![Node { message: Some(root.index()), ..Node::default() }],
+            nodes: vec![Node {
+                message: Some(root.index()),
+                ..Node::default()
+            }],
             incompatible: Vec::new(),
         }
     }
@@ -139,12 +144,15 @@ impl Mask {
             };
             let last = index + 1 == segments.len();
             let owner = message.ok_or_else(|| failed(PathErrorKind::NoMessage("a scalar".to_owned())))?;
-            let (target, select) = selected(owner, &segment.name, segment.selection.as_ref(), last).map_err(failed)?;
+            let (target, select) =
+                selected(owner, &segment.name, segment.selection.as_ref(), last).map_err(failed)?;
             let inner = field(owner, &segment.name).map_err(failed)?;
             message = inner.map_value().unwrap_or(inner).message();
             if !last && message.is_none() {
                 let kind = inner.map_value().unwrap_or(inner).kind();
-                return Err(failed(PathErrorKind::NoMessage(crate::path::kind_name(kind).to_owned())));
+                return Err(failed(PathErrorKind::NoMessage(
+                    crate::path::kind_name(kind).to_owned(),
+                )));
             }
             node = self.select(node, &target, select, message.filter(|_| !last));
         }
@@ -152,7 +160,13 @@ impl Mask {
     }
 
     /// Adds a selection to a node, and returns the node for what is kept of it.
-    fn select(&mut self, node: u32, target: &Target, select: Select, inner: Option<MessageDescriptor<'_>>) -> u32 {
+    fn select(
+        &mut self,
+        node: u32,
+        target: &Target,
+        select: Select,
+        inner: Option<MessageDescriptor<'_>>,
+    ) -> u32 {
         let fresh = self.nodes.len() as u32;
         let child = if inner.is_some() { fresh } else { WHOLE };
         let entry = target.is_map().then(|| target.of_entry(self.schema.tables()));
@@ -169,7 +183,10 @@ impl Mask {
         }
         rule.selections.push((select, child));
         if let Some(inner) = inner {
-            self.nodes.push(Node { message: Some(inner.index()), ..Node::default() });
+            self.nodes.push(Node {
+                message: Some(inner.index()),
+                ..Node::default()
+            });
         }
         child
     }
@@ -179,6 +196,8 @@ impl Mask {
         for at in 0..self.nodes.len() {
             let torn = self.nodes.get(at).map(|node| self.torn(node)).unwrap_or_default();
             if let Some(node) = self.nodes.get_mut(at) {
+                let bits = node.rules.iter().map(|rule| number_bit(rule.target.number()));
+                node.numbers = bits.fold(0, |all, bit| all | bit);
                 node.joined = !torn.is_empty() || node.counts();
                 node.torn_oneofs = torn;
             }
@@ -187,9 +206,14 @@ impl Mask {
             let joined: Vec<bool> = self.nodes.iter().map(|node| node.joined).collect();
             let mut changed = false;
             for node in &mut self.nodes {
-                let inner = node.rules.iter().filter(|rule| !rule.target.is_list() && !rule.target.is_map());
+                let inner = node
+                    .rules
+                    .iter()
+                    .filter(|rule| !rule.target.is_list() && !rule.target.is_map());
                 let children = inner.flat_map(|rule| &rule.selections);
-                let below = children.into_iter().any(|(_, child)| joined.get(*child as usize) == Some(&true));
+                let below = children
+                    .into_iter()
+                    .any(|(_, child)| joined.get(*child as usize) == Some(&true));
                 changed |= below && !node.joined;
                 node.joined |= below;
             }
@@ -205,9 +229,16 @@ impl Mask {
             return Vec::new();
         };
         let mut torn = Vec::new();
-        for field in tables.fields_of(message).iter().filter(|field| field.entry.oneof != 0) {
+        for field in tables
+            .fields_of(message)
+            .iter()
+            .filter(|field| field.entry.oneof != 0)
+        {
             let oneof = field.entry.oneof;
-            let members = tables.fields_of(message).iter().filter(|field| field.entry.oneof == oneof);
+            let members = tables
+                .fields_of(message)
+                .iter()
+                .filter(|field| field.entry.oneof == oneof);
             let total = members.clone().count();
             let kept = members.filter(|field| node.find(field.number).is_some()).count();
             if kept > 0 && kept < total && !torn.contains(&oneof) {
@@ -218,19 +249,43 @@ impl Mask {
     }
 }
 
+/// Numbers whose bits differ are different.
+#[inline]
+pub(super) const fn number_bit(number: u32) -> u64 {
+    1 << (number % u64::BITS)
+}
+
 impl Node {
     pub(super) fn find(&self, number: u32) -> Option<&Rule> {
-        let at = self.rules.binary_search_by_key(&number, |rule| rule.target.number()).ok()?;
+        let at = self
+            .rules
+            .binary_search_by_key(&number, |rule| rule.target.number())
+            .ok()?;
         self.rules.get(at)
     }
 
     /// The rule for a field; made when there is none.
-    pub(super) fn rule(&mut self, target: &Target, entry: Option<(Target, Target)>, checked: bool) -> &mut Rule {
-        let found = self.rules.binary_search_by_key(&target.number(), |rule| rule.target.number());
+    pub(super) fn rule(
+        &mut self,
+        target: &Target,
+        entry: Option<(Target, Target)>,
+        checked: bool,
+    ) -> &mut Rule {
+        let found = self
+            .rules
+            .binary_search_by_key(&target.number(), |rule| rule.target.number());
         let at = found.unwrap_or_else(|at| {
             let value = entry.map_or(target.entry.op, |(_, value)| value.entry.op);
             let checked = checked && value == Op::EnumClosed;
-            self.rules.insert(at, Rule { target: *target, entry, checked, selections: Vec::new() });
+            self.rules.insert(
+                at,
+                Rule {
+                    target: *target,
+                    entry,
+                    checked,
+                    selections: Vec::new(),
+                },
+            );
             at
         });
         &mut self.rules[at]

@@ -94,8 +94,13 @@ struct EntryKey {
 enum Piece {
     Copy(Part),
     /// A tag, and the length behind it unless a group begins.
-    Open { tag: u32, len: usize },
-    Close { tag: u32 },
+    Open {
+        tag: u32,
+        len: usize,
+    },
+    Close {
+        tag: u32,
+    },
 }
 
 impl Merger {
@@ -204,8 +209,16 @@ struct Place<'p> {
 impl<'p> Merge<'p> {
     fn run(&mut self, root: u32) -> Result<(), DecodeError> {
         let (one, other) = self.inputs;
-        self.state.parts.push(Part { second: false, start: 0, end: one.len() });
-        self.state.parts.push(Part { second: true, start: 0, end: other.len() });
+        self.state.parts.push(Part {
+            second: false,
+            start: 0,
+            end: one.len(),
+        });
+        self.state.parts.push(Part {
+            second: true,
+            start: 0,
+            end: other.len(),
+        });
         self.message(root, 0..2, self.limits.depth).map(drop)
     }
 
@@ -223,13 +236,16 @@ impl<'p> Merge<'p> {
             oneofs: self.state.oneofs.len(),
             depth,
         };
-        self.state.slots.resize(place.slots + table.field_count(), Slot::default());
+        self.state
+            .slots
+            .resize(place.slots + table.field_count(), Slot::default());
         self.state.oneofs.resize(place.oneofs + table.oneofs.len(), 0);
         for part in parts {
             let Some(part) = self.state.parts.get(part).copied() else {
                 continue;
             };
-            self.scan(&place, part).map_err(|fault| self.error(part.second, fault))?;
+            self.scan(&place, part)
+                .map_err(|fault| self.error(part.second, fault))?;
         }
         self.supersede(&place)?;
         let len = self.compose(&place)?;
@@ -252,7 +268,11 @@ impl<'p> Merge<'p> {
         fields.pos = part.start;
         while let Some(field) = fields.next()? {
             let role = self.role(place, bytes, &field);
-            self.state.occurrences.push(Occurrence { second: part.second, field, role });
+            self.state.occurrences.push(Occurrence {
+                second: part.second,
+                field,
+                role,
+            });
             let elements = self.state.occurrences.len();
             if elements > self.limits.elements {
                 return Err(Fault::new(DecodeErrorKind::TooManyElements, bytes, field.start));
@@ -266,7 +286,10 @@ impl<'p> Merge<'p> {
 
     fn role(&mut self, place: &Place<'p>, bytes: &[u8], field: &Field) -> Role {
         let entry = place.table.entry(field.number());
-        let at = At { bytes, pos: field.value };
+        let at = At {
+            bytes,
+            pos: field.value,
+        };
         let singular = entry.op != Op::Unknown
             && !entry.is(Entry::REPEATED)
             && entry.tag == field.tag
@@ -286,7 +309,11 @@ impl<'p> Merge<'p> {
         }
         if let Some(slot) = self.state.slots.get_mut(place.slots + usize::from(entry.slot)) {
             if fresh || slot.count == 0 {
-                *slot = Slot { first: index, last: index, count: 0 };
+                *slot = Slot {
+                    first: index,
+                    last: index,
+                    count: 0,
+                };
             }
             slot.last = index;
             slot.count += 1;
@@ -310,8 +337,14 @@ impl<'p> Merge<'p> {
         let (one, other) = self.inputs;
         let resolve = |key: &EntryKey| {
             let input = if key.second { other } else { one };
-            let text = input.get(key.key.0 as usize..key.key.1 as usize).unwrap_or_default();
-            let key_value = if key.text { WireKey::Text(text) } else { WireKey::Bits(key.key.0) };
+            let text = input
+                .get(key.key.0 as usize..key.key.1 as usize)
+                .unwrap_or_default();
+            let key_value = if key.text {
+                WireKey::Text(text)
+            } else {
+                WireKey::Bits(key.key.0)
+            };
             (key.number, key_value)
         };
         self.state.keys.sort_unstable_by(|left, right| {
@@ -375,7 +408,12 @@ impl<'p> Merge<'p> {
                 Role::Singular(slot) => slot,
             };
             let entry = place.table.entry(occurrence.field.number());
-            let known = self.state.slots.get(place.slots + slot as usize).copied().unwrap_or_default();
+            let known = self
+                .state
+                .slots
+                .get(place.slots + slot as usize)
+                .copied()
+                .unwrap_or_default();
             if !self.is_current(place, &entry, occurrence.field.number()) {
                 continue;
             }
@@ -400,9 +438,15 @@ impl<'p> Merge<'p> {
     fn copy(&mut self, occurrence: &Occurrence) -> usize {
         let (start, end) = (occurrence.field.start, occurrence.field.next);
         match self.state.pieces.last_mut() {
-            Some(Piece::Copy(last)) if last.second == occurrence.second && last.end == start => last.end = end,
+            Some(Piece::Copy(last)) if last.second == occurrence.second && last.end == start => {
+                last.end = end
+            }
             _ => {
-                let part = Part { second: occurrence.second, start, end };
+                let part = Part {
+                    second: occurrence.second,
+                    start,
+                    end,
+                };
                 self.state.pieces.push(Piece::Copy(part));
             }
         }
@@ -417,7 +461,11 @@ impl<'p> Merge<'p> {
                 && part.field.tag == entry.tag
             {
                 let (start, end) = (part.field.body, part.field.end);
-                self.state.parts.push(Part { second: part.second, start, end });
+                self.state.parts.push(Part {
+                    second: part.second,
+                    start,
+                    end,
+                });
             }
         }
         let depth = place.depth.checked_sub(1).ok_or_else(|| {
@@ -427,7 +475,10 @@ impl<'p> Merge<'p> {
             self.error(second, fault)
         })?;
         let open = self.state.pieces.len();
-        self.state.pieces.push(Piece::Open { tag: entry.tag, len: 0 });
+        self.state.pieces.push(Piece::Open {
+            tag: entry.tag,
+            len: 0,
+        });
         let name = || {
             let field = place.table.fields.start + u32::from(entry.slot);
             &self.schema.tables().field(field).name
@@ -444,7 +495,10 @@ impl<'p> Merge<'p> {
             return Ok(header * 2 + inner);
         }
         if let Some(piece) = self.state.pieces.get_mut(open) {
-            *piece = Piece::Open { tag: entry.tag, len: inner };
+            *piece = Piece::Open {
+                tag: entry.tag,
+                len: inner,
+            };
         }
         Ok(header + varint_len(inner as u64) + inner)
     }

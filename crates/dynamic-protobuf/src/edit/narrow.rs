@@ -55,7 +55,9 @@ impl<'w, 'n> Narrowing<'w, 'n> {
         };
         if let Some(node) = self.mask.nodes.get_mut(node as usize) {
             // The narrower type itself decides which numbers its enums know.
-            node.rule(&target, entry, false).selections.push((Select::All, child));
+            node.rule(&target, entry, false)
+                .selections
+                .push((Select::All, child));
         }
     }
 
@@ -65,7 +67,10 @@ impl<'w, 'n> Narrowing<'w, 'n> {
             return *node;
         }
         let node = self.mask.nodes.len() as u32;
-        self.mask.nodes.push(Node { message: key.0, ..Node::default() });
+        self.mask.nodes.push(Node {
+            message: key.0,
+            ..Node::default()
+        });
         self.known.insert(key, node);
         self.pending.push((node, wide, narrow));
         node

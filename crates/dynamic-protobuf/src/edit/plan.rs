@@ -36,6 +36,8 @@ struct Frame {
     depth: u32,
     /// Where its length stands; empty for groups.
     length: (usize, usize),
+    /// The splice that repairs its length. It is made beforehand, so that splices mostly come in order.
+    repair: usize,
     len: usize,
     delta: isize,
 }
@@ -61,12 +63,26 @@ impl Plan {
 
     /// Opens a frame around the payload of `field`, inside frame `parent`.
     pub(super) fn frame(&mut self, parent: u32, field: &Field) -> u32 {
-        let depth = self.frames.get(parent as usize).map_or(0, |parent| parent.depth + 1);
+        let depth = self
+            .frames
+            .get(parent as usize)
+            .map_or(0, |parent| parent.depth + 1);
         let length = (field.value, field.body);
+        let repair = self.splices.len();
+        if field.body > field.value {
+            self.splices.push(Splice {
+                start: field.value,
+                end: field.value,
+                depth,
+                order: repair as u32,
+                data: (0, 0),
+            });
+        }
         self.frames.push(Frame {
             parent,
             depth,
             length,
+            repair,
             len: field.end - field.body,
             delta: 0,
         });
@@ -164,6 +180,9 @@ impl Plan {
         out.reserve(bytes);
         let mut pos = 0;
         for splice in &self.splices {
+            if splice.end == splice.start && splice.data.0 == splice.data.1 {
+                continue;
+            }
             out.extend_from_slice(input.get(pos..splice.start).unwrap_or_default());
             out.extend_from_slice(self.scratch.get(splice.data.0..splice.data.1).unwrap_or_default());
             pos = splice.end;
@@ -185,13 +204,10 @@ impl Plan {
                 delta += varint_len(len) as isize - (end - at) as isize;
                 let from = self.scratch.len();
                 put_varint(&mut self.scratch, len);
-                self.splices.push(Splice {
-                    start: at,
-                    end,
-                    depth: frame.depth,
-                    order: self.splices.len() as u32,
-                    data: (from, self.scratch.len()),
-                });
+                if let Some(splice) = self.splices.get_mut(frame.repair) {
+                    splice.end = end;
+                    splice.data = (from, self.scratch.len());
+                }
             }
             match self.frames.get_mut(frame.parent as usize) {
                 Some(parent) => parent.delta += delta,

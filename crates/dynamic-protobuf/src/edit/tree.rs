@@ -140,13 +140,16 @@ impl Node {
 
     /// The path that leads here or further.
     pub(super) fn path<'e>(&self, edits: &[Edit<'e>]) -> &'e str {
-        edits.get(self.edit as usize).map_or("", |edit| edit.path.as_str())
+        edits
+            .get(self.edit as usize)
+            .map_or("", |edit| edit.path.as_str())
     }
 
     /// The steps that lead here.
     pub(super) fn way<'e>(&self, edits: &[Edit<'e>]) -> &'e [Step] {
         let path = edits.get(self.edit as usize).map(|edit| edit.path);
-        path.and_then(|path| path.steps.get(..=self.step as usize)).unwrap_or_default()
+        path.and_then(|path| path.steps.get(..=self.step as usize))
+            .unwrap_or_default()
     }
 
     fn shifts(&self, edits: &[Edit<'_>]) -> bool {

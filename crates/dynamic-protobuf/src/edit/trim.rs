@@ -2,14 +2,14 @@
 
 use super::apply::{Elements, Part};
 use super::error::EditError;
-use super::mask::{Mask, Node, Rule, Select, WHOLE};
+use super::mask::{Mask, Node, Rule, Select, WHOLE, number_bit};
 use super::plan::{Plan, ROOT};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::schema::tables::Tables;
 use crate::view::check_size;
-use crate::view::scan::{At, Fault, Field, Fields, Scan};
 use crate::view::message_set::unwrapped;
+use crate::view::scan::{At, Fault, Field, Fields, Scan};
 use crate::view::seek::{count_of, is_entry, key_of};
 use crate::view::target::is_known;
 use std::ops::Range;
@@ -67,7 +67,10 @@ impl Trimmer {
 
     /// A trimmer with limits of one's own: `allocation` holds for what it holds itself.
     pub fn with_limits(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     /// Writes what `mask` keeps of `bytes` into `out`, whose content is replaced.
@@ -88,7 +91,8 @@ impl Trimmer {
                 plan: &mut self.plan,
                 state: &mut self.state,
             };
-            trim.run().map_err(|fault| EditError::Decode(fault.error(bytes.as_ptr().addr())))?;
+            trim.run()
+                .map_err(|fault| EditError::Decode(fault.error(bytes.as_ptr().addr())))?;
         }
         self.plan.emit(bytes, out, &self.limits)
     }
@@ -143,7 +147,11 @@ enum Fate {
 impl<'p> Trim<'p> {
     fn run(&mut self) -> Scan<()> {
         let end = self.bytes.len();
-        self.state.parts.push(Part { frame: ROOT, start: 0, end });
+        self.state.parts.push(Part {
+            frame: ROOT,
+            start: 0,
+            end,
+        });
         self.state.active.push(0);
         self.message(0..1, 0..1, self.limits.depth)
     }
@@ -160,6 +168,9 @@ impl<'p> Trim<'p> {
         self.prepare(&place)?;
         let message = self.nodes(place.active.clone()).find_map(|node| node.message);
         let table = message.map(|message| self.tables.message(message));
+        let numbers = self
+            .nodes(place.active.clone())
+            .fold(0, |all, node| all | node.numbers);
         for part in parts {
             let Some(part) = self.state.parts.get(part).copied() else {
                 continue;
@@ -170,7 +181,11 @@ impl<'p> Trim<'p> {
                     Some(table) => unwrapped(table, self.bytes, field, depth)?,
                     None => field,
                 };
-                self.field(&place, part.frame, &field)?;
+                if numbers & number_bit(field.number()) == 0 {
+                    self.plan.remove(part.frame, field.start..field.next);
+                } else {
+                    self.field(&place, part.frame, &field)?;
+                }
             }
             self.check_allocation(part.start)?;
         }
@@ -190,14 +205,20 @@ impl<'p> Trim<'p> {
     fn nodes(&self, active: Range<usize>) -> impl Iterator<Item = &'p Node> + use<'p, '_> {
         let mask = self.mask;
         let active = self.state.active.get(active).unwrap_or_default();
-        active.iter().filter_map(move |node| mask.nodes.get(*node as usize))
+        active
+            .iter()
+            .filter_map(move |node| mask.nodes.get(*node as usize))
     }
 
     /// Counts and settles beforehand what a field's fate may depend on.
     fn prepare(&mut self, place: &Place) -> Scan<()> {
         for at in place.active.clone() {
             let mask = self.mask;
-            let node = self.state.active.get(at).and_then(|node| mask.nodes.get(*node as usize));
+            let node = self
+                .state
+                .active
+                .get(at)
+                .and_then(|node| mask.nodes.get(*node as usize));
             let Some(node) = node.filter(|node| node.joined) else {
                 continue;
             };
@@ -227,7 +248,11 @@ impl<'p> Trim<'p> {
         let counters = self.state.counters.get_mut(place.counters..).unwrap_or_default();
         match counters.iter_mut().find(|counter| counter.number == number) {
             Some(counter) => counter.total = counter.total.max(total),
-            None => self.state.counters.push(Counter { number, passed: 0, total }),
+            None => self.state.counters.push(Counter {
+                number,
+                passed: 0,
+                total,
+            }),
         }
         Ok(())
     }
@@ -244,12 +269,19 @@ impl<'p> Trim<'p> {
             let mut fields = self.fields(part, place.depth);
             while let Some(field) = fields.next()? {
                 let entry = table.entry(field.number());
-                let at = At { bytes: self.bytes, pos: field.value };
+                let at = At {
+                    bytes: self.bytes,
+                    pos: field.value,
+                };
                 let counts = entry.tag == field.tag && is_known(self.tables, &entry, at);
                 if !counts || !node.torn_oneofs.contains(&entry.oneof) {
                     continue;
                 }
-                let current = Current { oneof: entry.oneof, tag: field.tag, start: field.start };
+                let current = Current {
+                    oneof: entry.oneof,
+                    tag: field.tag,
+                    start: field.start,
+                };
                 let known = self.state.oneofs.get_mut(place.oneofs..).unwrap_or_default();
                 match known.iter_mut().find(|known| known.oneof == entry.oneof) {
                     Some(known) if known.tag == field.tag => {}
@@ -299,7 +331,11 @@ impl<'p> Trim<'p> {
         let mut fate = Fate::Cut;
         let mut position = None;
         for at in place.active.clone() {
-            let node = self.state.active.get(at).and_then(|node| mask.nodes.get(*node as usize));
+            let node = self
+                .state
+                .active
+                .get(at)
+                .and_then(|node| mask.nodes.get(*node as usize));
             let Some(rule) = node.and_then(|node| node.find(number)) else {
                 continue;
             };
@@ -309,7 +345,10 @@ impl<'p> Trim<'p> {
             if rule.target.is_packed(field.tag) {
                 return self.packed(place, frame, field, rule);
             }
-            let at = At { bytes: self.bytes, pos: field.value };
+            let at = At {
+                bytes: self.bytes,
+                pos: field.value,
+            };
             if rule.checked && !is_known(self.tables, &rule.target.entry, at) {
                 continue;
             }
@@ -335,7 +374,11 @@ impl<'p> Trim<'p> {
     fn pass_element(&mut self, place: &Place, number: u32, field: &Field) -> Scan<(usize, usize)> {
         self.state.elements += 1;
         if self.state.elements > self.limits.elements {
-            return Err(Fault::new(DecodeErrorKind::TooManyElements, self.bytes, field.start));
+            return Err(Fault::new(
+                DecodeErrorKind::TooManyElements,
+                self.bytes,
+                field.start,
+            ));
         }
         let counters = self.state.counters.get_mut(place.counters..).unwrap_or_default();
         let counter = counters.iter_mut().find(|counter| counter.number == number);
@@ -383,7 +426,10 @@ impl<'p> Trim<'p> {
                 continue;
             }
             let (index, total) = self.pass_element(place, number, field)?;
-            if self.selections(place, number).any(|select| select.takes_element(index, total)) {
+            if self
+                .selections(place, number)
+                .any(|select| select.takes_element(index, total))
+            {
                 stays = true;
             } else {
                 self.plan.remove(inner, range);
@@ -422,14 +468,26 @@ impl<'p> Trim<'p> {
         let inner = self.plan.frame(frame, field);
         let from = self.state.parts.len();
         match &rule.entry {
-            None => self.state.parts.push(Part { frame: inner, start: field.body, end: field.end }),
+            None => self.state.parts.push(Part {
+                frame: inner,
+                start: field.body,
+                end: field.end,
+            }),
             Some((_, value)) => {
-                let entry = Part { frame: inner, start: field.body, end: field.end };
+                let entry = Part {
+                    frame: inner,
+                    start: field.body,
+                    end: field.end,
+                };
                 let mut fields = self.fields(entry, depth);
                 while let Some(field) = fields.next()? {
                     if field.tag == value.tag {
                         let frame = self.plan.frame(inner, &field);
-                        self.state.parts.push(Part { frame, start: field.body, end: field.end });
+                        self.state.parts.push(Part {
+                            frame,
+                            start: field.body,
+                            end: field.end,
+                        });
                     }
                 }
             }
@@ -457,7 +515,11 @@ impl<'p> Trim<'p> {
                     break;
                 }
                 let frame = self.plan.frame(next.frame, &next.field);
-                self.state.parts.push(Part { frame, start: next.field.body, end: next.field.end });
+                self.state.parts.push(Part {
+                    frame,
+                    start: next.field.body,
+                    end: next.field.end,
+                });
                 at += 1;
             }
             let nodes = active..self.state.active.len();
@@ -472,8 +534,14 @@ impl<'p> Trim<'p> {
     fn activate(&mut self, place: &Place, number: u32) {
         for at in place.active.clone() {
             let mask = self.mask;
-            let node = self.state.active.get(at).and_then(|node| mask.nodes.get(*node as usize));
-            let selections = node.and_then(|node| node.find(number)).map(|rule| &rule.selections);
+            let node = self
+                .state
+                .active
+                .get(at)
+                .and_then(|node| mask.nodes.get(*node as usize));
+            let selections = node
+                .and_then(|node| node.find(number))
+                .map(|rule| &rule.selections);
             for (_, child) in selections.into_iter().flatten() {
                 self.state.active.push(*child);
             }

@@ -1,14 +1,14 @@
 //! The values that edits write, and how they are written.
 
 use super::error::EditError;
+use crate::Kind;
 use crate::message::Scalar;
+use crate::message::message_set::{ITEM_END, ITEM_START, MESSAGE, TYPE_ID};
 use crate::schema::tables::{Entry, Op, Tables};
 use crate::view::View;
-use crate::message::message_set::{ITEM_END, ITEM_START, MESSAGE, TYPE_ID};
 use crate::view::scan::Fields;
 use crate::view::target::Target;
 use crate::wire::{self, WireType, put_varint, tag};
-use crate::Kind;
 
 /// A value to write. Numbers fit any integer field in whose range they lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +80,12 @@ pub(super) struct Writer<'t> {
 
 impl Writer<'_> {
     /// A single value with its tag.
-    pub(super) fn field(self, out: &mut Vec<u8>, target: &Target, value: &NewValue<'_>) -> Result<(), Misfit> {
+    pub(super) fn field(
+        self,
+        out: &mut Vec<u8>,
+        target: &Target,
+        value: &NewValue<'_>,
+    ) -> Result<(), Misfit> {
         open(out, target);
         self.payload(out, target, value)?;
         close(out, target);
@@ -88,7 +93,12 @@ impl Writer<'_> {
     }
 
     /// A single value without its tag, and for groups without the end.
-    pub(super) fn payload(self, out: &mut Vec<u8>, target: &Target, value: &NewValue<'_>) -> Result<(), Misfit> {
+    pub(super) fn payload(
+        self,
+        out: &mut Vec<u8>,
+        target: &Target,
+        value: &NewValue<'_>,
+    ) -> Result<(), Misfit> {
         let kind = self.tables.field(target.field).kind;
         match (kind, value) {
             (Kind::Message, NewValue::Message(bytes)) => {
@@ -116,13 +126,7 @@ impl Writer<'_> {
         }
     }
 
-    fn scalar(
-        self,
-        out: &mut Vec<u8>,
-        kind: Kind,
-        entry: &Entry,
-        value: &Scalar<'_>,
-    ) -> Result<(), Misfit> {
+    fn scalar(self, out: &mut Vec<u8>, kind: Kind, entry: &Entry, value: &Scalar<'_>) -> Result<(), Misfit> {
         match (kind, value) {
             (Kind::String, Scalar::String(text)) => put_bytes(out, text.as_bytes()),
             (Kind::String, Scalar::Bytes(bytes))
@@ -168,7 +172,13 @@ impl Writer<'_> {
             return Err(misfit());
         }
         let closed = entry.op == Op::EnumClosed;
-        if closed && self.tables.enumeration(entry.sub).index_of(number as i32).is_none() {
+        if closed
+            && self
+                .tables
+                .enumeration(entry.sub)
+                .index_of(number as i32)
+                .is_none()
+        {
             return Err(Misfit::Enum(number as i32));
         }
         Ok(number as u64)

@@ -15,7 +15,10 @@ pub struct PathBuilder<'s> {
 
 impl<'s> PathBuilder<'s> {
     pub(super) fn new(root: MessageDescriptor<'s>) -> Self {
-        Self { root, segments: Vec::new() }
+        Self {
+            root,
+            segments: Vec::new(),
+        }
     }
 
     /// Goes to the field with this name or JSON name.
@@ -55,7 +58,10 @@ impl<'s> PathBuilder<'s> {
     }
 
     fn segment(mut self, name: Name) -> Self {
-        self.segments.push(Segment { name, selection: None });
+        self.segments.push(Segment {
+            name,
+            selection: None,
+        });
         self
     }
 }

@@ -18,12 +18,20 @@ pub(crate) fn compile(root: MessageDescriptor<'_>, segments: &[Segment]) -> Resu
             [] => PathErrorKind::Syntax("a path needs at least one segment"),
             _ => PathErrorKind::TooLong,
         };
-        return Err(PathError { segment: String::new(), index: segments.len(), kind });
+        return Err(PathError {
+            segment: String::new(),
+            index: segments.len(),
+            kind,
+        });
     }
     let mut message = Some(root);
     let mut steps = Vec::with_capacity(segments.len());
     for (index, segment) in segments.iter().enumerate() {
-        let failed = |kind| PathError { segment: segment_text(segment), index, kind };
+        let failed = |kind| PathError {
+            segment: segment_text(segment),
+            index,
+            kind,
+        };
         let owner = message.ok_or_else(|| no_message(&steps, segments, index, root))?;
         let field = field(owner, &segment.name).map_err(failed)?;
         let target = field_target(field);
@@ -35,19 +43,20 @@ pub(crate) fn compile(root: MessageDescriptor<'_>, segments: &[Segment]) -> Resu
         if !last && selector == Selector::Whole && target.is_map() {
             return Err(failed(PathErrorKind::NeedsKey(field.name().to_owned())));
         }
-        message = field.map_value().map_or(field.message(), FieldDescriptor::message);
-        steps.push(Step { target, message: owner.index(), selector });
+        message = field
+            .map_value()
+            .map_or(field.message(), FieldDescriptor::message);
+        steps.push(Step {
+            target,
+            message: owner.index(),
+            selector,
+        });
     }
     Ok(steps.into_boxed_slice())
 }
 
 /// The error that the segment before `index` is not a message.
-fn no_message(
-    steps: &[Step],
-    segments: &[Segment],
-    index: usize,
-    root: MessageDescriptor<'_>,
-) -> PathError {
+fn no_message(steps: &[Step], segments: &[Segment], index: usize, root: MessageDescriptor<'_>) -> PathError {
     let before = index.saturating_sub(1);
     let kind = steps.last().map_or(String::new(), |step| {
         let field = FieldDescriptor::new(root.schema(), step.target.field);
@@ -65,7 +74,10 @@ pub(crate) fn field_target(field: FieldDescriptor<'_>) -> Target {
 }
 
 /// The field of `message` that is called so.
-pub(crate) fn field<'s>(message: MessageDescriptor<'s>, name: &Name) -> Result<FieldDescriptor<'s>, PathErrorKind> {
+pub(crate) fn field<'s>(
+    message: MessageDescriptor<'s>,
+    name: &Name,
+) -> Result<FieldDescriptor<'s>, PathErrorKind> {
     let found = match name {
         Name::Field(name) => message.field_named(name).or_else(|| message.field_spelled(name)),
         Name::Number(number) => message.field(*number),
@@ -84,9 +96,17 @@ fn near(message: MessageDescriptor<'_>, name: &Name) -> Vec<String> {
     let mut names: Vec<(f64, String)> = message
         .fields()
         .map(|field| {
-            let spelled = if field.is_extension() { field.full_name() } else { field.name() };
+            let spelled = if field.is_extension() {
+                field.full_name()
+            } else {
+                field.name()
+            };
             let likeness = strsim::jaro_winkler(spelled, wanted);
-            let text = if field.is_extension() { field.json_name() } else { spelled };
+            let text = if field.is_extension() {
+                field.json_name()
+            } else {
+                spelled
+            };
             (likeness, text.to_owned())
         })
         .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
@@ -118,11 +138,19 @@ fn selector(
 }
 
 /// A key of a map in the type its schema gives it.
-pub(crate) fn map_key(field: FieldDescriptor<'_>, target: &Target, key: &Key) -> Result<Selector, PathErrorKind> {
+pub(crate) fn map_key(
+    field: FieldDescriptor<'_>,
+    target: &Target,
+    key: &Key,
+) -> Result<Selector, PathErrorKind> {
     let kind = field.map_key().map_or(Kind::String, FieldDescriptor::kind);
     let key = normalized(kind, key).ok_or(PathErrorKind::WrongKey(kind_name(kind)))?;
     let (key_target, value) = target.of_entry(field.schema().tables());
-    Ok(Selector::Key { key, key_target, value })
+    Ok(Selector::Key {
+        key,
+        key_target,
+        value,
+    })
 }
 
 fn normalized(kind: Kind, key: &Key) -> Option<Key> {
@@ -133,13 +161,13 @@ fn normalized(kind: Kind, key: &Key) -> Option<Key> {
     };
     match (kind, key) {
         (Kind::String, Key::String(_)) | (Kind::Bool, Key::Bool(_)) => Some(key.clone()),
-        (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => {
-            i32::try_from(number?).ok().map(|number| Key::Int(i64::from(number)))
-        }
+        (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => i32::try_from(number?)
+            .ok()
+            .map(|number| Key::Int(i64::from(number))),
         (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => i64::try_from(number?).ok().map(Key::Int),
-        (Kind::Uint32 | Kind::Fixed32, _) => {
-            u32::try_from(number?).ok().map(|number| Key::Uint(u64::from(number)))
-        }
+        (Kind::Uint32 | Kind::Fixed32, _) => u32::try_from(number?)
+            .ok()
+            .map(|number| Key::Uint(u64::from(number))),
         (Kind::Uint64 | Kind::Fixed64, _) => u64::try_from(number?).ok().map(Key::Uint),
         _ => None,
     }

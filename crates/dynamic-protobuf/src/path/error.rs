@@ -56,7 +56,13 @@ pub enum PathErrorKind {
 
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to compile a path: `{}` (segment {}) {}", self.segment, self.index + 1, self.kind)
+        write!(
+            f,
+            "failed to compile a path: `{}` (segment {}) {}",
+            self.segment,
+            self.index + 1,
+            self.kind
+        )
     }
 }
 

@@ -60,8 +60,15 @@ impl Path {
         }
         let walk = Walk::new(&self.schema, bytes, Bounds::new(&self.limits));
         let value = match self.steps.last() {
-            Some(Step { selector: Selector::Key { value, .. }, .. }) => walk.context.zero(value),
-            Some(Step { target, selector: Selector::Index(_), .. }) => walk.context.zero(target),
+            Some(Step {
+                selector: Selector::Key { value, .. },
+                ..
+            }) => walk.context.zero(value),
+            Some(Step {
+                target,
+                selector: Selector::Index(_),
+                ..
+            }) => walk.context.zero(target),
             Some(Step { target, .. }) => walk.context.default(target),
             None => walk.context.view(self.root, Parts::EMPTY).map(Value::Message),
         };
@@ -94,17 +101,16 @@ impl<'s> Walk<'s> {
     #[inline]
     pub(super) fn new(schema: &'s Schema, bytes: &[u8], bounds: Bounds) -> Self {
         Self {
-            context: Context { schema, base: bytes.as_ptr().addr(), bounds },
+            context: Context {
+                schema,
+                base: bytes.as_ptr().addr(),
+                bounds,
+            },
         }
     }
 
     #[inline]
-    fn to_end<'a>(
-        &self,
-        steps: &[Step],
-        bytes: &'a [u8],
-        level: &mut usize,
-    ) -> Scan<Option<Value<'s, 'a>>> {
+    fn to_end<'a>(&self, steps: &[Step], bytes: &'a [u8], level: &mut usize) -> Scan<Option<Value<'s, 'a>>> {
         let Some((last, way)) = steps.split_last() else {
             return Ok(None);
         };
@@ -159,14 +165,23 @@ impl<'a> Seek<'_, '_, 'a> {
     pub(crate) fn entry_message(&self, value: &Target, entry: &'a [u8]) -> Scan<Parts<'a>> {
         let parts = Parts::One(entry);
         let message = self.tables.field(value.field).message;
-        let found = Seek { tables: self.tables, parts: &parts, message, bounds: self.bounds }.message(value)?;
+        let found = Seek {
+            tables: self.tables,
+            parts: &parts,
+            message,
+            bounds: self.bounds,
+        }
+        .message(value)?;
         Ok(found.unwrap_or(Parts::EMPTY))
     }
 
     /// The value that `step` leads to.
     #[inline]
     pub(super) fn leaf<'s>(&self, context: &Context<'s>, step: &Step) -> Scan<Option<Value<'s, 'a>>> {
-        let context = &Context { bounds: self.bounds, ..*context };
+        let context = &Context {
+            bounds: self.bounds,
+            ..*context
+        };
         match &step.selector {
             Selector::Whole => self.get(context, &step.target),
             Selector::Index(index) => {
@@ -175,7 +190,9 @@ impl<'a> Seek<'_, '_, 'a> {
             }
             Selector::Key { key, value, .. } => {
                 let entry = self.entry(&step.target, key)?;
-                entry.map(|entry| value_of_entry(context, value, entry)).transpose()
+                entry
+                    .map(|entry| value_of_entry(context, value, entry))
+                    .transpose()
             }
         }
     }

@@ -2,16 +2,16 @@
 
 use super::get::{Walk, locate};
 use super::{Path, Selector, Step};
+use crate::Schema;
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits::Limits;
 use crate::schema::tables::Entry;
+use crate::view::message_set::unwrapped;
 use crate::view::parts::{Collected, Parts};
 use crate::view::scan::{At, Fault, Field, Fields, Scan, body};
-use crate::view::message_set::unwrapped;
 use crate::view::seek::{Bounds, Seek, counts, is_implied, key_of};
 use crate::view::target::is_known;
 use crate::view::{Context, Value, check_size, value_of_entry};
-use crate::Schema;
 
 /// How many fields of one message are looked for in one walk over it; for more of them it is walked over again.
 const FIELDS_PER_WALK: usize = 8;
@@ -88,7 +88,10 @@ impl PathSet {
         check_size(bytes, &self.limits)?;
         let bounds = Bounds::new(&self.limits);
         let walk = Walk::new(&self.schema, bytes, bounds);
-        let level = Level { context: walk.context, found: &mut found };
+        let level = Level {
+            context: walk.context,
+            found: &mut found,
+        };
         level.walk(&self.roots, &Parts::One(bytes), bounds)
     }
 
@@ -112,7 +115,8 @@ fn insert(nodes: &mut Vec<Node>, steps: &[Step], index: usize) {
     let Some((first, rest)) = steps.split_first() else {
         return;
     };
-    let same = |node: &Node| node.step.target.field == first.target.field && node.step.selector == first.selector;
+    let same =
+        |node: &Node| node.step.target.field == first.target.field && node.step.selector == first.selector;
     let at = nodes.iter().position(same).unwrap_or_else(|| {
         nodes.push(Node {
             step: first.clone(),
@@ -148,12 +152,18 @@ struct Level<'f, 's, 'a> {
 
 impl<'s, 'a> Level<'_, 's, 'a> {
     fn walk(self, nodes: &'s [Node], parts: &Parts<'a>, bounds: Bounds) -> Result<(), DecodeError> {
-        let context = Context { bounds, ..self.context };
+        let context = Context {
+            bounds,
+            ..self.context
+        };
         for nodes in nodes.chunks(FIELDS_PER_WALK) {
             let mut slots: [Slot<'a>; FIELDS_PER_WALK] = Default::default();
             scan(&context, nodes, parts, &mut slots).map_err(|fault| fault.error(context.base))?;
             for (node, slot) in nodes.iter().zip(slots) {
-                let level = Level { context, found: &mut *self.found };
+                let level = Level {
+                    context,
+                    found: &mut *self.found,
+                };
                 level.finish(node, slot, parts)?;
             }
         }
@@ -219,14 +229,25 @@ fn scan<'a>(
             if interesting >> (number % u64::BITS) & 1 == 0 && !oneofs {
                 continue;
             }
-            let entry = if oneofs { table.entry(number) } else { Entry::UNKNOWN };
+            let entry = if oneofs {
+                table.entry(number)
+            } else {
+                Entry::UNKNOWN
+            };
             for (node, slot) in nodes.iter().zip(slots.iter_mut()) {
                 if node.step.target.takes(field.tag) {
                     slot.hit(&seek, &node.step, bytes, &field)?;
                 } else if entry.oneof != 0
                     && entry.oneof == node.step.target.entry.oneof
                     && entry.tag == field.tag
-                    && is_known(seek.tables, &entry, At { bytes, pos: field.value })
+                    && is_known(
+                        seek.tables,
+                        &entry,
+                        At {
+                            bytes,
+                            pos: field.value,
+                        },
+                    )
                 {
                     slot.at = None;
                     slot.collected.clear();
@@ -240,7 +261,10 @@ fn scan<'a>(
 impl<'a> Slot<'a> {
     fn hit(&mut self, seek: &Seek<'_, '_, 'a>, step: &Step, bytes: &'a [u8], field: &Field) -> Scan<()> {
         let target = &step.target;
-        let at = At { bytes, pos: field.value };
+        let at = At {
+            bytes,
+            pos: field.value,
+        };
         let payload = bytes.get(field.body..field.end).unwrap_or_default();
         match &step.selector {
             Selector::Whole if target.entry.is(Entry::REPEATED) => {
@@ -260,7 +284,11 @@ impl<'a> Slot<'a> {
                 }
             }
             Selector::Index(_) => self.element(seek, step, at, field, payload)?,
-            Selector::Key { key, key_target, value } => {
+            Selector::Key {
+                key,
+                key_target,
+                value,
+            } => {
                 let depth = seek.bounds.depth;
                 if key_of(key_target, payload, depth)?.is(key) && seek.is_entry(value, payload)? {
                     self.entry = Some(payload);
@@ -308,7 +336,9 @@ impl<'a> Slot<'a> {
             }
             Selector::Whole if target.is_message() => {
                 let parts = self.collected.clone().finish();
-                let view = parts.map(|parts| context.view(target.entry.sub, parts)).transpose()?;
+                let view = parts
+                    .map(|parts| context.view(target.entry.sub, parts))
+                    .transpose()?;
                 Ok(view.map(Value::Message))
             }
             Selector::Whole => {
@@ -316,9 +346,10 @@ impl<'a> Slot<'a> {
                 at.map(|at| context.read(target, at)).transpose()
             }
             Selector::Index(_) => self.at.map(|at| context.read(target, at)).transpose(),
-            Selector::Key { value, .. } => {
-                self.entry.map(|entry| value_of_entry(context, value, entry)).transpose()
-            }
+            Selector::Key { value, .. } => self
+                .entry
+                .map(|entry| value_of_entry(context, value, entry))
+                .transpose(),
         }
     }
 
@@ -326,7 +357,10 @@ impl<'a> Slot<'a> {
         match &step.selector {
             Selector::Whole => Ok(self.collected.finish()),
             Selector::Index(_) => {
-                let slice = self.at.map(|at| body(at, step.target.tag, context.bounds.depth)).transpose()?;
+                let slice = self
+                    .at
+                    .map(|at| body(at, step.target.tag, context.bounds.depth))
+                    .transpose()?;
                 Ok(slice.map(|(slice, _)| Parts::One(slice)))
             }
             Selector::Key { value, .. } => {

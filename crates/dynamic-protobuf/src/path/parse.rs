@@ -23,12 +23,20 @@ pub(crate) enum Selection {
     /// A number: an index of a list, a key of a map.
     Key(Key),
     All,
-    Range { start: usize, end: Option<usize> },
+    Range {
+        start: usize,
+        end: Option<usize>,
+    },
 }
 
 /// The segments of a path; those of masks may select several values.
 pub(crate) fn segments(text: &str, mask: bool) -> Result<Vec<Segment>, PathError> {
-    let mut parser = Parser { text, pos: 0, segments: Vec::new(), mask };
+    let mut parser = Parser {
+        text,
+        pos: 0,
+        segments: Vec::new(),
+        mask,
+    };
     loop {
         parser.segment()?;
         match parser.peek() {
@@ -139,11 +147,21 @@ impl<'t> Parser<'t> {
             _ => {}
         }
         if let Some((start, end)) = word.split_once(':') {
-            let start = if start.trim().is_empty() { Ok(0) } else { index(start) };
-            let end = if end.trim().is_empty() { Ok(None) } else { index(end).map(Some) };
+            let start = if start.trim().is_empty() {
+                Ok(0)
+            } else {
+                index(start)
+            };
+            let end = if end.trim().is_empty() {
+                Ok(None)
+            } else {
+                index(end).map(Some)
+            };
             return match (start, end) {
                 (Ok(start), Ok(end)) => Ok(Selection::Range { start, end }),
-                _ => Err(self.error("a range is two numbers, as in `[2:10]`, of which either may be left out")),
+                _ => {
+                    Err(self.error("a range is two numbers, as in `[2:10]`, of which either may be left out"))
+                }
             };
         }
         if let Ok(number) = word.parse() {

@@ -5,8 +5,8 @@ use super::scan::{At, Fault, Fields, Scan};
 use super::seek::Seek;
 use super::target::{Target, bits, is_known};
 use super::value::{Context, Value};
-use crate::error::{DecodeError, DecodeErrorKind};
 use crate::FieldDescriptor;
+use crate::error::{DecodeError, DecodeErrorKind};
 
 /// The elements of a repeated field.
 #[derive(Clone, Debug)]
@@ -130,7 +130,10 @@ impl<'s, 'a> Elements<'s, 'a> {
                 self.run = Some(At { bytes: run, pos: 0 });
                 continue;
             }
-            let at = At { bytes, pos: field.value };
+            let at = At {
+                bytes,
+                pos: field.value,
+            };
             if is_known(self.list.context.schema.tables(), &target.entry, at) {
                 return self.value(at).map(Some);
             }
@@ -162,4 +165,3 @@ impl<'s, 'a> Elements<'s, 'a> {
 pub(crate) fn has_element(seek: &Seek<'_, '_, '_>, target: &Target) -> Scan<bool> {
     Ok(seek.element(target, 0)?.is_some())
 }
-

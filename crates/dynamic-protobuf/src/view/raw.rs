@@ -72,7 +72,10 @@ impl<'s, 'a> RawFields<'s, 'a> {
         let known = self.descriptor.field(field.number())?;
         let target = Target::of(tables, known.index());
         let packed = target.is_packed(field.tag);
-        let at = At { bytes, pos: field.value };
+        let at = At {
+            bytes,
+            pos: field.value,
+        };
         let valid = packed || is_known(tables, &target.entry, at);
         (target.takes(field.tag) && valid).then_some(known)
     }

@@ -56,7 +56,6 @@ impl Field {
     pub(crate) const fn number(&self) -> u32 {
         self.tag >> 3
     }
-
 }
 
 /// The fields between `pos` and the end of the bytes.
@@ -73,7 +72,7 @@ impl<'a> Fields<'a> {
         Self { bytes, pos: 0, depth }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Scan<Option<Field>> {
         if self.pos >= self.bytes.len() {
             return Ok(None);
@@ -174,6 +173,7 @@ pub(crate) fn skip(bytes: &[u8], pos: &mut usize, tag: u32, depth: u32) -> Resul
 }
 
 /// Moves `pos` past the group that `start` opened, and returns where its end tag begins.
+#[inline(never)]
 pub(crate) fn group(bytes: &[u8], pos: &mut usize, start: u32, depth: u32) -> Result<usize, DecodeErrorKind> {
     let depth = depth.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
     loop {

@@ -74,13 +74,17 @@ impl<'a> Seek<'_, '_, 'a> {
 
     #[inline(always)]
     fn pass(&self, at: At<'a>, tag: u32, pos: &mut usize) -> Scan<()> {
-        super::scan::skip(at.bytes, pos, tag, self.bounds.depth).map_err(|kind| Fault::new(kind, at.bytes, at.pos))
+        super::scan::skip(at.bytes, pos, tag, self.bounds.depth)
+            .map_err(|kind| Fault::new(kind, at.bytes, at.pos))
     }
 
     fn scalar_of_oneof(&self, target: &Target) -> Scan<Option<At<'a>>> {
         let mut found = None;
         self.members(target, |bytes, field, own| {
-            found = own.then_some(At { bytes, pos: field.value });
+            found = own.then_some(At {
+                bytes,
+                pos: field.value,
+            });
             Ok(())
         })?;
         Ok(found)
@@ -139,8 +143,15 @@ impl<'a> Seek<'_, '_, 'a> {
             let mut fields = Fields::new(bytes, self.bounds.depth);
             while let Some(field) = fields.next()? {
                 let own = field.tag == target.tag;
-                let entry = if own { target.entry } else { table.entry(field.number()) };
-                let at = At { bytes, pos: field.value };
+                let entry = if own {
+                    target.entry
+                } else {
+                    table.entry(field.number())
+                };
+                let at = At {
+                    bytes,
+                    pos: field.value,
+                };
                 if entry.oneof == target.entry.oneof
                     && entry.tag == field.tag
                     && is_known(self.tables, &entry, at)
@@ -201,7 +212,10 @@ impl<'a> Seek<'_, '_, 'a> {
                 }
                 continue;
             }
-            let at = At { bytes, pos: field.value };
+            let at = At {
+                bytes,
+                pos: field.value,
+            };
             if is_known(self.tables, &target.entry, at) {
                 let Some(less) = remaining.checked_sub(1) else {
                     return Ok(Some(at));
@@ -212,7 +226,12 @@ impl<'a> Seek<'_, '_, 'a> {
         Ok(None)
     }
 
-    pub(crate) fn element_of_run(&self, target: &Target, run: &'a [u8], remaining: &mut usize) -> Scan<Option<At<'a>>> {
+    pub(crate) fn element_of_run(
+        &self,
+        target: &Target,
+        run: &'a [u8],
+        remaining: &mut usize,
+    ) -> Scan<Option<At<'a>>> {
         let op = target.entry.op;
         if op != Op::EnumClosed {
             let count = packed_count(op, run);
@@ -290,7 +309,10 @@ impl<'a> Seek<'_, '_, 'a> {
 pub(crate) fn count_of(tables: &Tables, target: &Target, bytes: &[u8], field: &Field) -> Scan<usize> {
     let op = target.entry.op;
     if !target.is_packed(field.tag) {
-        let at = At { bytes, pos: field.value };
+        let at = At {
+            bytes,
+            pos: field.value,
+        };
         return Ok(usize::from(is_known(tables, &target.entry, at)));
     }
     let run = bytes.get(field.body..field.end).unwrap_or_default();
@@ -314,7 +336,14 @@ pub(crate) fn is_entry(tables: &Tables, value: &Target, entry: &[u8], depth: u32
     let mut known = true;
     while let Some(field) = fields.next()? {
         if field.tag == value.tag {
-            known = is_known(tables, &value.entry, At { bytes: entry, pos: field.value });
+            known = is_known(
+                tables,
+                &value.entry,
+                At {
+                    bytes: entry,
+                    pos: field.value,
+                },
+            );
         }
     }
     Ok(known)
@@ -387,7 +416,12 @@ pub(crate) fn counts(
 ) -> Scan<bool> {
     if target.is_map() {
         let (_, value) = target.of_entry(tables);
-        return is_entry(tables, &value, bytes.get(field.body..field.end).unwrap_or_default(), depth);
+        return is_entry(
+            tables,
+            &value,
+            bytes.get(field.body..field.end).unwrap_or_default(),
+            depth,
+        );
     }
     Ok(count_of(tables, target, bytes, field)? > 0)
 }

@@ -78,7 +78,10 @@ impl SharedView {
     /// When the message is malformed.
     pub fn bytes(&self, name: &str) -> Result<Option<Bytes>, DecodeError> {
         let value = self.view()?.field(name)?;
-        Ok(value.as_ref().and_then(Value::as_bytes).map(|found| self.bytes.slice_ref(found)))
+        Ok(value
+            .as_ref()
+            .and_then(Value::as_bytes)
+            .map(|found| self.bytes.slice_ref(found)))
     }
 
     /// The message in a field, sharing memory with this one; only one that is merged from several is copied.

@@ -222,9 +222,19 @@ impl<'s> Context<'s> {
         let (target, context) = (*target, *self);
         if target.is_map() {
             let (key, value) = target.of_entry(self.schema.tables());
-            return Value::Map(Map { parts, target, key, value, context });
+            return Value::Map(Map {
+                parts,
+                target,
+                key,
+                value,
+                context,
+            });
         }
-        Value::List(List { parts, target, context })
+        Value::List(List {
+            parts,
+            target,
+            context,
+        })
     }
 
     pub(crate) fn field(&self, target: &Target) -> FieldDescriptor<'s> {

@@ -210,7 +210,10 @@ pub(crate) fn path(choices: &mut Choices<'_>, descriptor: &MessageDescriptor) ->
         let field = fields[choices.below(fields.len())].clone();
         let last = steps.len() >= 3 || choices.below(3) == 0;
         let selected = !last || choices.below(2) == 0;
-        let mut step = Step { field: field.clone(), key: None };
+        let mut step = Step {
+            field: field.clone(),
+            key: None,
+        };
         if selected && field.is_list() {
             step.key = Some(Key::Int(i64::from(choices.byte() % 6) - 2));
         }
@@ -266,11 +269,22 @@ pub(crate) fn change(choices: &mut Choices<'_>, steps: &[Step]) -> Change {
         };
         let values: Vec<_> = (0..2).map(|_| single(choices, &kind)).collect();
         let key_kind = entry.map_entry_key_field().kind();
-        let entries = values.into_iter().map(|value| (key(choices, &key_kind), value)).collect();
-        return if choices.below(2) == 0 { Change::Remove } else { Change::SetMap(entries) };
+        let entries = values
+            .into_iter()
+            .map(|value| (key(choices, &key_kind), value))
+            .collect();
+        return if choices.below(2) == 0 {
+            Change::Remove
+        } else {
+            Change::SetMap(entries)
+        };
     }
     let value = single(choices, &kind);
-    if choices.below(3) == 0 { Change::Remove } else { Change::Set(value) }
+    if choices.below(3) == 0 {
+        Change::Remove
+    } else {
+        Change::Set(value)
+    }
 }
 
 /// A path of a mask, of one to four steps.
@@ -289,7 +303,10 @@ pub(crate) fn mask_path(choices: &mut Choices<'_>, descriptor: &MessageDescripto
             (Some(key), _) => Selection::Key(key),
             (None, _) => Selection::Silent,
         };
-        mask.push(MaskStep { field: step.field, selection });
+        mask.push(MaskStep {
+            field: step.field,
+            selection,
+        });
     }
     mask
 }

@@ -4,7 +4,9 @@ use heddle_dynamic_protobuf::edit::{Edit, NewValue};
 use heddle_dynamic_protobuf::path::Path;
 use heddle_dynamic_protobuf::{Scalar, view};
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
+};
 use std::ops::Range;
 
 #[derive(Clone, Debug)]
@@ -51,7 +53,9 @@ impl Key {
         let Kind::Message(entry) = field.kind() else {
             panic!("not a map");
         };
-        self.value(&entry.map_entry_key_field().kind()).into_map_key().unwrap()
+        self.value(&entry.map_entry_key_field().kind())
+            .into_map_key()
+            .unwrap()
     }
 }
 
@@ -257,7 +261,9 @@ pub(crate) fn apply(message: &mut DynamicMessage, steps: &[Step], change: &Chang
             let Kind::Message(descriptor) = entry.map_entry_value_field().kind() else {
                 panic!("not a map of messages");
             };
-            let value = map.entry(key).or_insert(Value::Message(DynamicMessage::new(descriptor)));
+            let value = map
+                .entry(key)
+                .or_insert(Value::Message(DynamicMessage::new(descriptor)));
             return apply(value.as_message_mut().unwrap(), rest, change);
         }
         other => panic!("{other:?}"),
@@ -270,7 +276,12 @@ fn apply_whole(
     field: &FieldDescriptor,
     change: &Change,
 ) -> Result<(), OutOfRange> {
-    let list = |values: &[NewSingle]| values.iter().map(|value| single(field, value)).collect::<Vec<_>>();
+    let list = |values: &[NewSingle]| {
+        values
+            .iter()
+            .map(|value| single(field, value))
+            .collect::<Vec<_>>()
+    };
     match change {
         Change::Set(value) => message.set_field(field, single(field, value)),
         Change::Remove => message.clear_field(field),
@@ -282,7 +293,11 @@ fn apply_whole(
             message.set_field(field, Value::Map(entries.collect()));
         }
         Change::Append(values) => {
-            message.get_field_mut(field).as_list_mut().unwrap().extend(list(values));
+            message
+                .get_field_mut(field)
+                .as_list_mut()
+                .unwrap()
+                .extend(list(values));
         }
         Change::Insert(index, values) => {
             let elements = message.get_field_mut(field).as_list_mut().unwrap();
@@ -341,7 +356,10 @@ pub(crate) fn values(change: &Change) -> Values<'_> {
             Values::List(values.iter().map(new_value).collect())
         }
         Change::SetMap(entries) => Values::Map(
-            entries.iter().map(|(key, value)| (new_key(key), new_value(value))).collect(),
+            entries
+                .iter()
+                .map(|(key, value)| (new_key(key), new_value(value)))
+                .collect(),
         ),
         Change::Remove | Change::Keep(_) => Values::List(Vec::new()),
     }
@@ -393,8 +411,16 @@ pub(crate) fn mask_text(steps: &[MaskStep]) -> String {
 /// A message with what the paths select, and no unknown fields.
 pub(crate) fn trim(message: &DynamicMessage, paths: &[&[MaskStep]]) -> DynamicMessage {
     let mut trimmed = DynamicMessage::new(message.descriptor());
-    for field in message.descriptor().fields().filter(|field| message.has_field(field)) {
-        let paths: Vec<_> = paths.iter().copied().filter(|path| path[0].field == field).collect();
+    for field in message
+        .descriptor()
+        .fields()
+        .filter(|field| message.has_field(field))
+    {
+        let paths: Vec<_> = paths
+            .iter()
+            .copied()
+            .filter(|path| path[0].field == field)
+            .collect();
         if paths.is_empty() {
             continue;
         }
@@ -429,12 +455,12 @@ pub(crate) fn trim(message: &DynamicMessage, paths: &[&[MaskStep]]) -> DynamicMe
     trimmed
 }
 
-fn trim_value(
-    value: &Value,
-    paths: &[&[MaskStep]],
-    selects: impl Fn(&Selection) -> bool,
-) -> Option<Value> {
-    let paths: Vec<_> = paths.iter().copied().filter(|path| selects(&path[0].selection)).collect();
+fn trim_value(value: &Value, paths: &[&[MaskStep]], selects: impl Fn(&Selection) -> bool) -> Option<Value> {
+    let paths: Vec<_> = paths
+        .iter()
+        .copied()
+        .filter(|path| selects(&path[0].selection))
+        .collect();
     if paths.is_empty() {
         return None;
     }
@@ -446,7 +472,11 @@ fn trim_value(
 }
 
 /// A message as a narrower type reads it, without unknown fields and these.
-pub(crate) fn narrow(message: &DynamicMessage, narrow: &MessageDescriptor, without: &[&str]) -> DynamicMessage {
+pub(crate) fn narrow(
+    message: &DynamicMessage,
+    narrow: &MessageDescriptor,
+    without: &[&str],
+) -> DynamicMessage {
     let mut kept = DynamicMessage::new(message.descriptor());
     for field in narrow.fields().filter(|field| !without.contains(&field.name())) {
         let wide = message.descriptor().get_field(field.number()).unwrap();
@@ -467,7 +497,11 @@ pub(crate) fn narrow(message: &DynamicMessage, narrow: &MessageDescriptor, witho
         };
         let value = match message.get_field(&wide).as_ref() {
             Value::List(list) => Value::List(list.iter().map(inner).collect()),
-            Value::Map(map) => Value::Map(map.iter().map(|(key, value)| (key.clone(), inner(value))).collect()),
+            Value::Map(map) => Value::Map(
+                map.iter()
+                    .map(|(key, value)| (key.clone(), inner(value)))
+                    .collect(),
+            ),
             value => inner(value),
         };
         kept.set_field(&wide, value);
