@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use heddle_tests::protobuf_tools::ProtobufTools;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 /// The example program of the engine that answers the suite.
 const TESTEE: &str = env!("CARGO_BIN_EXE_heddle-conformance-under-test");
@@ -14,62 +15,87 @@ const KNOWN_FAILURES: &str = "fixtures/protobuf_tools/known_failures.txt";
 const EXCERPT_LINES: usize = 60;
 const EXCERPT_CHARS: usize = 600;
 
-/// How many tests version 33.2 of the suite has, binary and JSON first, then text format.
-struct Tests {
+/// What is run, and how many tests version 33.2 of the suite then has.
+struct Suite {
+    runner_arguments: &'static [&'static str],
+    testee_arguments: &'static [&'static str],
     binary_and_json: u32,
     text: u32,
 }
 
+/// Without a word on editions the runner knows proto2 and proto3 alone.
+const BY_DEFAULT: Suite = Suite {
+    runner_arguments: &[],
+    testee_arguments: &[],
+    binary_and_json: 2779,
+    text: 434,
+};
+const UP_TO_EDITION_2023: Suite = Suite {
+    runner_arguments: &["--maximum_edition", "2023"],
+    testee_arguments: &[],
+    binary_and_json: 5567,
+    text: 883,
+};
+
 #[test]
 fn every_test_of_proto2_and_proto3_passes() -> Result<()> {
-    let tests = Tests {
-        binary_and_json: 2779,
-        text: 434,
-    };
-    expect_success(&[], &tests)
+    BY_DEFAULT.expect_success()
 }
 
 #[test]
 fn every_test_up_to_edition_2023_passes() -> Result<()> {
-    let tests = Tests {
-        binary_and_json: 5567,
-        text: 883,
-    };
-    expect_success(&["--maximum_edition", "2023"], &tests)
+    UP_TO_EDITION_2023.expect_success()
 }
 
-/// The runner knows two suites and goes on to the second only when the first has passed. `--enforce_recommended` makes
-/// failures of what it would only warn of.
-fn expect_success(arguments: &[&str], tests: &Tests) -> Result<()> {
-    let tools = ProtobufTools::ensure()?;
-    let descriptors = tools.conformance_descriptors()?;
-    let scratch = tempfile::tempdir()?;
-    let known_failures = Path::new(env!("CARGO_MANIFEST_DIR")).join(KNOWN_FAILURES);
-    let output = tools
-        .conformance_runner()?
-        .arg("--enforce_recommended")
-        .arg("--failure_list")
-        .arg(&known_failures)
-        .arg("--text_format_failure_list")
-        .arg(&known_failures)
-        .arg("--output_dir")
-        .arg(scratch.path())
-        .args(arguments)
-        .arg(TESTEE)
-        .arg(&descriptors)
-        .stdin(Stdio::null())
-        .output()
-        .context("failed to start the conformance runner")?;
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    let verdicts: Vec<&str> = told
-        .lines()
-        .filter(|line| line.starts_with("CONFORMANCE SUITE"))
-        .collect();
-    verdicts.iter().for_each(|verdict| println!("{verdict}"));
-    let expected = [tests.binary_and_json, tests.text].map(all_passed);
-    assert_eq!(verdicts, expected, "{}", excerpt(&told));
-    assert!(output.status.success(), "{}: {}", output.status, excerpt(&told));
-    Ok(())
+#[test]
+fn every_test_passes_when_messages_are_written_anew() -> Result<()> {
+    let suite = Suite {
+        testee_arguments: &["--rewrite"],
+        ..UP_TO_EDITION_2023
+    };
+    suite.expect_success()
+}
+
+impl Suite {
+    fn expect_success(&self) -> Result<()> {
+        let output = self.run()?;
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let verdicts: Vec<&str> = told
+            .lines()
+            .filter(|line| line.starts_with("CONFORMANCE SUITE"))
+            .collect();
+        // Past the test harness, which shows what tests print only when they fail.
+        for verdict in &verdicts {
+            writeln!(std::io::stderr(), "{verdict}")?;
+        }
+        let expected = [self.binary_and_json, self.text].map(all_passed);
+        assert_eq!(verdicts, expected, "{}", excerpt(&told));
+        assert!(output.status.success(), "{}: {}", output.status, excerpt(&told));
+        Ok(())
+    }
+
+    /// The runner has two suites and goes on to the second only when the first has passed. `--enforce_recommended` makes
+    /// failures of what it would only warn of.
+    fn run(&self) -> Result<Output> {
+        let tools = ProtobufTools::ensure()?;
+        let scratch = tempfile::tempdir()?;
+        let known_failures = Path::new(env!("CARGO_MANIFEST_DIR")).join(KNOWN_FAILURES);
+        let mut command = tools.conformance_runner()?;
+        command.arg("--enforce_recommended");
+        command.arg("--failure_list").arg(&known_failures);
+        command.arg("--text_format_failure_list").arg(&known_failures);
+        command.arg("--output_dir").arg(scratch.path());
+        command.args(self.runner_arguments);
+        command.arg(TESTEE).arg(tools.conformance_descriptors()?);
+        command.args(self.testee_arguments).stdin(Stdio::null());
+        command.output().context("failed to start the conformance runner")
+    }
+}
+
+fn all_passed(tests: u32) -> String {
+    format!(
+        "CONFORMANCE SUITE PASSED: {tests} successes, 0 skipped, 0 expected failures, 0 unexpected failures."
+    )
 }
 
 /// Enough of what the runner told to see what fails; all of it is megabytes.
@@ -77,10 +103,4 @@ fn excerpt(told: &str) -> String {
     let lines = told.lines().filter(|line| !line.is_empty()).take(EXCERPT_LINES);
     let cut = lines.map(|line| line.chars().take(EXCERPT_CHARS).chain(['\n']).collect::<String>());
     cut.collect()
-}
-
-fn all_passed(tests: u32) -> String {
-    format!(
-        "CONFORMANCE SUITE PASSED: {tests} successes, 0 skipped, 0 expected failures, 0 unexpected failures."
-    )
 }

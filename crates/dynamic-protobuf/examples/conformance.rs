@@ -1,7 +1,8 @@
 //! What protobuf's official conformance runner tests: it sends requests on standard input, and gets answers on standard output.
 //!
-//! `conformance DESCRIPTOR_SET`, where the set holds the suite's IDL, `conformance.proto` included: requests and responses are
-//! dynamic messages themselves. Source: <https://github.com/protocolbuffers/protobuf/tree/main/conformance>.
+//! `conformance DESCRIPTOR_SET [--rewrite]`, where the set holds the suite's IDL, `conformance.proto` included: requests and
+//! responses are dynamic messages themselves. With `--rewrite`, nothing that was read is written again by copying it.
+//! Source: <https://github.com/protocolbuffers/protobuf/tree/main/conformance>.
 
 use heddle_dynamic_protobuf::{Message, MessageDescriptor, MessageRef, Scalar, Schema, Value, json, text};
 use std::borrow::Cow;
@@ -14,12 +15,35 @@ const RESPONSE: &str = "conformance.ConformanceResponse";
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
-    let path = std::env::args_os()
-        .nth(1)
-        .ok_or("usage: conformance DESCRIPTOR_SET")?;
+    let mut arguments = std::env::args_os().skip(1);
+    let path = arguments
+        .next()
+        .ok_or("usage: conformance DESCRIPTOR_SET [--rewrite]")?;
+    let unchanged = match arguments.next() {
+        Some(option) if option == "--rewrite" => Unchanged::Rewrite,
+        Some(_) => return Err("the one option is --rewrite".into()),
+        None => Unchanged::Copy,
+    };
     let schema = Schema::from_descriptor_set(&std::fs::read(path)?)?;
+    serve(&Testee { schema, unchanged })
+}
+
+/// What becomes of messages that are as they were read.
+#[derive(Clone, Copy)]
+enum Unchanged {
+    Copy,
+    Rewrite,
+}
+
+struct Testee {
+    schema: Schema,
+    unchanged: Unchanged,
+}
+
+fn serve(testee: &Testee) -> Result<(), Failure> {
     let find = |name: &str| {
-        schema
+        testee
+            .schema
             .message(name)
             .ok_or_else(|| format!("the set has no {name}"))
     };
@@ -29,7 +53,7 @@ fn main() -> Result<(), Failure> {
     while let Some(bytes) = read_frame(&mut input)? {
         request.decode(&bytes)?;
         response.clear();
-        put(&answer(&schema, request.as_ref()), &mut response)?;
+        put(&testee.answer(request.as_ref()), &mut response)?;
         write_frame(&mut output, &response.encode_to_vec())?;
     }
     Ok(())
@@ -69,15 +93,36 @@ struct Input<'r> {
     wire: Cow<'r, [u8]>,
 }
 
-/// Answers one request: reads the payload, and writes it in the format that is asked for.
-fn answer(schema: &Schema, request: MessageRef<'_>) -> Answer {
-    let name = request.get_named("message_type").and_then(|name| name.as_str());
-    let Some(descriptor) = name.and_then(|name| schema.message(name)) else {
-        return Answer::Skipped("the set has no such message type");
-    };
-    match read(request, descriptor) {
-        Ok(input) => write(request, descriptor, &input),
-        Err(answer) => answer,
+impl Testee {
+    /// Answers one request: reads the payload, and writes it in the format that is asked for.
+    fn answer(&self, request: MessageRef<'_>) -> Answer {
+        let name = request.get_named("message_type").and_then(|name| name.as_str());
+        let Some(descriptor) = name.and_then(|name| self.schema.message(name)) else {
+            return Answer::Skipped("the set has no such message type");
+        };
+        match read(request, descriptor) {
+            Ok(input) => self.write(request, descriptor, &input),
+            Err(answer) => answer,
+        }
+    }
+
+    /// Writes what was read in the format that the request asks for.
+    fn write(&self, request: MessageRef<'_>, descriptor: MessageDescriptor<'_>, input: &Input<'_>) -> Answer {
+        match enum_name(request, "requested_output_format") {
+            "PROTOBUF" => Answer::Protobuf(self.encode(&input.message)),
+            "JSON" => to_json(descriptor, &input.wire),
+            "TEXT_FORMAT" => to_text(request, &input.message),
+            _ => Answer::Skipped("the format that is asked for is not known"),
+        }
+    }
+
+    fn encode(&self, message: &Message) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self.unchanged {
+            Unchanged::Copy => message.encode_into(&mut out),
+            Unchanged::Rewrite => message.encode_deterministic_into(&mut out),
+        }
+        out
     }
 }
 
@@ -139,16 +184,6 @@ fn enum_name<'r>(message: MessageRef<'r>, field: &str) -> &'r str {
     match message.get_named(field) {
         Some(Value::Enum(descriptor, number)) => descriptor.value(number).map_or("", |value| value.name()),
         _ => "",
-    }
-}
-
-/// Writes what was read in the format that the request asks for.
-fn write(request: MessageRef<'_>, descriptor: MessageDescriptor<'_>, input: &Input<'_>) -> Answer {
-    match enum_name(request, "requested_output_format") {
-        "PROTOBUF" => Answer::Protobuf(input.message.encode_to_vec()),
-        "JSON" => to_json(descriptor, &input.wire),
-        "TEXT_FORMAT" => to_text(request, &input.message),
-        _ => Answer::Skipped("the format that is asked for is not known"),
     }
 }
 
