@@ -69,11 +69,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     {
         tests(arguments, wanted, &mut summary)?;
     }
+    if wanted(Stage::Unit) && arguments.filter.is_none() {
+        documentation_examples(&mut summary);
+    }
     summary.print();
     if summary.failed() > 0 {
         bail!("{} failed; they are named above", summary.failed());
     }
     Ok(())
+}
+
+/// Runs the examples in the documentation of the crate that others build on.
+fn documentation_examples(summary: &mut Summary) {
+    summary.check("cargo test --doc", || {
+        let arguments = [
+            "test",
+            "--locked",
+            "--doc",
+            "--package",
+            "heddle-dynamic-protobuf",
+        ];
+        run_command(&mut cargo(&root(), &arguments))
+    });
 }
 
 fn static_checks(summary: &mut Summary) -> Result<()> {
