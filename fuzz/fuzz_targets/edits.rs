@@ -81,11 +81,16 @@ fuzz_target!(|input: Input| {
             Some((path, &operation.change, values(&operation.change)))
         })
         .collect();
-    let edits: Vec<Edit<'_>> = operations.iter().map(|(path, change, new)| edit(path, change, new)).collect();
+    let edits: Vec<Edit<'_>> = operations
+        .iter()
+        .map(|(path, change, new)| edit(path, change, new))
+        .collect();
     read(&operations, &input.message);
     let mut editor = Editor::with_limits(LIMITS);
     let mut at_once = Vec::new();
-    let made = within_limits(input.message.len(), || editor.apply(&input.message, &edits, &mut at_once));
+    let made = within_limits(input.message.len(), || {
+        editor.apply(&input.message, &edits, &mut at_once)
+    });
     let one_by_one = one_by_one(&mut editor, &input.message, &edits);
     let mut message = Message::with_limits(descriptor, LIMITS);
     if message.decode(&input.message).is_err() {
@@ -103,7 +108,9 @@ fuzz_target!(|input: Input| {
 fn values(change: &Change) -> Vec<NewValue<'_>> {
     match change {
         Change::Set(new) => vec![new.value()],
-        Change::Append(new) | Change::Insert(_, new) | Change::SetList(new) => new.iter().map(New::value).collect(),
+        Change::Append(new) | Change::Insert(_, new) | Change::SetList(new) => {
+            new.iter().map(New::value).collect()
+        }
         Change::Remove | Change::Slice(..) => Vec::new(),
     }
 }
@@ -147,7 +154,10 @@ fn one_by_one(editor: &mut Editor, bytes: &[u8], edits: &[Edit<'_>]) -> Option<V
 fn same(descriptor: MessageDescriptor<'_>, one: &[u8], other: &[u8]) {
     let decode = |bytes: &[u8]| {
         let mut message = Message::with_limits(descriptor, LIMITS);
-        message.decode(bytes).map(|()| deterministic(&message)).map_err(|error| error.kind())
+        message
+            .decode(bytes)
+            .map(|()| deterministic(&message))
+            .map_err(|error| error.kind())
     };
     assert_eq!(decode(one), decode(other), "of {one:02x?} and {other:02x?}");
 }
@@ -157,7 +167,10 @@ fn is_there(path: &Path, new: &NewValue<'_>, bytes: &[u8]) {
     let NewValue::Scalar(Scalar::I32(number)) = new else {
         return;
     };
-    match path.get_or_default(bytes).expect("what was edited is well-formed on the way") {
+    match path
+        .get_or_default(bytes)
+        .expect("what was edited is well-formed on the way")
+    {
         Value::Enum(_, found) | Value::I32(found) => assert_eq!(found, *number),
         other => assert!(
             other.as_i64() == Some(i64::from(*number)) || other.as_f64() == Some(f64::from(*number)),

@@ -16,13 +16,29 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let print = PrintOptions {
-        names: if options & 1 == 0 { FieldNames::Json } else { FieldNames::Proto },
-        enums: if options & 2 == 0 { EnumForm::Name } else { EnumForm::Number },
-        zeros: if options & 4 == 0 { ZeroFields::Omit } else { ZeroFields::Show },
+        names: if options & 1 == 0 {
+            FieldNames::Json
+        } else {
+            FieldNames::Proto
+        },
+        enums: if options & 2 == 0 {
+            EnumForm::Name
+        } else {
+            EnumForm::Number
+        },
+        zeros: if options & 4 == 0 {
+            ZeroFields::Omit
+        } else {
+            ZeroFields::Show
+        },
         limits: LIMITS,
     };
     let parse = ParseOptions {
-        unknown: if options & 8 == 0 { UnknownFields::Refuse } else { UnknownFields::Ignore },
+        unknown: if options & 8 == 0 {
+            UnknownFields::Refuse
+        } else {
+            UnknownFields::Ignore
+        },
         limits: LIMITS,
     };
     if options & 16 == 0 {
@@ -35,11 +51,16 @@ fuzz_target!(|input: &[u8]| {
 /// What is printed is JSON, and parses to a message that prints the same.
 fn from_wire(descriptor: MessageDescriptor<'_>, wire: &[u8], print: PrintOptions, parse: ParseOptions) {
     let mut text = Vec::new();
-    let printed = within_limits(wire.len(), || JsonPrinter::new(print).print(descriptor, wire, &mut text));
+    let printed = within_limits(wire.len(), || {
+        JsonPrinter::new(print).print(descriptor, wire, &mut text)
+    });
     match printed {
         Err(error) => {
             assert!(text.is_empty());
-            assert!(error.offset() <= wire.len(), "{error} is past the end of the input");
+            assert!(
+                error.offset() <= wire.len(),
+                "{error} is past the end of the input"
+            );
         }
         Ok(()) => {
             // Not all that prints decodes: printing does not look into what a later occurrence or member replaces.
@@ -66,7 +87,10 @@ fn prints_what_is_decoded(descriptor: MessageDescriptor<'_>, wire: &[u8], text: 
 fn from_own_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOptions, parse: ParseOptions) {
     let mut wire = Vec::new();
     if let Err(error) = JsonParser::new(parse).parse(descriptor, text, &mut wire) {
-        panic!("{} was printed, and is refused: {error}", String::from_utf8_lossy(text));
+        panic!(
+            "{} was printed, and is refused: {error}",
+            String::from_utf8_lossy(text)
+        );
     }
     let mut again = Vec::new();
     JsonPrinter::new(print)
@@ -83,25 +107,41 @@ fn tree(text: &[u8]) -> serde_json::Value {
 /// What parses decodes, and parses to the same message after it was printed.
 fn from_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOptions, parse: ParseOptions) {
     let mut wire = Vec::new();
-    if let Err(error) = within_limits(text.len(), || JsonParser::new(parse).parse(descriptor, text, &mut wire)) {
+    if let Err(error) = within_limits(text.len(), || {
+        JsonParser::new(parse).parse(descriptor, text, &mut wire)
+    }) {
         assert!(wire.is_empty());
-        assert!(error.offset() <= text.len(), "{error} is past the end of the input");
+        assert!(
+            error.offset() <= text.len(),
+            "{error} is past the end of the input"
+        );
         return;
     }
     let mut message = Message::with_limits(descriptor, LIMITS);
-    if message.decode(&wire).is_err_and(|error| {
-        error.kind() != DecodeErrorKind::AllocationLimit
-    }) {
+    if message
+        .decode(&wire)
+        .is_err_and(|error| error.kind() != DecodeErrorKind::AllocationLimit)
+    {
         panic!("{wire:02x?} was parsed, and does not decode");
     }
     let mut printed = Vec::new();
-    if JsonPrinter::new(print).print(descriptor, &wire, &mut printed).is_err() {
+    if JsonPrinter::new(print)
+        .print(descriptor, &wire, &mut printed)
+        .is_err()
+    {
         return;
     }
     let mut again = Vec::new();
-    JsonParser::new(parse).parse(descriptor, &printed, &mut again).expect("what is printed parses");
+    JsonParser::new(parse)
+        .parse(descriptor, &printed, &mut again)
+        .expect("what is printed parses");
     let before = deterministic(&message);
     if message.decode(&again).is_ok() {
-        assert_eq!(deterministic(&message), before, "of {}", String::from_utf8_lossy(&printed));
+        assert_eq!(
+            deterministic(&message),
+            before,
+            "of {}",
+            String::from_utf8_lossy(&printed)
+        );
     }
 }

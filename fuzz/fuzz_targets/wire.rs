@@ -23,8 +23,14 @@ fuzz_target!(|input: &[u8]| {
             black_box(message.check_required().is_ok());
         }
         Err(error) => {
-            assert!(error.offset() <= bytes.len(), "{error} is past the end of the input");
-            assert!(message.as_ref().fields().next().is_none(), "a message that is refused is empty");
+            assert!(
+                error.offset() <= bytes.len(),
+                "{error} is past the end of the input"
+            );
+            assert!(
+                message.as_ref().fields().next().is_none(),
+                "a message that is refused is empty"
+            );
             for field in descriptor.fields() {
                 black_box(view.as_ref().ok().and_then(|view| view.get(field).ok().flatten()));
             }

@@ -16,12 +16,23 @@ pub fn view_agrees(view: &View<'_, '_>, message: MessageRef<'_>) -> Result<(), D
     for (field, value) in message.fields() {
         let own = descriptor.field(field.number()).expect("both are of one type");
         let seen = view.get(own)?;
-        agree(&seen.unwrap_or_else(|| panic!("{} is not set", field.full_name())), &value)?;
+        agree(
+            &seen.unwrap_or_else(|| panic!("{} is not set", field.full_name())),
+            &value,
+        )?;
     }
     for raw in view.raw_fields() {
         let Some(field) = raw?.field else { continue };
-        let of_message = message.descriptor().field(field.number()).expect("both are of one type");
-        assert_eq!(view.get(field)?.is_some(), message.has(of_message), "{}", field.full_name());
+        let of_message = message
+            .descriptor()
+            .field(field.number())
+            .expect("both are of one type");
+        assert_eq!(
+            view.get(field)?.is_some(),
+            message.has(of_message),
+            "{}",
+            field.full_name()
+        );
     }
     Ok(())
 }
@@ -43,7 +54,10 @@ fn agree(seen: &Seen<'_, '_>, value: &Value<'_>) -> Result<(), DecodeError> {
             assert_eq!(seen.count()?, map.len());
             for (key, value) in map.iter() {
                 let found = seen.get(&key_of(&key))?;
-                agree(&found.unwrap_or_else(|| panic!("{key:?} is not in the map")), &value)?;
+                agree(
+                    &found.unwrap_or_else(|| panic!("{key:?} is not in the map")),
+                    &value,
+                )?;
             }
             return Ok(());
         }

@@ -24,7 +24,9 @@ const MAX_STEPS: usize = 6;
 pub fn path(root: MessageDescriptor<'static>, steps: &Steps) -> Option<Path> {
     let (mut message, mut builder) = (root, Path::builder(root));
     for (choice, selection) in steps.steps.iter().take(MAX_STEPS) {
-        let field = message.fields().nth(usize::from(*choice) % message.fields().len())?;
+        let field = message
+            .fields()
+            .nth(usize::from(*choice) % message.fields().len())?;
         builder = builder.number(field.number());
         let key = key(field, selection);
         let selected = key.is_some();
@@ -53,7 +55,9 @@ fn key(field: FieldDescriptor<'_>, selection: &Selection) -> Option<Key> {
     Some(match field.map_key()?.kind() {
         Kind::String => Key::String(text.into()),
         Kind::Bool => Key::Bool(number > 0),
-        Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Key::Uint(number.unsigned_abs().into()),
+        Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => {
+            Key::Uint(number.unsigned_abs().into())
+        }
         _ => Key::Int(number.into()),
     })
 }

@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo | test | codegen | layers | bench`.
+//! The project's own commands: `cargo xtask demo | test | fuzz | codegen | layers | bench`.
 
 mod bench;
 mod binaries;
 mod codegen;
 mod demo;
+mod fuzz;
 mod images;
 mod layers;
 mod process;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Checks and tests everything.
     Test(test::Arguments),
+    /// Feeds the protobuf engine with inputs that coverage chooses, until the time is over or something is found.
+    Fuzz(fuzz::Arguments),
     /// Writes what is generated from the Rust types: CRD manifests, chart CRDs, reference tables.
     Codegen {
         /// Writes nothing; fails where a file is not what it should be.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Codegen { check } => codegen::run(check),
         Command::Layers => layers::run(),
         Command::Images => images::run(),

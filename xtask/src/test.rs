@@ -5,7 +5,7 @@ mod summary;
 use crate::binaries::{Binaries, TestBinary};
 use crate::process::{cargo, run as run_command};
 use crate::system::System;
-use crate::{codegen, layers, prepare, root};
+use crate::{codegen, fuzz, layers, prepare, root};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use heddle_e2e_cluster::Progress;
@@ -35,6 +35,8 @@ enum Stage {
     Static,
     /// Tests that need nothing but this machine.
     Unit,
+    /// The fuzz targets, for a minute in all.
+    Fuzz,
     /// Tests against a real kube-apiserver and Git servers.
     Apiserver,
     /// Black-box tests on a whole cluster.
@@ -62,6 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     prepare(&Progress::new())?;
     if wanted(Stage::Static) {
         static_checks(&mut summary)?;
+    }
+    if wanted(Stage::Fuzz) {
+        fuzz_targets(&mut summary);
     }
     if [Stage::Unit, Stage::Apiserver, Stage::Cluster]
         .into_iter()
@@ -122,6 +127,22 @@ fn static_checks(summary: &mut Summary) -> Result<()> {
         ];
         run_command(&mut cargo(&root, &arguments))
     });
+    // A workspace of its own.
+    summary.check("cargo fmt --check in fuzz", || {
+        let arguments = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+        run_command(&mut cargo(&root, &arguments))
+    });
+    summary.check("cargo clippy in fuzz", || {
+        let arguments = [
+            "clippy",
+            "--locked",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--",
+            "--deny=warnings",
+        ];
+        run_command(&mut cargo(&root, &arguments))
+    });
     summary.check("cargo doc", || {
         let arguments = [
             "doc",
@@ -133,6 +154,18 @@ fn static_checks(summary: &mut Summary) -> Result<()> {
         run_command(cargo(&root, &arguments).env("RUSTDOCFLAGS", "--deny=warnings"))
     });
     Ok(())
+}
+
+/// Each target counts as a test; when they do not build, that is the one that fails.
+fn fuzz_targets(summary: &mut Summary) {
+    let mut outcomes = Vec::new();
+    summary.check("cargo xtask fuzz", || {
+        outcomes = fuzz::Programs::build()?.run_everything()?;
+        Ok(())
+    });
+    for (target, outcome) in outcomes {
+        summary.check(&format!("fuzz {target}"), || outcome);
+    }
 }
 
 /// The cargo-deny there is, or one built into the cache.

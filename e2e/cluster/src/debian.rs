@@ -123,6 +123,13 @@ const NPM: [Package; 1] = [Package {
     purpose: "downloads the tools that protobuf is tested with",
 }];
 
+/// What the fuzz targets are built with.
+const FUZZ: [Package; 1] = [Package {
+    name: "g++",
+    program: "g++",
+    purpose: "compiles libFuzzer",
+}];
+
 impl Package {
     fn is_missing(&self) -> bool {
         if self.program.starts_with('/') {
@@ -163,6 +170,14 @@ pub fn ensure_python_packages(progress: &Progress) -> Result<()> {
 /// As [`ensure_build_packages`].
 pub fn ensure_npm_packages(progress: &Progress) -> Result<()> {
     ensure(progress, "Downloading packages of npm", NPM.iter())
+}
+
+/// Installs what the fuzz targets are built with, as far as it is missing.
+///
+/// # Errors
+/// As [`ensure_build_packages`].
+pub fn ensure_fuzz_packages(progress: &Progress) -> Result<()> {
+    ensure(progress, "Building the fuzz targets", FUZZ.iter())
 }
 
 /// Installs what a node and its images need, as far as it is missing; needs root only when something is.
