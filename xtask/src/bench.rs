@@ -20,6 +20,14 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
         let worker = ["build", "--locked", "--release", "--package", "heddle-bench-ours"];
         run_command(&mut cargo(&root(), &worker))?;
     }
-    let program = ["run", "--locked", "--release", "--package", "heddle-bench", "--", name];
+    let program = [
+        "run",
+        "--locked",
+        "--release",
+        "--package",
+        "heddle-bench",
+        "--",
+        name,
+    ];
     run_command(cargo(&root(), &program).args(arguments))
 }

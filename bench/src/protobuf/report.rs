@@ -58,12 +58,17 @@ pub(super) fn markdown(arguments: &Arguments, findings: &Findings) -> Result<Str
 fn method(arguments: &Arguments) -> String {
     format!(
         "Processor time (user and system, all threads) of one operation: medians of {} rounds in which the subjects take \
-         turns of about {} ms, on {}. Every subject is a process of its own and measures itself; all are given the same \
-         bytes. What each results in is compared with what prost-reflect makes of it before anything is measured. \
-         Ratios are to ours. `cargo xtask bench protobuf` repeats it; it builds the peers into the cache.\n\n![](protobuf.svg)",
+         turns of about {} ms, on {} cores of {}, with {}, everything in its ordinary release profile. Every subject is \
+         a process of its own and measures itself; all are given the same bytes. What each results in is compared with \
+         what prost-reflect makes of it before anything is measured, but for decode, which has decode-walk for that. \
+         Ratios are to ours. `cargo xtask bench protobuf` repeats it; it builds the peers into the cache. \
+         `cargo xtask bench protobuf --only decode,get --messages medium --subjects ours,prost` measures a part.\n\n\
+         ![](protobuf.svg)",
         arguments.rounds,
         arguments.milliseconds,
+        std::thread::available_parallelism().map_or(1, usize::from),
         crate::machine::processor(),
+        versions::tools(),
     )
 }
 
@@ -99,7 +104,7 @@ fn touches(operation: Operation) -> &'static str {
         }
         Operation::Trim => {
             "The bytes with only what a field mask names. Ours does it on the wire; the others decode, clear what is not \
-             named and encode. upb uses Python's `FieldMask.MergeMessage`, which cannot go through repeated fields."
+             named through reflection and encode."
         }
     }
 }

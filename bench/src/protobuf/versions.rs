@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::path::Path;
+use std::process::Command;
 
 /// What the subject's parts are called and which versions they have.
 pub(super) fn of(subject: &str) -> Result<String> {
@@ -17,6 +18,21 @@ pub(super) fn of(subject: &str) -> Result<String> {
         _ => crates(&["protobuf", "protobuf-json-mapping"]),
     };
     versions.with_context(|| format!("failed to find the version of {subject}"))
+}
+
+/// What the subjects are compiled with or run on, as far as it is there.
+pub(super) fn tools() -> String {
+    let commands = [
+        ("rustc", "--version"),
+        ("go", "version"),
+        ("python3", "--version"),
+    ];
+    let version = |(program, argument): (&str, &str)| {
+        let output = Command::new(program).arg(argument).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let versions: Vec<String> = commands.into_iter().filter_map(version).collect();
+    versions.join(", ")
 }
 
 fn crates(names: &[&str]) -> Result<String> {
