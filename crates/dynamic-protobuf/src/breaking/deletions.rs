@@ -151,21 +151,29 @@ fn check_kind_in_packages(
                 "{kind} `{name}` was deleted from package `{package}`; bring it back in any file of the package"
             )
         };
-        let rule = kind.package_rule;
-        let outer = match rule {
-            Rule::PackageMessageNoDelete => outer_messages(new, package, name).next(),
-            _ => None,
-        };
-        match (new.files.get(file.proto.name.as_str()), outer) {
-            // Like buf, which looks for the message around a message in the whole package.
-            (Some(_), Some(outer)) => findings.add(rule, outer.file, || outer.position(), message),
-            (Some(file), None) if rule == Rule::PackageMessageNoDelete => {
-                findings.add(rule, file, || None, message)
-            }
-            (Some(file), None) => findings.add(rule, file, || enclosing_position(new, file, name), message),
-            (None, _) => findings.add_without_place(rule, message),
+        match place(kind, package, name, file, new) {
+            Some((file, position)) => findings.add(kind.package_rule, file, || position, message),
+            None => findings.add_without_place(kind.package_rule, message),
         }
     }
+}
+
+/// Where a deletion from a package is told; nowhere when the file is gone.
+fn place<'m>(
+    kind: &Kind,
+    package: &str,
+    name: &str,
+    before: &File<'_>,
+    new: &'m Index<'m>,
+) -> Option<(&'m File<'m>, Option<Position>)> {
+    let file: &File<'_> = new.files.get(before.proto.name.as_str())?;
+    if kind.package_rule != Rule::PackageMessageNoDelete {
+        return Some((file, enclosing_position(new, file, name)));
+    }
+    // What a message was in is looked for in all files of the package, as buf does; what else there is, in its own file.
+    let mut outer = outer_messages(new, package, name);
+    let found = outer.next().map(|message| (message.file, message.position()));
+    Some(found.unwrap_or((file, None)))
 }
 
 /// The position of the innermost message that is still in the file of those that the name is nested in.
@@ -176,11 +184,11 @@ fn enclosing_position(new: &Index<'_>, file: &File<'_>, nested_name: &str) -> Op
 }
 
 /// The messages that are still there of those that the name is nested in, the innermost first.
-fn outer_messages<'m>(
+fn outer_messages<'m, 'n>(
     new: &'m Index<'m>,
-    package: &'m str,
-    nested_name: &'m str,
-) -> impl Iterator<Item = &'m Message<'m>> {
+    package: &'n str,
+    nested_name: &'n str,
+) -> impl Iterator<Item = &'m Message<'m>> + use<'m, 'n> {
     let ends = nested_name.rmatch_indices('.').map(|(end, _)| end);
     let outer = ends.filter_map(|end| nested_name.get(..end));
     outer.filter_map(move |outer| new.messages.get(&full_name(package, outer)))

@@ -84,30 +84,22 @@ fn check_deleted(
             after.full_name
         )
     };
-    findings.add(
-        Rule::EnumValueNoDelete,
-        after.file,
-        || after.position(),
-        || {
-            format!(
-                "{}; keep it, marked `deprecated` if nobody should use it",
-                deleted()
-            )
-        },
-    );
+    tell(findings, Rule::EnumValueNoDelete, after, || {
+        format!(
+            "{}; keep it, marked `deprecated` if nobody should use it",
+            deleted()
+        )
+    });
     if !names.keys().all(|name| reserved.names.contains(name)) {
-        findings.add(
-            Rule::EnumValueNoDeleteUnlessNameReserved,
-            after.file,
-            || after.position(),
-            || format!("{}; reserve each of its names", deleted()),
-        );
+        tell(findings, Rule::EnumValueNoDeleteUnlessNameReserved, after, || {
+            format!("{}; reserve each of its names", deleted())
+        });
     }
     if !reserved.numbers.contains(number) {
-        findings.add(
+        tell(
+            findings,
             Rule::EnumValueNoDeleteUnlessNumberReserved,
-            after.file,
-            || after.position(),
+            after,
             || format!("{}; reserve its number: `reserved {number};`", deleted()),
         );
     }
@@ -128,7 +120,10 @@ fn check_names(
         let position = || after.file.source.position(&[path.as_slice(), &[2]].concat());
         findings.add(Rule::EnumValueSameName, after.file, position, || {
             let (element, old, new) = (&after.full_name, listed(old.keys()), listed(new.keys()));
-            format!("value {number} of enum `{element}` changed its names from {old} to {new} (here `{name}`); keep the old names")
+            format!(
+                "value {number} of enum `{element}` changed its names from {old} to {new} (here \
+                `{name}`); keep the old names"
+            )
         });
     }
 }
@@ -138,18 +133,18 @@ fn check_reserved(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Findings) 
     let (old, new) = (Reserved::by(before), Reserved::by(after));
     for range in ranges(&before.proto.reserved_range) {
         if let Some(freed) = new.numbers.missing(range) {
-            findings.add(Rule::ReservedEnumNoDelete, after.file, || after.position(), || {
-                format!("of the reserved range {range} of enum `{element}` {freed} is no longer reserved; reserve it again")
+            tell(findings, Rule::ReservedEnumNoDelete, after, || {
+                format!(
+                    "of the reserved range {range} of enum `{element}` {freed} is no longer reserved; \
+                        reserve it again"
+                )
             });
         }
     }
     for name in old.names.difference(&new.names) {
-        findings.add(
-            Rule::ReservedEnumNoDelete,
-            after.file,
-            || after.position(),
-            || format!("the name `{name}` of enum `{element}` is no longer reserved; reserve it again"),
-        );
+        tell(findings, Rule::ReservedEnumNoDelete, after, || {
+            format!("the name `{name}` of enum `{element}` is no longer reserved; reserve it again")
+        });
     }
 }
 
@@ -159,7 +154,11 @@ fn check_type(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Findings) {
         let position = || feature_position(after, 2);
         findings.add(Rule::EnumSameType, after.file, position, || {
             let (old, new) = (named(old), named(new));
-            format!("enum `{}` changed from {old} to {new}, which changes what readers do with numbers they do not know; make it {old} again", after.full_name)
+            format!(
+                "enum `{}` changed from {old} to {new}, which changes what readers do with numbers \
+                they do not know; make it {old} again",
+                after.full_name
+            )
         });
     }
 }
@@ -177,7 +176,10 @@ fn check_json_format(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Finding
         let position = || feature_position(after, 6);
         findings.add(Rule::EnumSameJsonFormat, after.file, position, || {
             let element = &after.full_name;
-            format!("enum `{element}` no longer promises to work in JSON; set `features.json_format` back to ALLOW")
+            format!(
+                "enum `{element}` no longer promises to work in JSON; set `features.json_format` \
+                back to ALLOW"
+            )
         });
     }
 }
@@ -186,4 +188,9 @@ fn feature_position(element: &Enum<'_>, feature: i32) -> Option<Position> {
     let features = [element.path.as_slice(), &[3, 7]].concat();
     let stated = element.file.source.option_position(&features, &[feature]);
     stated.or_else(|| element.position())
+}
+
+/// Adds a finding at the enum.
+fn tell(findings: &mut Findings, rule: Rule, after: &Enum<'_>, message: impl FnOnce() -> String) {
+    findings.add(rule, after.file, || after.position(), message);
 }

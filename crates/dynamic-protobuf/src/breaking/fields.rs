@@ -185,7 +185,8 @@ impl<'a> Pair<'a> {
                 "not all bytes are text, so add a field with another number instead"
             }
             _ => {
-                "readers and writers would take the same bytes for different values, so add a field with another number instead"
+                "readers and writers would take the same bytes for different values, so add a field \
+                    with another number instead"
             }
         };
         if !self.is_compatible(wire_group) {
@@ -246,7 +247,10 @@ impl<'a> Pair<'a> {
         if !old.is_same(&new) {
             let position = |field: &Field<'_>| field.inner_position(&[7]).or_else(|| field.position());
             self.add(findings, Rule::FieldSameDefault, position, || {
-                format!("changed its default from {old} to {new}, so that messages without it mean something else; set it back")
+                format!(
+                    "changed its default from {old} to {new}, so that messages without it mean \
+                    something else; set it back"
+                )
             });
         }
     }
@@ -360,7 +364,8 @@ fn changed_validation(new: Utf8Validation, place: &str) -> String {
         }
         Utf8Validation::None => {
             format!(
-                "is no longer checked for UTF-8{place}, so that readers get what they do not expect; have it checked"
+                "is no longer checked for UTF-8{place}, so that readers get what they do not expect; \
+                    have it checked"
             )
         }
     }

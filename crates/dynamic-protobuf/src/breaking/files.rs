@@ -28,7 +28,12 @@ fn check_values(before: &File<'_>, after: &File<'_>, findings: &mut Findings) {
             Rule::FileSamePackage,
             after,
             || after.source.position(&[2]),
-            || format!("the package changed from `{old}` to `{new}`, which renames every type; declare a new file instead"),
+            || {
+                format!(
+                    "the package changed from `{old}` to `{new}`, which renames every type; declare \
+                a new file instead"
+                )
+            },
         );
     }
     let (old, new) = (syntax(before), syntax(after));
@@ -121,7 +126,12 @@ fn check_options(before: &File<'_>, after: &File<'_>, findings: &mut Findings) {
                 rule,
                 after,
                 || after.source.position(&[8, i32::from(number)]),
-                || format!("the option `{name}` changed from {old} to {new}, which moves or changes generated code; set it back"),
+                || {
+                    format!(
+                        "the option `{name}` changed from {old} to {new}, which moves or changes \
+                    generated code; set it back"
+                    )
+                },
             );
         }
     }

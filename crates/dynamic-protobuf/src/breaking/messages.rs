@@ -6,7 +6,7 @@ use super::element::Message;
 use super::index::Index;
 use super::option_bytes;
 use super::ranges::{Range, Ranges};
-use crate::descriptor::{FieldDescriptorProto, JsonFormat, Label, NumberRange};
+use crate::descriptor::{Edition, FieldDescriptorProto, JsonFormat, Label, NumberRange};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn check(old: &Index<'_>, new: &Index<'_>, findings: &mut Findings) {
@@ -23,7 +23,7 @@ pub(super) fn check(old: &Index<'_>, new: &Index<'_>, findings: &mut Findings) {
 }
 
 /// The fields of a message by number; of two with one number, the first.
-pub(super) fn by_number<'a>(message: &Message<'a>) -> BTreeMap<i32, (usize, &'a FieldDescriptorProto)> {
+fn by_number<'a>(message: &Message<'a>) -> BTreeMap<i32, (usize, &'a FieldDescriptorProto)> {
     let backwards = message.proto.field.iter().enumerate().rev();
     backwards
         .map(|(index, field)| (field.number, (index, field)))
@@ -40,33 +40,34 @@ fn check_deleted_fields(before: &Message<'_>, after: &Message<'_>, findings: &mu
         }
         let (message, name) = (&after.full_name, &field.name);
         let deleted = || format!("field `{message}.{name}` (number {number}) was deleted");
-        findings.add(
-            Rule::FieldNoDelete,
-            after.file,
-            || after.position(),
-            || {
-                format!(
-                    "{}; keep it, marked `deprecated` if nobody should use it",
-                    deleted()
-                )
-            },
-        );
+        tell(findings, Rule::FieldNoDelete, after, || {
+            format!(
+                "{}; keep it, marked `deprecated` if nobody should use it",
+                deleted()
+            )
+        });
         if !reserved_names.contains(name) {
-            findings.add(
-                Rule::FieldNoDeleteUnlessNameReserved,
-                after.file,
-                || after.position(),
-                || format!("{}; reserve its name: `reserved \"{name}\";`", deleted()),
-            );
+            tell(findings, Rule::FieldNoDeleteUnlessNameReserved, after, || {
+                format!(
+                    "{}; reserve its name: `reserved {};`",
+                    deleted(),
+                    reserved_form(after, name)
+                )
+            });
         }
         if !reserved.contains(number) {
-            findings.add(
-                Rule::FieldNoDeleteUnlessNumberReserved,
-                after.file,
-                || after.position(),
-                || format!("{}; reserve its number: `reserved {number};`", deleted()),
-            );
+            tell(findings, Rule::FieldNoDeleteUnlessNumberReserved, after, || {
+                format!("{}; reserve its number: `reserved {number};`", deleted())
+            });
         }
+    }
+}
+
+/// A name as it is written after `reserved`: editions do without quotes.
+fn reserved_form(message: &Message<'_>, name: &str) -> String {
+    match message.file.proto.edition {
+        Edition::Proto2 | Edition::Proto3 => format!("\"{name}\""),
+        Edition::Edition2023 | Edition::Edition2024 | Edition::Unknown(_) => name.to_owned(),
     }
 }
 
@@ -80,8 +81,11 @@ fn check_required_fields(before: &Message<'_>, after: &Message<'_>, findings: &m
     let (old, new) = (required(before), required(after));
     let message = &after.full_name;
     for number in old.keys().filter(|number| !new.contains_key(number)) {
-        findings.add(Rule::MessageSameRequiredFields, after.file, || after.position(), || {
-            format!("required field {number} of `{message}` is gone, and older readers refuse messages without it; keep it required")
+        tell(findings, Rule::MessageSameRequiredFields, after, || {
+            format!(
+                "required field {number} of `{message}` is gone, and older readers refuse messages \
+                    without it; keep it required"
+            )
         });
     }
     for (number, index) in new.iter().filter(|(number, _)| !old.contains_key(number)) {
@@ -93,7 +97,10 @@ fn check_required_fields(before: &Message<'_>, after: &Message<'_>, findings: &m
                 .or_else(|| after.position())
         };
         findings.add(Rule::MessageSameRequiredFields, after.file, position, || {
-            format!("field {number} of `{message}` is newly required, and messages of older writers lack it; make it optional")
+            format!(
+                "field {number} of `{message}` is newly required, and messages of older writers \
+                lack it; make it optional"
+            )
         });
     }
 }
@@ -107,17 +114,12 @@ fn check_oneofs(before: &Message<'_>, after: &Message<'_>, findings: &mut Findin
         .collect();
     for (index, oneof) in before.proto.oneof_decl.iter().enumerate() {
         if !kept.contains(oneof.name.as_str()) && !before.is_synthetic(index) {
-            findings.add(
-                Rule::OneofNoDelete,
-                after.file,
-                || after.position(),
-                || {
-                    format!(
-                        "oneof `{}.{}` was deleted; bring it back",
-                        after.full_name, oneof.name
-                    )
-                },
-            );
+            tell(findings, Rule::OneofNoDelete, after, || {
+                format!(
+                    "oneof `{}.{}` was deleted; bring it back",
+                    after.full_name, oneof.name
+                )
+            });
         }
     }
 }
@@ -134,9 +136,11 @@ fn check_extension_ranges(before: &Message<'_>, after: &Message<'_>, findings: &
     let open = Ranges::new(ranges(&after.proto.extension_range));
     for range in ranges(&before.proto.extension_range) {
         if let Some(closed) = open.missing(range) {
-            findings.add(Rule::ExtensionMessageNoDelete, after.file, || after.position(), || {
+            tell(findings, Rule::ExtensionMessageNoDelete, after, || {
                 let message = &after.full_name;
-                format!("of the extension range {range} of `{message}` {closed} is closed; leave it to extensions")
+                format!(
+                    "of the extension range {range} of `{message}` {closed} is closed; leave it to extensions"
+                )
             });
         }
     }
@@ -147,8 +151,11 @@ fn check_reserved(before: &Message<'_>, after: &Message<'_>, findings: &mut Find
     let reserved = Ranges::new(ranges(&after.proto.reserved_range));
     for range in ranges(&before.proto.reserved_range) {
         if let Some(freed) = reserved.missing(range) {
-            findings.add(Rule::ReservedMessageNoDelete, after.file, || after.position(), || {
-                format!("of the reserved range {range} of `{message}` {freed} is no longer reserved; reserve it again")
+            tell(findings, Rule::ReservedMessageNoDelete, after, || {
+                format!(
+                    "of the reserved range {range} of `{message}` {freed} is no longer reserved; \
+                        reserve it again"
+                )
             });
         }
     }
@@ -156,12 +163,9 @@ fn check_reserved(before: &Message<'_>, after: &Message<'_>, findings: &mut Find
         message.proto.reserved_name.iter().cloned().collect()
     };
     for name in names(before).difference(&names(after)) {
-        findings.add(
-            Rule::ReservedMessageNoDelete,
-            after.file,
-            || after.position(),
-            || format!("the name `{name}` of `{message}` is no longer reserved; reserve it again"),
-        );
+        tell(findings, Rule::ReservedMessageNoDelete, after, || {
+            format!("the name `{name}` of `{message}` is no longer reserved; reserve it again")
+        });
     }
 }
 
@@ -178,7 +182,10 @@ fn check_options(before: &Message<'_>, after: &Message<'_>, findings: &mut Findi
                 .or_else(|| after.position())
         };
         findings.add(Rule::MessageSameJsonFormat, after.file, position, || {
-            format!("message `{name}` no longer promises to work in JSON; set `features.json_format` back to ALLOW")
+            format!(
+                "message `{name}` no longer promises to work in JSON; set `features.json_format` \
+                back to ALLOW"
+            )
         });
     }
     /// `no_standard_descriptor_accessor` in `MessageOptions`.
@@ -196,4 +203,9 @@ fn check_options(before: &Message<'_>, after: &Message<'_>, findings: &mut Findi
             || format!("message `{name}` turned on `no_standard_descriptor_accessor`; turn it off"),
         );
     }
+}
+
+/// Adds a finding at the message.
+fn tell(findings: &mut Findings, rule: Rule, after: &Message<'_>, message: impl FnOnce() -> String) {
+    findings.add(rule, after.file, || after.position(), message);
 }

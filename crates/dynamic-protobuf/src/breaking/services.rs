@@ -49,7 +49,15 @@ fn check_service(before: &Service<'_>, after: &Service<'_>, findings: &mut Findi
         match kept.get(method.name.as_str()) {
             Some((index, proto)) => {
                 let path = path_to(&after.path, 2, *index);
-                check_method(method, &Method { proto, service: after, path }, findings);
+                check_method(
+                    method,
+                    &Method {
+                        proto,
+                        service: after,
+                        path,
+                    },
+                    findings,
+                );
             }
             None => findings.add(
                 Rule::RpcNoDelete,
@@ -57,7 +65,11 @@ fn check_service(before: &Service<'_>, after: &Service<'_>, findings: &mut Findi
                 || after.file.source.position(&after.path),
                 || {
                     let service = &after.full_name;
-                    format!("method `{service}.{}` was deleted; keep it, marked `deprecated` if nobody should call it", method.name)
+                    format!(
+                        "method `{service}.{}` was deleted; keep it, marked `deprecated` if nobody \
+                        should call it",
+                        method.name
+                    )
                 },
             ),
         }
@@ -75,7 +87,10 @@ fn check_method(old: &MethodDescriptorProto, method: &Method<'_>, findings: &mut
     let (before, after) = (undotted(&old.output_type), undotted(&new.output_type));
     if before != after {
         method.add(findings, Rule::RpcSameResponseType, &[3], || {
-            format!("changed its response from `{before}` to `{after}`; add a method that gives the new one")
+            format!(
+                "changed its response from `{before}` to `{after}`; add a method that gives the new \
+                one"
+            )
         });
     }
     check_streaming(old, method, findings);
@@ -83,7 +98,10 @@ fn check_method(old: &MethodDescriptorProto, method: &Method<'_>, findings: &mut
     if before != after {
         method.add(findings, Rule::RpcSameIdempotencyLevel, &[4, 34], || {
             let (before, after) = (named(before), named(after));
-            format!("changed `idempotency_level` from {before} to {after}, which clients rely on when they try again; set it back")
+            format!(
+                "changed `idempotency_level` from {before} to {after}, which clients rely on when \
+                they try again; set it back"
+            )
         });
     }
 }
