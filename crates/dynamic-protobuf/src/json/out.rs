@@ -82,17 +82,10 @@ impl Out {
         }
     }
 
-    /// Appends bytes that are mostly few.
+    /// Appends bytes, quickly when they are few.
     #[inline(always)]
     pub(super) fn put(&mut self, bytes: &[u8]) {
         copy_short(self.room(bytes.len()), bytes);
-        self.at += bytes.len();
-    }
-
-    /// Appends bytes that are mostly many.
-    #[inline]
-    pub(super) fn put_long(&mut self, bytes: &[u8]) {
-        self.room(bytes.len()).copy_from_slice(bytes);
         self.at += bytes.len();
     }
 

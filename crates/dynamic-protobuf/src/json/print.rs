@@ -219,6 +219,7 @@ impl<'a> Printing<'a> {
             (self.depth, self.elements, self.mode) = (depth, elements, Mode::Careful);
             result = self.message(table, &whole);
         }
+        let result = result.and_then(|()| self.check_length(self.wire.len()));
         let Scratch {
             seen,
             keys,

@@ -191,3 +191,4 @@ fn old_messages_survive_the_round_trip() {
 }
 
 mod differential;
+mod refusals;

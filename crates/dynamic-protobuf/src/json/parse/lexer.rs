@@ -40,17 +40,6 @@ impl Parsing<'_> {
         Ok(())
     }
 
-    /// Moves past `byte` and the space behind it, if it is next.
-    #[inline(always)]
-    pub(super) fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == byte;
-        if found {
-            self.pos += 1;
-            self.space();
-        }
-        found
-    }
-
     /// After an element: whether another follows.
     #[inline(always)]
     pub(super) fn goes_on(&mut self, closing: u8, name: &'static str) -> Step<bool> {

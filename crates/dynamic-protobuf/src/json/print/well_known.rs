@@ -31,8 +31,45 @@ enum Held {
     Number(u64),
     Text(Span),
     Bool(u64),
-    Struct(Vec<Span>),
-    List(Vec<Span>),
+    Struct(Spans),
+    List(Spans),
+}
+
+/// The occurrences of a message, of which there is nearly always one.
+#[derive(Default)]
+struct Spans {
+    first: Option<Span>,
+    /// All of them, if there are several.
+    all: Vec<Span>,
+}
+
+impl Spans {
+    fn one(span: Span) -> Self {
+        Self {
+            first: Some(span),
+            all: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, span: Span) {
+        match self.first {
+            None => self.first = Some(span),
+            Some(first) => {
+                if self.all.is_empty() {
+                    self.all.push(first);
+                }
+                self.all.push(span);
+            }
+        }
+    }
+
+    fn as_slice(&self) -> &[Span] {
+        if self.all.is_empty() {
+            self.first.as_slice()
+        } else {
+            &self.all
+        }
+    }
 }
 
 impl<'a> Printing<'a> {
@@ -213,7 +250,7 @@ impl<'a> Printing<'a> {
             let (key, value) = printing.struct_entry(record.body)?;
             let text = printing.wire.get(key.start..key.end).unwrap_or_default();
             printing.note_key(Key::Text(text), record.start)?;
-            printing.struct_member(key, &value)
+            printing.struct_member(key, value.as_slice())
         })?;
         self.end_keys(keys)?;
         self.close(start, b'{', b'}');
@@ -222,13 +259,13 @@ impl<'a> Printing<'a> {
 
     fn careful_structure(&mut self, spans: &[Span]) -> Step {
         let mut places: HashMap<&'a [u8], usize> = HashMap::new();
-        let mut entries: Vec<(Span, Vec<Span>)> = Vec::new();
+        let mut entries: Vec<(Span, Spans)> = Vec::new();
         self.each_record(spans, |printing, record| {
             if record.tag != 0x0a {
                 return Ok(());
             }
             printing.element(record.start)?;
-            let held = (entries.len() + 1) * size_of::<(Span, Vec<Span>, &[u8], usize)>();
+            let held = (entries.len() + 1) * size_of::<(Span, Spans, &[u8], usize)>();
             if held > printing.options.limits.allocation {
                 return Err(stop(JsonErrorKind::AllocationLimit, record.start));
             }
@@ -246,16 +283,16 @@ impl<'a> Printing<'a> {
         let start = self.out.at();
         for (key, value) in &entries {
             self.check_length(key.start)?;
-            self.struct_member(*key, value)?;
+            self.struct_member(*key, value.as_slice())?;
         }
         self.close(start, b'{', b'}');
         Ok(())
     }
 
     /// The key and the occurrences of the value of one entry.
-    fn struct_entry(&mut self, span: Span) -> Step<(Span, Vec<Span>)> {
+    fn struct_entry(&mut self, span: Span) -> Step<(Span, Spans)> {
         let mut key = Span { start: 0, end: 0 };
-        let mut value = Vec::new();
+        let mut value = Spans::default();
         self.each_record(&[span], |_, record| {
             match record.tag {
                 0x0a => key = record.body,
@@ -301,8 +338,8 @@ impl<'a> Printing<'a> {
                 self.number(Kind::Bool, 0, bits);
                 Ok(())
             }
-            Some(Held::Struct(spans)) => self.nested(&spans, Self::structure),
-            Some(Held::List(spans)) => self.nested(&spans, Self::list_value),
+            Some(Held::Struct(spans)) => self.nested(spans.as_slice(), Self::structure),
+            Some(Held::List(spans)) => self.nested(spans.as_slice(), Self::list_value),
         }
     }
 
@@ -317,11 +354,11 @@ impl<'a> Printing<'a> {
                 0x20 => held = Some(Held::Bool(printing.bits(Kind::Bool, &record)?)),
                 0x2a => match &mut held {
                     Some(Held::Struct(spans)) => spans.push(record.body),
-                    _ => held = Some(Held::Struct(vec![record.body])),
+                    _ => held = Some(Held::Struct(Spans::one(record.body))),
                 },
                 0x32 => match &mut held {
                     Some(Held::List(spans)) => spans.push(record.body),
-                    _ => held = Some(Held::List(vec![record.body])),
+                    _ => held = Some(Held::List(Spans::one(record.body))),
                 },
                 _ => {}
             }
