@@ -1,5 +1,6 @@
 //! The command line, and what it stands for.
 
+use crate::message_commands::{DecodeArguments, DiffArguments, EncodeArguments, GetArguments, SetArguments};
 use clap::{Args, Parser, Subcommand};
 use heddle_codegen::failure::Failure;
 use heddle_codegen::gate::{Against, Gate};
@@ -45,6 +46,16 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// List the plugins there are, with their versions.
     Plugins(PluginArguments),
+    /// Print a binary message as JSON or text.
+    Decode(DecodeArguments),
+    /// Write a message in JSON or text as binary.
+    Encode(EncodeArguments),
+    /// Print values of a message by their paths, without decoding the rest.
+    Get(GetArguments),
+    /// Change values of a message by their paths, and leave everything else as it is.
+    Set(SetArguments),
+    /// Print by path how two messages differ; the exit code is 0 when they do not, 1 when they do.
+    Diff(DiffArguments),
     /// Limit this process, then become a plugin.
     #[command(hide = true)]
     Confine(ConfineArguments),

@@ -1,6 +1,7 @@
 //! The commands for people and for the Job: telemetry, signals, the run, and the last words.
 
 use crate::cli::{CheckArguments, Command, PluginArguments, RunArguments};
+use crate::message_commands;
 use crate::outcome::{EXPLAINED, Outcome, Voice, print, tell_rehearsal, write_report};
 use crate::signals::Signals;
 use heddle_codegen::deliver::Delivered;
@@ -48,6 +49,11 @@ async fn execute_here(command: Command) -> ExitCode {
         Command::Run(arguments) => run(&arguments, voice, signals).await,
         Command::Check(arguments) => check(&arguments, voice, signals).await,
         Command::Plugins(arguments) => list_plugins(&arguments, voice).await,
+        Command::Decode(arguments) => message_commands::decode_message(&arguments).await,
+        Command::Encode(arguments) => message_commands::encode_message(&arguments).await,
+        Command::Get(arguments) => message_commands::get_values(&arguments).await,
+        Command::Set(arguments) => message_commands::set_values(&arguments).await,
+        Command::Diff(arguments) => message_commands::compare_messages(&arguments).await,
         // Handled before there was a runtime.
         Command::Confine(_) | Command::Builtin { .. } => ExitCode::FAILURE,
     };

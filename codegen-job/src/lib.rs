@@ -2,6 +2,7 @@
 //!
 //! Each step is a module: [`request`] → [`source`] → [`select`] → [`compile`] → [`gate`] → [`plugin`] → [`observe`] →
 //! [`output`] → [`deliver`] → [`publish`]; [`run`] puts them in order, and [`failure`] gives their errors a reason.
+//! [`messages`] stands beside them: what people do with messages of the IDL.
 
 pub mod compile;
 pub mod deliver;
@@ -11,6 +12,7 @@ pub mod failure;
 pub mod gate;
 pub mod manifest;
 pub mod message;
+pub mod messages;
 pub mod observe;
 pub mod output;
 pub mod plugin;

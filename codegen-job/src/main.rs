@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod message_commands;
 mod outcome;
 mod signals;
 

@@ -12,8 +12,12 @@ mod delivery;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod laptop;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod secrets;
