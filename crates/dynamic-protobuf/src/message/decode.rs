@@ -260,7 +260,7 @@ impl Decoder<'_> {
             }
             pos += tag.len();
         }
-        self.commit(table, entry, frame, base)
+        self.commit(table, entry, frame, input, base)
             .map_err(|kind| self.failed(table, entry, kind, pos))?;
         Ok(pos)
     }
@@ -320,22 +320,24 @@ impl Decoder<'_> {
         table: &MessageTable,
         entry: &Entry,
         frame: Frame,
+        input: &[u8],
         base: usize,
     ) -> Result<(), DecodeErrorKind> {
-        let elements = self.scratch.get(base..).unwrap_or_default();
-        if elements.is_empty() {
+        let count = self.scratch.len() - base;
+        if count == 0 {
             return Ok(());
         }
-        self.elements = self.elements.saturating_sub(elements.len());
+        self.elements = self.elements.saturating_sub(count);
         let list_at = frame.node + table.slots_at + u32::from(entry.slot);
         if self.arena.set_has(frame.node, u32::from(entry.slot)) {
             self.arena.touch(frame.node);
+            self.unalias(entry, list_at, input)?;
+            let elements = self.scratch.get(base..).unwrap_or_default();
             self.arena.extend_list(list_at, elements, 1)?;
         } else {
-            let list = self.arena.new_list(elements.len())?;
-            self.arena
-                .slice_mut(list.at, elements.len())
-                .copy_from_slice(elements);
+            let list = self.arena.new_list(count)?;
+            let elements = self.scratch.get(base..).unwrap_or_default();
+            self.arena.slice_mut(list.at, count).copy_from_slice(elements);
             self.arena.set_word(list_at, list.to_word());
         }
         self.scratch.truncate(base);
@@ -369,11 +371,6 @@ impl Decoder<'_> {
                 flags: entry.flags & !Entry::PACKED,
                 ..*entry
             };
-            let list_at = frame.node + table.slots_at + u32::from(entry.slot);
-            if self.arena.has(frame.node, u32::from(entry.slot)) {
-                self.unalias(entry, list_at, input)
-                    .map_err(|kind| self.failed(table, entry, kind, start))?;
-            }
             return self.repeated(table, &unpacked, frame, input, (start, after));
         }
         let mut pos = after;

@@ -313,3 +313,25 @@ fn lists_in_many_pieces_are_joined_in_linear_time_and_order() {
     assert_eq!(all.get(field(&schema, "words")).as_list().unwrap().len(), 20_000);
     assert!(all.held_bytes() < 4 << 20);
 }
+
+#[test]
+fn single_elements_after_a_packed_run_join_it_whichever_way_the_list_is_declared() {
+    for packed in ["true", "false"] {
+        let schema = schema(&format!(
+            r#"syntax = "proto2"; package t;
+            message All {{ repeated int32 n = 1 [packed = {packed}]; repeated fixed32 f = 2 [packed = {packed}]; optional string s = 3; }}"#
+        ));
+        let mut all = message(&schema);
+        all.decode(b"\x0a\x02\x01\x02\x08\x03\x1a\x01x\x0a\x01\x04\x08\x05\x12\x04\x01\0\0\0\x15\x02\0\0\0")
+            .unwrap();
+        let numbers = |name| {
+            let list = all.get(field(&schema, name)).as_list().unwrap();
+            list.iter()
+                .map(|number| number.as_i64().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(numbers("n"), [1, 2, 3, 4, 5], "packed = {packed}");
+        assert_eq!(numbers("f"), [1, 2], "packed = {packed}");
+        assert_eq!(all.get(field(&schema, "s")).as_str(), Some("x"));
+    }
+}
