@@ -63,10 +63,10 @@ pub(super) fn write_duration(room: &mut [u8; LONGEST_DURATION], seconds: i64, na
 
 /// Writes `.` and 3, 6 or 9 digits.
 fn write_fraction(room: &mut [u8], nanos: u32) -> usize {
-    let digits = match () {
-        () if nanos % 1_000_000 == 0 => 3,
-        () if nanos % 1_000 == 0 => 6,
-        () => 9,
+    let digits = match nanos {
+        _ if nanos.is_multiple_of(1_000_000) => 3,
+        _ if nanos.is_multiple_of(1_000) => 6,
+        _ => 9,
     };
     let mut rest = nanos / 10u32.pow(9 - digits);
     let digits = digits as usize;

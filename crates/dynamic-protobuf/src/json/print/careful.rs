@@ -257,7 +257,7 @@ impl<'a> Printing<'a> {
             };
             written.map_err(|stop| stop.in_element(at - from))?;
         }
-        if self.out.at() == start && self.options.zeros == ZeroFields::Omit {
+        if self.out.at() == start && self.omits_empty(field) {
             self.out.back_to(key_at);
         } else {
             self.close(start, b'[', b']');
@@ -301,7 +301,7 @@ impl<'a> Printing<'a> {
                     .map_err(|stop| stop.in_element(index))?;
             }
         }
-        if self.out.at() == start && self.options.zeros == ZeroFields::Omit {
+        if self.out.at() == start && self.omits_empty(field) {
             self.out.back_to(at);
         } else {
             self.close(start, b'{', b'}');

@@ -103,6 +103,12 @@ impl<'a> Printing<'a> {
         field.entry.is(Entry::IMPLICIT) && self.options.zeros == ZeroFields::Omit
     }
 
+    /// Whether the list or map is left out when all of its occurrences are empty.
+    #[inline]
+    pub(super) fn omits_empty(&self, field: &FieldTable) -> bool {
+        self.options.zeros == ZeroFields::Omit || field.extension
+    }
+
     /// A closed enum's number without a name is not the field's value but an unknown field.
     #[inline(always)]
     fn check_enum(&self, field: &FieldTable, bits: u64) -> Step {
@@ -140,7 +146,7 @@ impl<'a> Printing<'a> {
         } else {
             (b'[', b']')
         };
-        if self.out.at() == start && self.options.zeros == ZeroFields::Omit {
+        if self.out.at() == start && self.omits_empty(field) {
             // Packed lists may be empty, which is the same as no list.
             self.out.back_to(key_at);
         } else {
