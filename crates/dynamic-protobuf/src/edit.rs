@@ -12,6 +12,7 @@ mod list;
 mod mask;
 mod merge;
 mod narrow;
+mod place;
 mod plan;
 mod tree;
 mod trim;
@@ -57,27 +58,91 @@ impl<'e> Edit<'e> {
     ///
     /// Messages and map entries on the way are made where they are missing; elements of lists are not. A zero where
     /// presence is implicit removes the field.
+    ///
+    /// ```
+    /// # use heddle_dynamic_protobuf::{Schema, path::Path, edit::{Edit, Editor}};
+    /// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+    /// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+    /// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+    /// let label = Path::compile(order, r#"lines[0].labels["color"]"#)?;
+    /// let mut out = Vec::new();
+    /// Editor::new().apply(b"\x12\x00", &[Edit::set(&label, "red")], &mut out)?;
+    /// assert_eq!(label.get(&out)?.and_then(|color| color.as_str()), Some("red"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(path: &'e Path, value: impl Into<NewValue<'e>>) -> Self {
         Self::new(path, Change::Set(value.into()))
     }
 
     /// Removes a field, an element of a list, a map's entry; a whole message, list or map where the path ends at one.
     /// What is not there needs no removal: that is no error.
+    ///
+    /// ```
+    /// # use heddle_dynamic_protobuf::{Schema, path::Path, edit::{Edit, Editor}};
+    /// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+    /// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+    /// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+    /// let bank = Path::compile(order, "bank")?;
+    /// let mut out = Vec::new();
+    /// // bank { port: 1 }, card: "x": the card has put the bank out, and stays.
+    /// Editor::new().apply(b"\x32\x02\x10\x01\x2a\x01x", &[Edit::remove(&bank)], &mut out)?;
+    /// assert_eq!(out, b"\x2a\x01x");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(path: &'e Path) -> Self {
         Self::new(path, Change::Remove)
     }
 
     /// Appends elements to the list at the path; messages on the way are made where they are missing.
+    ///
+    /// ```
+    /// # use heddle_dynamic_protobuf::{Schema, path::Path, edit::{Edit, Editor, NewValue}};
+    /// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+    /// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+    /// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+    /// let codes = Path::compile(order, "codes")?;
+    /// let values = [NewValue::from(3), NewValue::from(4)];
+    /// let mut out = Vec::new();
+    /// Editor::new().apply(b"\x22\x02\x01\x02", &[Edit::append(&codes, &values)], &mut out)?;
+    /// assert_eq!(out, b"\x22\x04\x01\x02\x03\x04");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn append(path: &'e Path, values: &'e [NewValue<'e>]) -> Self {
         Self::new(path, Change::Append(values))
     }
 
     /// Inserts elements into the list at the path, so that the first of them has this index.
+    ///
+    /// ```
+    /// # use heddle_dynamic_protobuf::{Schema, path::Path, edit::{Edit, Editor, NewValue}};
+    /// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+    /// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+    /// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+    /// let lines = Path::compile(order, "lines")?;
+    /// let values = [NewValue::Message(b"\x10\x07")];
+    /// let mut out = Vec::new();
+    /// Editor::new().apply(b"\x12\x00\x12\x00", &[Edit::insert(&lines, 1, &values)], &mut out)?;
+    /// assert_eq!(out, b"\x12\x00\x12\x02\x10\x07\x12\x00");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn insert(path: &'e Path, index: usize, values: &'e [NewValue<'e>]) -> Self {
         Self::new(path, Change::Insert(index, values))
     }
 
     /// Keeps only these elements of the list at the path.
+    ///
+    /// ```
+    /// # use heddle_dynamic_protobuf::{Schema, path::Path, edit::{Edit, Editor}};
+    /// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+    /// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+    /// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+    /// let codes = Path::compile(order, "codes")?;
+    /// let mut out = Vec::new();
+    /// // codes: [1, 2], and one by one 3 and 4.
+    /// Editor::new().apply(b"\x22\x02\x01\x02\x20\x03\x20\x04", &[Edit::slice(&codes, 1..3)], &mut out)?;
+    /// assert_eq!(out, b"\x22\x01\x02\x20\x03");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn slice(path: &'e Path, range: Range<usize>) -> Self {
         Self::new(path, Change::Keep(range))
     }
@@ -161,6 +226,7 @@ impl Editor {
     ///
     /// # Errors
     /// As [`Editor::set`]: all edits are made or none.
+    #[doc(alias = "set_many")]
     pub fn apply(&mut self, bytes: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), EditError> {
         let made = self.make(bytes, edits, out);
         if made.is_err() {

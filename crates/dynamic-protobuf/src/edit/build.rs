@@ -1,8 +1,9 @@
 //! Writes what is missing on the way to an edit: messages and map entries that the message does not have.
 
 use super::Change;
-use super::apply::{Apply, Place, scalar};
+use super::apply::Apply;
 use super::error::EditError;
+use super::place::{Place, scalar};
 use super::tree::Node;
 use super::value::{NewValue, wrap};
 use crate::error::DecodeErrorKind;

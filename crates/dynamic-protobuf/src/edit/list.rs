@@ -1,8 +1,9 @@
 //! Edits of lists: their elements may stand alone, or packed, or both.
 
 use super::Change;
-use super::apply::{Apply, Elements, Hit, Place};
+use super::apply::{Apply, Elements, Hit};
 use super::error::EditError;
+use super::place::Place;
 use super::value::NewValue;
 use crate::path::Step;
 use crate::schema::tables::Entry;

@@ -148,7 +148,7 @@ fn packed_lists_stay_packed_and_loose_ones_loose() {
         b"\x52\x02\x02\x03\x50\x04"
     );
     let path = Path::compile(node(&schema), "packed").unwrap();
-    let mut edit = |edit: Edit<'_>| {
+    let edit = |edit: Edit<'_>| {
         let mut out = Vec::new();
         Editor::new().apply(bytes, &[edit], &mut out).unwrap();
         out

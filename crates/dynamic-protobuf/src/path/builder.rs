@@ -6,6 +6,16 @@ use super::{Key, Path};
 use crate::MessageDescriptor;
 
 /// Builds a [`Path`] segment by segment; what does not fit is told by [`PathBuilder::build`].
+///
+/// ```
+/// # use heddle_dynamic_protobuf::{Schema, path::Path};
+/// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+/// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+/// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+/// let path = Path::builder(order).number(2).index(-1).field("labels").key("color").build()?;
+/// assert_eq!(path.as_str(), r#"2[-1].labels["color"]"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PathBuilder<'s> {

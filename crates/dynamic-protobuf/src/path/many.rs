@@ -78,6 +78,23 @@ impl PathSet {
     /// Calls `found` with each path's place in the set and its value, as [`Path::get`] would give it, for those that
     /// have one. The order is that of the tree that the paths make, not theirs. Nothing is allocated.
     ///
+    /// ```
+    /// # use heddle_dynamic_protobuf::{Schema, path::{Path, PathSet}};
+    /// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+    /// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+    /// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+    /// let (card, line) = (Path::compile(order, "card")?, Path::compile(order, "lines[1].sku")?);
+    /// let paths = PathSet::new(&[&card, &line]).ok_or("paths of different messages")?;
+    /// let mut sku = None;
+    /// paths.get_each(b"\x12\x00\x12\x03\x0a\x01a", |index, value| {
+    ///     if index == 1 {
+    ///         sku = value.as_str();
+    ///     }
+    /// })?;
+    /// assert_eq!(sku, Some("a"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When bytes on the way are malformed or go past the limits; some values may have been given by then.
     pub fn get_each<'s, 'a>(

@@ -9,6 +9,20 @@ use crate::FieldDescriptor;
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// The elements of a repeated field.
+///
+/// ```
+/// # use heddle_dynamic_protobuf::{Schema, view::View};
+/// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+/// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+/// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+/// // codes: [1, 2] in one piece, and 3.
+/// let view = View::new(order, b"\x22\x02\x01\x02\x20\x03")?;
+/// let codes = view.field("codes")?.ok_or("not set")?;
+/// let codes = codes.as_list().ok_or("not a list")?;
+/// let sum = codes.iter().try_fold(0, |sum, code| Ok::<_, heddle_dynamic_protobuf::DecodeError>(sum + code?.as_i64().unwrap_or(0)))?;
+/// assert_eq!((codes.count()?, sum), (3, 6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct List<'s, 'a> {
     /// Of the message that has the field.

@@ -11,6 +11,20 @@ use crate::path::Key;
 use std::collections::HashMap;
 
 /// The entries of a map field.
+///
+/// ```
+/// # use heddle_dynamic_protobuf::{Schema, path::Key, view::View};
+/// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+/// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+/// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+/// // totals: "a" is 1, then 2.
+/// let view = View::new(order, b"\x1a\x05\x0a\x01a\x10\x01\x1a\x05\x0a\x01a\x10\x02")?;
+/// let totals = view.field("totals")?.ok_or("not set")?;
+/// let totals = totals.as_map().ok_or("not a map")?;
+/// assert_eq!(totals.get(&Key::from("a"))?.and_then(|total| total.as_i64()), Some(2));
+/// assert_eq!(totals.count()?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Map<'s, 'a> {
     /// Of the message that has the field.

@@ -28,6 +28,18 @@ pub struct RawField<'s, 'a> {
 }
 
 /// An iterator over the fields of a [`View`] in the order of the wire. After an error there are no more.
+///
+/// ```
+/// # use heddle_dynamic_protobuf::{Schema, view::View};
+/// # let pool = protox::compile(["doc.proto"], ["tests/proto"])?;
+/// # let schema = Schema::from_descriptor_set(&prost_reflect::prost::Message::encode_to_vec(&pool))?;
+/// # let order = schema.message("doc.Order").ok_or("no doc.Order in the schema")?;
+/// let view = View::new(order, b"\x20\x01\xc0\x3e\x07")?;
+/// let numbers: Vec<_> = view.raw_fields().map(|field| field.map(|field| field.number)).collect::<Result<_, _>>()?;
+/// assert_eq!(numbers, [4, 1000]);
+/// assert_eq!(view.unknown_fields().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RawFields<'s, 'a> {
     descriptor: MessageDescriptor<'s>,
