@@ -37,6 +37,7 @@ mod fields;
 mod files;
 mod index;
 mod messages;
+mod names;
 mod option_bytes;
 mod ranges;
 mod rule;

@@ -2,8 +2,9 @@
 
 use super::Rule;
 use super::collect::Findings;
-use super::element::{File, Message, full_name};
+use super::element::{File, Message};
 use super::index::Index;
+use super::names::{bounded, joined};
 use super::source::Position;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -146,7 +147,7 @@ fn check_kind_in_packages(
             continue;
         }
         let message = || {
-            let kind = kind.name;
+            let (kind, package) = (kind.name, bounded(package));
             format!(
                 "{kind} `{name}` was deleted from package `{package}`; bring it back in any file of the package"
             )
@@ -191,5 +192,5 @@ fn outer_messages<'m, 'n>(
 ) -> impl Iterator<Item = &'m Message<'m>> + use<'m, 'n> {
     let ends = nested_name.rmatch_indices('.').map(|(end, _)| end);
     let outer = ends.filter_map(|end| nested_name.get(..end));
-    outer.filter_map(move |outer| new.messages.get(&full_name(package, outer)))
+    outer.filter_map(move |outer| new.message(&joined(package, outer)))
 }

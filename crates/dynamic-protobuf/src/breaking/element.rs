@@ -1,6 +1,7 @@
 //! The elements of a schema with what a rule needs beside their own descriptor: names, features, and where they stand.
 
 use super::features::Features;
+use super::names::{joined, undotted};
 use super::source::{Position, Source};
 use crate::descriptor::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, Location,
@@ -33,19 +34,6 @@ impl<'a> File<'a> {
             features: Features::of(proto.edition).with(&options.features, &options.encoded, 50),
         }
     }
-}
-
-/// A name as others write it in the file that declares `package`.
-pub(super) fn full_name(package: &str, name: &str) -> String {
-    match package {
-        "" => name.to_owned(),
-        package => format!("{package}.{name}"),
-    }
-}
-
-/// A type's name as written in a descriptor, without the dot that says it is complete.
-pub(super) fn undotted(name: &str) -> &str {
-    name.strip_prefix('.').unwrap_or(name)
 }
 
 /// A message, at any depth.
@@ -186,14 +174,14 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn full_name(&self) -> String {
-        full_name(self.scope, &self.proto.name)
+        joined(self.scope, &self.proto.name)
     }
 
     /// Its name below the package.
     pub(super) fn nested_name(&self) -> String {
         let package = &self.file.proto.package;
         let scope = self.scope.strip_prefix(package.as_str()).unwrap_or(self.scope);
-        full_name(undotted(scope), &self.proto.name)
+        joined(undotted(scope), &self.proto.name)
     }
 
     /// Its name in JSON: as the compiler wrote it down, or as it would have.

@@ -4,6 +4,7 @@ use super::Rule;
 use super::collect::Findings;
 use super::element::{Enum, path_to};
 use super::index::Index;
+use super::names::{bounded, listed};
 use super::ranges::{Range, Ranges};
 use super::source::Position;
 use crate::descriptor::{EnumType, JsonFormat, NumberRange};
@@ -31,9 +32,9 @@ fn values<'a>(element: &Enum<'a>) -> Values<'a> {
     values
 }
 
-fn listed<'a>(names: impl Iterator<Item = &'a &'a str>) -> String {
-    let quoted: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
+/// Names as a sentence lists them.
+fn quoted<'a>(names: impl Iterator<Item = &'a &'a str>) -> String {
+    listed(names.map(|name| format!("`{}`", bounded(name))))
 }
 
 fn check_values(before: &Enum<'_>, after: &Enum<'_>, findings: &mut Findings) {
@@ -78,7 +79,7 @@ fn check_deleted(
     findings: &mut Findings,
 ) {
     let deleted = || {
-        let names = listed(names.keys());
+        let names = quoted(names.keys());
         format!(
             "value {number} ({names}) of enum `{}` was deleted",
             after.full_name
@@ -119,7 +120,7 @@ fn check_names(
         let path = path_to(&after.path, 2, *index);
         let position = || after.file.source.position(&[path.as_slice(), &[2]].concat());
         findings.add(Rule::EnumValueSameName, after.file, position, || {
-            let (element, old, new) = (&after.full_name, listed(old.keys()), listed(new.keys()));
+            let (element, old, new) = (&after.full_name, quoted(old.keys()), quoted(new.keys()));
             format!(
                 "value {number} of enum `{element}` changed its names from {old} to {new} (here \
                 `{name}`); keep the old names"

@@ -1,7 +1,8 @@
 //! What a field's type, label and features make of it on the wire and in JSON.
 
-use super::element::{Enum, Field, Message, undotted};
+use super::element::{Enum, Field, Message};
 use super::index::Index;
+use super::names::undotted;
 use crate::descriptor::{FieldPresence, FieldType, Label, MessageEncoding};
 use std::collections::HashMap;
 use std::fmt;

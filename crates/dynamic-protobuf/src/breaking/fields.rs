@@ -3,13 +3,15 @@
 use super::Rule;
 use super::collect::Findings;
 use super::default_value::DefaultValue;
-use super::element::{Field, undotted};
+use super::element::Field;
 use super::features::{CPP_STRING_TYPE, CppStringType, JAVA_UTF8_VALIDATION};
 use super::field_types::{Typed, is_extended, wire_group, wire_json_group};
 use super::index::Index;
+use super::names::{bounded, undotted};
 use super::option_bytes;
 use super::source::Position;
 use crate::descriptor::{Edition, FieldType, Utf8Validation};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(super) fn check(old: &Index<'_>, new: &Index<'_>, findings: &mut Findings) {
@@ -131,8 +133,8 @@ impl<'a> Pair<'a> {
     }
 
     fn check_oneof(&self, findings: &mut Findings) {
-        let (old, new) = (self.before.field.oneof(), self.after.field.oneof());
-        let moved = match (old, new) {
+        let oneof = |typed: &Typed<'_>| typed.field.oneof().map(bounded).map(Cow::into_owned);
+        let moved = match (oneof(&self.before), oneof(&self.after)) {
             (Some(old), Some(new)) if old != new => format!("moved from oneof `{old}` to oneof `{new}`"),
             (Some(old), None) => format!("moved out of oneof `{old}`"),
             (None, Some(new)) => format!("moved into oneof `{new}`"),

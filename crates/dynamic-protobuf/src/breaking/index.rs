@@ -1,8 +1,10 @@
 //! A descriptor set by names: what the rules look their elements up in.
 
-use super::element::{Enum, Field, File, Message, Service, full_name, path_to, synthetic_oneofs, undotted};
+use super::element::{Enum, Field, File, Message, Service, path_to, synthetic_oneofs};
 use super::features::Features;
+use super::names::{complete, joined};
 use crate::descriptor::{DescriptorProto, EnumDescriptorProto, Label};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// All elements of a set; of two with one name, the first.
@@ -44,7 +46,7 @@ impl<'a> Index<'a> {
             let service = Service {
                 proto,
                 file,
-                full_name: full_name(&file.proto.package, &proto.name),
+                full_name: joined(&complete(&file.proto.package), &proto.name),
                 path: path_to(&[], 6, index),
             };
             self.services.entry(service.full_name.clone()).or_insert(service);
@@ -52,14 +54,13 @@ impl<'a> Index<'a> {
     }
 
     fn add_enum(&mut self, scope: &Scope<'a>, proto: &'a EnumDescriptorProto, index: usize) {
-        let nested_name = full_name(&scope.nested_name, &proto.name);
-        let full_name = full_name(&scope.file.proto.package, &nested_name);
+        let full_name = joined(&scope.full_name, &proto.name);
         let options = &proto.options;
         let element = Enum {
             proto,
             file: scope.file,
             full_name: full_name.clone(),
-            nested_name,
+            nested_name: joined(&scope.nested_name, &proto.name),
             path: path_to(&scope.path, scope.enum_list, index),
             features: scope.features.with(&options.features, &options.encoded, 7),
         };
@@ -68,12 +69,12 @@ impl<'a> Index<'a> {
 
     /// The message that a descriptor refers to by `name`.
     pub(super) fn message(&self, name: &str) -> Option<&Message<'a>> {
-        self.messages.get(undotted(name))
+        self.messages.get(complete(name).as_ref())
     }
 
     /// The enum that a descriptor refers to by `name`.
     pub(super) fn enumeration(&self, name: &str) -> Option<&Enum<'a>> {
-        self.enums.get(undotted(name))
+        self.enums.get(complete(name).as_ref())
     }
 
     /// All extensions, file by file.
@@ -86,11 +87,12 @@ impl<'a> Index<'a> {
 /// What declares types: a file or a message.
 struct Scope<'a> {
     file: &'a File<'a>,
+    full_name: String,
     nested_name: String,
     path: Vec<i32>,
     features: Features,
     /// The index of the field that has a type, for types of one repeated field.
-    repeated: HashMap<&'a str, usize>,
+    repeated: HashMap<Cow<'a, str>, usize>,
     messages: &'a [DescriptorProto],
     message_list: i32,
     enums: &'a [EnumDescriptorProto],
@@ -101,6 +103,7 @@ impl<'a> Scope<'a> {
     fn of(file: &'a File<'a>) -> Self {
         Self {
             file,
+            full_name: complete(&file.proto.package).into_owned(),
             nested_name: String::new(),
             path: Vec::new(),
             features: file.features,
@@ -115,6 +118,7 @@ impl<'a> Scope<'a> {
     fn inside(&self, message: &Message<'a>) -> Self {
         Self {
             file: self.file,
+            full_name: message.full_name.clone(),
             nested_name: message.nested_name.clone(),
             path: message.path.clone(),
             features: message.features,
@@ -127,14 +131,13 @@ impl<'a> Scope<'a> {
     }
 
     fn message(&self, proto: &'a DescriptorProto, index: usize) -> Message<'a> {
-        let nested_name = full_name(&self.nested_name, &proto.name);
-        let full_name = full_name(&self.file.proto.package, &nested_name);
+        let full_name = joined(&self.full_name, &proto.name);
         let options = &proto.options;
         let map_type_path = options.map_entry.then(|| self.map_type_path(&full_name));
         Message {
             proto,
             file: self.file,
-            nested_name,
+            nested_name: joined(&self.nested_name, &proto.name),
             path: path_to(&self.path, self.message_list, index),
             features: self.features.with(&options.features, &options.encoded, 12),
             map_type_path: map_type_path.flatten(),
@@ -150,13 +153,13 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn repeated_types(message: &DescriptorProto) -> HashMap<&str, usize> {
+fn repeated_types(message: &DescriptorProto) -> HashMap<Cow<'_, str>, usize> {
     let mut types = HashMap::new();
     for (index, field) in message.field.iter().enumerate() {
         if let Some(name) = &field.type_name
             && field.label == Label::Repeated
         {
-            types.entry(undotted(name)).or_insert(index);
+            types.entry(complete(name)).or_insert(index);
         }
     }
     types

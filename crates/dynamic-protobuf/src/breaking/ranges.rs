@@ -1,5 +1,6 @@
 //! Ranges of numbers that a message or an enum sets apart, and what of them is given free.
 
+use super::names::listed;
 use std::fmt;
 
 /// Numbers from `start` to `end`, both inclusive.
@@ -45,23 +46,21 @@ impl Ranges {
 
     /// The numbers of `range` that are not among these, as text; `None` when all are.
     pub(super) fn missing(&self, range: Range) -> Option<String> {
-        let (mut parts, mut next) = (Vec::new(), range.start);
-        for kept in self
-            .from(range.start)
-            .iter()
-            .take_while(|kept| kept.start <= range.end)
-        {
-            if kept.start > next {
-                let (start, end) = (next, kept.start - 1);
-                parts.push(Range { start, end }.to_string());
-            }
+        let kept = self.from(range.start).iter().copied();
+        let inside = kept.take_while(|kept| kept.start <= range.end);
+        let after = range.end + 1;
+        let stop = Range {
+            start: after,
+            end: after,
+        };
+        let mut next = range.start;
+        let gaps = inside.chain([stop]).filter_map(|kept| {
+            let (start, end) = (next, kept.start - 1);
             next = kept.end + 1;
-        }
-        if next <= range.end {
-            let (start, end) = (next, range.end);
-            parts.push(Range { start, end }.to_string());
-        }
-        (!parts.is_empty()).then(|| parts.join(", "))
+            (start <= end).then_some(Range { start, end })
+        });
+        let text = listed(gaps);
+        (!text.is_empty()).then_some(text)
     }
 
     /// The ranges that do not end before `number`.

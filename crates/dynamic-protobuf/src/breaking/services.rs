@@ -2,8 +2,9 @@
 
 use super::Rule;
 use super::collect::Findings;
-use super::element::{Service, path_to, undotted};
+use super::element::{Service, path_to};
 use super::index::Index;
+use super::names::undotted;
 use super::source::Position;
 use crate::descriptor::{IdempotencyLevel, MethodDescriptorProto};
 use std::collections::BTreeMap;

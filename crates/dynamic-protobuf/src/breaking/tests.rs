@@ -171,3 +171,24 @@ fn two_types_of_one_name_and_types_that_are_not_there_are_compared_all_the_same(
     check(&broken, &whole, Level::WireJson);
     assert!(check(&broken, &broken, Level::File).is_empty());
 }
+
+#[test]
+fn names_that_multiply_cost_no_more_than_the_input() {
+    // 20,000 messages in one whose name has a megabyte: 20 GB if each kept its complete name.
+    let text = format!("syntax = \"proto3\"; message {} {{}}", "M".repeat(1 << 20));
+    let files = [("a.proto", &*text.leak())];
+    let mut old = compile(&Files(files.to_vec().leak()), false);
+    let inner = old.file[0].message_type[0].clone();
+    for number in 0..20_000 {
+        let message = crate::descriptor::DescriptorProto {
+            name: format!("N{number}"),
+            ..Default::default()
+        };
+        old.file[0].message_type[0].nested_type.push(message);
+    }
+    let mut new = old.clone();
+    new.file[0].message_type[0].nested_type.truncate(10_000);
+    assert_eq!(check(&old, &new, Level::Package).len(), 10_000);
+    new.file[0].message_type[0] = inner;
+    assert_eq!(check(&old, &new, Level::File).len(), 20_000);
+}
