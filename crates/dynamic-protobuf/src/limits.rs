@@ -9,7 +9,7 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How deep messages, groups, JSON arrays and objects may nest.
+    /// How deep messages, groups, JSON arrays and objects may nest; more than [`Limits::MAX_DEPTH`] is the same as that.
     pub depth: u32,
     /// The largest input and the largest output, in bytes.
     pub bytes: usize,
@@ -29,9 +29,12 @@ impl Limits {
     /// 512 MiB.
     pub const DEFAULT_ALLOCATION: usize = 512 << 20;
 
+    /// How deep anything may nest whatever [`Limits::depth`] says: nesting takes stack, and this much fits the 2 MiB of a thread.
+    pub const MAX_DEPTH: u32 = 250;
+
     /// No limits but those of the format itself and of the stack: for input one has made oneself.
     pub const TRUSTED: Self = Self {
-        depth: 1_000,
+        depth: Self::MAX_DEPTH,
         bytes: crate::wire::MAX_MESSAGE_BYTES,
         elements: usize::MAX,
         allocation: usize::MAX,

@@ -36,7 +36,7 @@ use bytes::Bytes;
 /// assert_eq!(message.get(name).as_str(), Some("a.proto"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Message {
     schema: Schema,
     message: u32,
@@ -50,7 +50,7 @@ pub struct Message {
 }
 
 /// The bytes a message was decoded from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Source {
     Owned(Vec<u8>),
     Shared(Bytes),
@@ -226,23 +226,6 @@ impl Message {
             _ => source.get(offset..offset + len),
         };
         found.unwrap_or_default()
-    }
-}
-
-impl Clone for Message {
-    fn clone(&self) -> Self {
-        let mut copy = Self::with_limits(
-            self.descriptor(),
-            Limits {
-                bytes: usize::MAX,
-                ..Limits::TRUSTED
-            },
-        );
-        // What a message writes it can read.
-        let decoded = copy.decode(&self.encode_to_vec());
-        debug_assert!(decoded.is_ok(), "{decoded:?}");
-        copy.limits = self.limits;
-        copy
     }
 }
 

@@ -66,7 +66,7 @@ impl List {
 }
 
 /// The words. Index 0 is never a node or an element, so that it can stand for nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Arena {
     words: Vec<u64>,
     used: usize,

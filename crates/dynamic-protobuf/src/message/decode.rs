@@ -10,6 +10,7 @@
 use super::arena::{Arena, At};
 use super::{Message, Source};
 use crate::error::{DecodeError, DecodeErrorKind};
+use crate::limits::Limits;
 use crate::schema::tables::{Default, Entry, MessageTable, Op, Tables};
 use crate::wire::{self, WireType};
 use scalar::{Read, is_zero, op_wire_type, scalar};
@@ -45,11 +46,12 @@ pub(super) fn decode(message: &mut Message) -> Result<(), DecodeError> {
         added,
         source_len: bytes.len(),
         elements: limits.elements,
+        most_scratch: limits.allocation / size_of::<u64>(),
         child: NO_NODE,
     };
     let frame = Frame {
         node: *root,
-        depth: limits.depth,
+        depth: limits.depth.min(Limits::MAX_DEPTH),
         end_group: NO_GROUP,
     };
     decoder.message(tables.message(*index), frame, bytes, 0).map(drop)
@@ -70,6 +72,8 @@ struct Decoder<'d> {
     source_len: usize,
     /// How many more elements there may be.
     elements: usize,
+    /// How many words the scratch may have.
+    most_scratch: usize,
     /// The node that was read last.
     child: At,
 }
@@ -252,9 +256,8 @@ impl Decoder<'_> {
             } else {
                 self.scalar_element(table, entry, frame, input, (base, pos, tag.len()))?
             };
-            if self.scratch.len() - base > self.elements {
-                return Err(self.failed(table, entry, DecodeErrorKind::TooManyElements, pos));
-            }
+            self.check_room(self.scratch.len() - base)
+                .map_err(|kind| self.failed(table, entry, kind, pos))?;
             if !follows(input, pos, tag) {
                 break;
             }
@@ -311,6 +314,18 @@ impl Decoder<'_> {
         }
         self.scratch.push(read.value);
         Ok(pos)
+    }
+
+    /// Checks that a list may have so many elements, and that what is being read has room.
+    #[inline(always)]
+    fn check_room(&self, count: usize) -> Result<(), DecodeErrorKind> {
+        if count > self.elements {
+            return Err(DecodeErrorKind::TooManyElements);
+        }
+        if self.scratch.len() > self.most_scratch {
+            return Err(DecodeErrorKind::AllocationLimit);
+        }
+        Ok(())
     }
 
     /// Moves what was read since `base` into the field's list.

@@ -335,3 +335,48 @@ fn single_elements_after_a_packed_run_join_it_whichever_way_the_list_is_declared
         assert_eq!(all.get(field(&schema, "s")).as_str(), Some("x"));
     }
 }
+
+#[test]
+fn what_is_being_read_counts_as_memory_before_it_is_a_list() {
+    let schema = schema(PROTO);
+    let words = b"\x8a\x01\x00".repeat(100_000);
+    let limits = Limits {
+        allocation: 10_000,
+        ..Limits::default()
+    };
+    let mut all = Message::with_limits(schema.message("t.All").unwrap(), limits);
+    assert_eq!(
+        all.decode(&words).unwrap_err().kind(),
+        DecodeErrorKind::AllocationLimit
+    );
+    assert!(all.held_bytes() < 512 << 10, "{}", all.held_bytes());
+}
+
+#[test]
+fn the_deepest_message_that_is_allowed_fits_the_stack_of_a_thread_and_a_deeper_one_is_refused() {
+    let schema = schema(PROTO);
+    let nested = |depth: usize| {
+        // Each level is inside out: lengths grow with what they hold.
+        (0..depth).fold(Vec::new(), |inner: Vec<u8>, _| {
+            let mut outer = vec![0x1a];
+            crate::wire::put_varint(&mut outer, inner.len() as u64);
+            outer.extend_from_slice(&inner);
+            outer
+        })
+    };
+    let limits = Limits {
+        depth: u32::MAX,
+        ..Limits::TRUSTED
+    };
+    let mut leaf = Message::with_limits(schema.message("t.Leaf").unwrap(), limits);
+    leaf.decode(&nested(250)).unwrap();
+    let copy = leaf.clone();
+    let mut written = Vec::new();
+    leaf.encode_deterministic_into(&mut written);
+    assert_eq!(written, nested(250));
+    assert_eq!(copy.as_ref(), leaf.as_ref());
+    assert_eq!(
+        leaf.decode(&nested(251)).unwrap_err().kind(),
+        DecodeErrorKind::TooDeep
+    );
+}

@@ -38,9 +38,8 @@ impl Decoder<'_> {
                     let index = (self.scratch.len() - base) / 2;
                     self.inside(error.in_element(index), table, entry)
                 })?;
-            if (self.scratch.len() - base) / 2 > self.elements {
-                return Err(self.failed(table, entry, DecodeErrorKind::TooManyElements, pos));
-            }
+            self.check_room((self.scratch.len() - base) / 2)
+                .map_err(|kind| self.failed(table, entry, kind, pos))?;
             if !follows(input, pos, tag) {
                 break;
             }

@@ -83,6 +83,9 @@ impl Decoder<'_> {
             return Ok(unpack_into(entry.op, run, self.arena.slice_mut(list.at, count))?);
         }
         let base = self.scratch.len();
+        if base + count > self.most_scratch {
+            return Err(DecodeErrorKind::AllocationLimit.into());
+        }
         self.scratch.resize(base + count, 0);
         let mut regular = unpack_into(entry.op, run, self.scratch.get_mut(base..).unwrap_or_default())?;
         if entry.op == Op::EnumClosed {
