@@ -1,4 +1,8 @@
+mod failures;
+mod gate;
+mod publication;
 mod simulation;
+mod source;
 
 use super::*;
 use crate::idl_repo::observe::{Check, ObservedPublication, ObservedSecrets, Problem};
@@ -306,114 +310,6 @@ fn a_result_that_was_not_recorded_before_the_next_run_started_is_not_lost() {
 }
 
 #[test]
-fn a_failure_that_may_pass_is_tried_again_after_a_delay_that_grows() {
-    for (attempt, low, high) in [(1, 27, 33), (2, 54, 66), (3, 108, 132), (9, 540, 660)] {
-        let mut case = Case::new();
-        let run = case.run("j", A, attempt, -60, failed(Reason::PushRejected, 0));
-        let Step::RetryAt(retry) = case.add(run).plan().step else {
-            panic!("attempt {attempt} is not waited for")
-        };
-        assert!(
-            at(low) <= retry && retry <= at(high),
-            "attempt {attempt}: {retry}"
-        );
-
-        case.observed.runs[0].state = failed(Reason::PushRejected, -high - 1);
-        let plan = case.plan();
-        assert_eq!(
-            (started(&plan).attempt, started(&plan).cause),
-            (attempt + 1, Cause::Retry)
-        );
-    }
-}
-
-#[test]
-fn another_attempt_goes_on_with_the_trace_of_the_first() {
-    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let mut case = Case::new();
-    let mut run = case.run("j1", A, 1, -600, failed(Reason::PushRejected, -500));
-    run.trace_parent = Some(parent.parse().unwrap());
-    let continued = case.add(run).plan();
-    assert_eq!(
-        started(&continued).trace_parent.as_ref().unwrap().to_string(),
-        parent
-    );
-    // A request is a change of its own.
-    assert_eq!(started(&case.request("now").plan()).trace_parent, None);
-}
-
-#[test]
-fn a_failure_that_cannot_pass_waits_for_a_change() {
-    let stalled = || {
-        let mut case = Case::new();
-        let run = case.run("j1", A, 1, -6000, failed(Reason::CompilationFailed, -5900));
-        case.add(run);
-        case
-    };
-    assert_eq!(stalled().plan().step, Step::Stalled);
-
-    let mut other_commit = stalled();
-    assert_eq!(started(&other_commit.found(B).plan()).attempt, 1);
-    let mut requested = stalled();
-    let plan = requested.request("now").plan();
-    assert_eq!(
-        (started(&plan).attempt, started(&plan).cause),
-        (2, Cause::Requested)
-    );
-    let mut secret = stalled();
-    secret.observed.secrets = ObservedSecrets::for_tests("s2");
-    assert_eq!(started(&secret.plan()).cause, Cause::SecretChanged);
-    let mut generation = stalled();
-    generation.idl_repo.metadata.generation = Some(2);
-    assert_eq!(started(&generation.plan()).attempt, 2);
-}
-
-#[test]
-fn a_secret_that_changes_while_a_run_goes_on_is_tried_when_the_run_fails() {
-    let mut case = Case::new();
-    let run = case.run("j1", A, 1, -60, active());
-    case.add(run).observed.secrets = ObservedSecrets::for_tests("s2");
-    let plan = case.found(A).plan();
-    assert!(matches!(plan.step, Step::Follow { .. }), "{:?}", plan.step);
-    assert_eq!(plan.record.observed_secrets.as_deref(), Some("s2"));
-
-    case.idl_repo.status = Some(plan.record);
-    case.observed.check = None;
-    case.observed.runs[0].state = failed(Reason::SecretInvalid, 0);
-    let plan = case.plan();
-    assert_eq!(
-        (started(&plan).attempt, started(&plan).cause),
-        (2, Cause::CircumstancesChanged)
-    );
-    case.idl_repo.status = Some(plan.record.clone());
-    let second = case.run("j2", A, 2, -1, failed(Reason::SecretInvalid, 0));
-    assert_eq!(case.add(second).plan().step, Step::Stalled);
-}
-
-#[test]
-fn other_settings_of_the_operator_are_a_chance_for_what_failed_and_no_reason_for_anything_else() {
-    let mut failed_run = Case::new();
-    let run = failed_run.run("j1", A, 1, -60, failed(Reason::PluginNotFound, -50));
-    failed_run.add(run);
-    assert_eq!(failed_run.plan().step, Step::Stalled);
-    failed_run.observed.settings_version = "o2".into();
-    assert_eq!(started(&failed_run.plan()).attempt, 2);
-
-    let mut failed_check = Case::new();
-    failed_check.status().failed_checks = Some(1);
-    failed_check.status().next_check_at = None;
-    failed_check.status().observed_settings = Some("o1".into());
-    assert!(!failed_check.check_is_due());
-    failed_check.observed.settings_version = "o2".into();
-    assert!(failed_check.check_is_due());
-
-    let mut fine = Case::new();
-    fine.delivered(A).observed.settings_version = "o2".into();
-    assert!(!fine.check_is_due());
-    assert_eq!(fine.plan().step, Step::Rest);
-}
-
-#[test]
 fn what_is_delivered_is_delivered_again_once_on_request() {
     let mut case = Case::new();
     let first = case.run("j1", A, 1, -60, delivered(-50));
@@ -484,90 +380,6 @@ fn a_job_that_vanished_is_a_failure_that_may_pass() {
     assert_eq!(plan.news.finished.len(), 1);
     let error = plan.record.last_run.unwrap().error.unwrap();
     assert_eq!(error.reason, Reason::JobFailed);
-}
-
-#[test]
-fn while_the_source_is_silent_no_run_starts() {
-    let problem = Problem {
-        reason: Reason::HostUnknown,
-        message: "no such host".into(),
-    };
-    let mut case = Case::new();
-    case.observed.check = Some(Check::Failed(problem));
-    let plan = case.plan();
-    assert_eq!(plan.step, Step::AwaitSource);
-    assert_eq!(plan.record.failed_checks, Some(1));
-    let next = plan.record.next_check_at.unwrap().0;
-    assert!(at(9) <= next && next <= at(11), "{next}");
-}
-
-#[test]
-fn while_a_busy_host_is_waited_for_everything_but_the_answer_is_dealt_with() {
-    let mut case = Case::new();
-    case.observed.awaits_source = true;
-    case.idl_repo.metadata.generation = Some(2);
-    let mut outdated = case.run("j1", A, 1, -60, active());
-    outdated.target.digest = "old".into();
-    let plan = case.add(outdated).plan();
-    assert_eq!(plan.step, Step::Cancel { job: "j1".into() });
-    assert_eq!(plan.record.observed_generation, Some(2));
-
-    case.idl_repo.status = Some(plan.record);
-    case.observed.runs.clear();
-    let ended = case.run("j2", A, 1, -50, delivered(0));
-    let plan = case.add(ended).plan();
-    assert_eq!((plan.step, plan.news.finished.len()), (Step::Rest, 1));
-
-    case.observed.runs.clear();
-    let plan = case.plan();
-    assert_eq!(plan.step, Step::AwaitSource, "the commit may be an old one");
-    case.idl_repo.status = Some(plan.record);
-    assert!(case.check_is_due(), "although the specification is on record");
-}
-
-#[test]
-fn a_source_that_cannot_work_is_not_asked_until_something_changes() {
-    let problem = Problem {
-        reason: Reason::SecretNotFound,
-        message: "no such Secret".into(),
-    };
-    let mut case = Case::new();
-    case.observed.check = Some(Check::Failed(problem));
-    let plan = case.plan();
-    assert_eq!(plan.record.next_check_at, None);
-
-    case.idl_repo.status = Some(plan.record);
-    case.observed.check = None;
-    assert!(!case.check_is_due());
-    case.observed.secrets = ObservedSecrets::for_tests("s2");
-    assert!(case.check_is_due());
-}
-
-#[test]
-fn the_source_is_asked_when_it_is_time_and_when_something_changes() {
-    let due = |change: &dyn Fn(&mut Case)| {
-        let mut case = Case::new();
-        change(&mut case);
-        case.check_is_due()
-    };
-    assert!(!due(&|_| {}));
-    assert!(due(&|case| case.status().next_check_at = Some(Time(at(0)))));
-    assert!(!due(&|case| case.status().next_check_at = Some(Time(at(1)))));
-    assert!(due(&|case| case.idl_repo.status = None));
-    assert!(due(&|case| case.idl_repo.metadata.generation = Some(2)));
-    assert!(due(
-        &|case| case.observed.secrets = ObservedSecrets::for_tests("s2")
-    ));
-    assert!(due(&|case| {
-        case.request("now");
-    }));
-    assert!(!due(&|case| {
-        case.request("now");
-        case.status().last_handled_requested_at = Some("now".into());
-    }));
-    assert!(!due(&|case| {
-        case.request("now").idl_repo.spec.suspend = true;
-    }));
 }
 
 #[test]

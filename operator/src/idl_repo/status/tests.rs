@@ -3,7 +3,7 @@ use crate::idl_repo::observe::{ObservedPublication, ObservedSecrets};
 use crate::idl_repo::plan::{Cause, Leftovers, RunNews, RunRequest};
 use crate::idl_repo::run::{Circumstances, Target};
 use crate::idl_repo::validate::validate;
-use heddle_crds::idl_repo::{FileCounts, IdlRepo, RunError};
+use heddle_crds::idl_repo::{Comparison, FileCounts, Finding, IdlRepo, Level, RunError};
 use serde_json::json;
 
 const COMMIT: &str = "aaaaaaa1111111111111111111111111111111111";
@@ -320,4 +320,139 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
     );
     let second = status(&spec, &observed, &plan(first.clone()), Some(3), at(200));
     assert_eq!(first, second);
+}
+
+fn compared(breaking_changes: u32, accepted: bool, problem: Option<&str>) -> Comparison {
+    Comparison {
+        against: "bbbbbbb2222222222222222222222222222222222".into(),
+        level: Level::File,
+        breaking_changes,
+        problem: problem.map(Into::into),
+        accepted,
+        findings: (1..=breaking_changes)
+            .map(|line| Finding {
+                rule: "FIELD_SAME_TYPE".into(),
+                file: Some("a.proto".into()),
+                line: Some(line),
+                column: Some(3),
+                message: "what".into(),
+            })
+            .collect(),
+    }
+}
+
+/// Status, reason and message of `Compatible` after a run.
+fn compatible(error: Option<Reason>, comparison: Option<Comparison>) -> String {
+    let mut idl_repo = idl_repo(false);
+    idl_repo.spec.compatibility = Some(Default::default());
+    let spec = validate(&idl_repo).unwrap();
+    let record = IdlRepoStatus {
+        generated_revision: error.is_none().then(|| COMMIT.into()),
+        last_run: Some(LastRun {
+            comparison,
+            ..last_run(error)
+        }),
+        ..IdlRepoStatus::default()
+    };
+    let state = gate::compatible(&spec, &record, None).unwrap();
+    format!("{:?} {:?} {}", state.status, state.reason, state.message)
+}
+
+#[test]
+fn compatible_tells_what_the_gate_found() {
+    let named = "a.proto:1:3: FIELD_SAME_TYPE: what; a.proto:2:3: FIELD_SAME_TYPE: what; a.proto:3:3: FIELD_SAME_TYPE: \
+                 what; and 2 more";
+    for (error, comparison, expected) in [
+        (
+            None,
+            None,
+            "True NothingToCompare aaaaaaa is what the next".to_owned(),
+        ),
+        (
+            None,
+            Some(compared(0, false, None)),
+            "True NoBreakingChanges aaaaaaa breaks nothing of bbbbbbb.".to_owned(),
+        ),
+        (
+            Some(Reason::BreakingChanges),
+            Some(compared(5, false, None)),
+            format!("False BreakingChanges aaaaaaa is refused for 5 breaking changes of bbbbbbb: {named}"),
+        ),
+        (
+            None,
+            Some(compared(1, true, None)),
+            "True BreakingChangesAccepted aaaaaaa was let through with 1 breaking change of".to_owned(),
+        ),
+        (
+            None,
+            Some(compared(1, false, None)),
+            "False BreakingChangesAllowed aaaaaaa has 1 breaking change of".to_owned(),
+        ),
+        (
+            None,
+            Some(compared(0, false, Some("gone"))),
+            "Unknown BaselineUnavailable aaaaaaa is delivered without a comparison: gone".to_owned(),
+        ),
+        (
+            Some(Reason::BaselineUnavailable),
+            None,
+            "False BaselineUnavailable why".to_owned(),
+        ),
+        (
+            Some(Reason::CompilationFailed),
+            None,
+            "Unknown NotCompared The run for aaaaaaa failed".to_owned(),
+        ),
+    ] {
+        let found = compatible(error, comparison);
+        assert!(
+            found.starts_with(&expected),
+            "expected {expected:?}, got {found:?}"
+        );
+    }
+}
+
+#[test]
+fn code_without_its_publication_is_delivered_and_not_ready() {
+    let mut idl_repo = idl_repo(false);
+    idl_repo.spec.publish.enabled = true;
+    let run = LastRun {
+        files: Some(FileCounts::default()),
+        ..last_run(Some(Reason::PublicationFailed))
+    };
+    let record = IdlRepoStatus {
+        generated_revision: Some(COMMIT.into()),
+        last_run: Some(run),
+        ..IdlRepoStatus::default()
+    };
+    let problem = Problem {
+        reason: Reason::PublicationLost,
+        message: "gone".into(),
+    };
+    let observed = Observed {
+        runs: Vec::new(),
+        secrets: ObservedSecrets::for_tests("s"),
+        publication: ObservedPublication::default(),
+        settings_version: "o".into(),
+        awaits_source: false,
+        check: found(),
+    };
+    let plan = Plan {
+        record,
+        step: Step::RetryAt(at(300)),
+        news: RunNews::default(),
+        prune: Vec::new(),
+        leftovers: Leftovers::default(),
+        publication_problem: Some(problem),
+        wake_at: at(0),
+    };
+    let status = status(&validate(&idl_repo).unwrap(), &observed, &plan, Some(3), at(100));
+    let state = |type_: &str| {
+        let found = condition::find(&status.conditions, type_).unwrap();
+        format!("{:?} {}", found.status, found.reason)
+    };
+    assert_eq!(state("Generated"), "True Unchanged");
+    assert_eq!(state("Published"), "False PublicationFailed");
+    assert_eq!(state("Ready"), "False PublicationFailed");
+    assert_eq!(state("Reconciling"), "True PublicationFailed");
 }
