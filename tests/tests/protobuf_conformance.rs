@@ -48,9 +48,9 @@ fn every_test_up_to_edition_2023_passes() -> Result<()> {
 }
 
 #[test]
-fn every_test_passes_when_messages_are_written_anew() -> Result<()> {
+fn every_test_passes_when_nothing_is_copied_and_json_comes_byte_by_byte() -> Result<()> {
     let suite = Suite {
-        testee_arguments: &["--rewrite"],
+        testee_arguments: &["--piecemeal"],
         ..UP_TO_EDITION_2023
     };
     suite.expect_success()

@@ -1,7 +1,8 @@
 //! What protobuf's official conformance runner tests: it sends requests on standard input, and gets answers on standard output.
 //!
-//! `conformance DESCRIPTOR_SET [--rewrite]`, where the set holds the suite's IDL, `conformance.proto` included: requests and
-//! responses are dynamic messages themselves. With `--rewrite`, nothing that was read is written again by copying it.
+//! `conformance DESCRIPTOR_SET [--piecemeal]`, where the set holds the suite's IDL, `conformance.proto` included: requests and
+//! responses are dynamic messages themselves. With `--piecemeal` nothing that was read is written again by copying it, and
+//! JSON comes and goes byte by byte.
 //! Source: <https://github.com/protocolbuffers/protobuf/tree/main/conformance>.
 
 use heddle_dynamic_protobuf::{Message, MessageDescriptor, MessageRef, Scalar, Schema, Value, json, text};
@@ -18,26 +19,26 @@ fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args_os().skip(1);
     let path = arguments
         .next()
-        .ok_or("usage: conformance DESCRIPTOR_SET [--rewrite]")?;
-    let unchanged = match arguments.next() {
-        Some(option) if option == "--rewrite" => Unchanged::Rewrite,
-        Some(_) => return Err("the one option is --rewrite".into()),
-        None => Unchanged::Copy,
+        .ok_or("usage: conformance DESCRIPTOR_SET [--piecemeal]")?;
+    let way = match arguments.next() {
+        Some(option) if option == "--piecemeal" => Way::Piecemeal,
+        Some(_) => return Err("the one option is --piecemeal".into()),
+        None => Way::Usual,
     };
     let schema = Schema::from_descriptor_set(&std::fs::read(path)?)?;
-    serve(&Testee { schema, unchanged })
+    serve(&Testee { schema, way })
 }
 
-/// What becomes of messages that are as they were read.
+/// Which of the engine's ways from one format to another is taken.
 #[derive(Clone, Copy)]
-enum Unchanged {
-    Copy,
-    Rewrite,
+enum Way {
+    Usual,
+    Piecemeal,
 }
 
 struct Testee {
     schema: Schema,
-    unchanged: Unchanged,
+    way: Way,
 }
 
 fn serve(testee: &Testee) -> Result<(), Failure> {
@@ -100,66 +101,98 @@ impl Testee {
         let Some(descriptor) = name.and_then(|name| self.schema.message(name)) else {
             return Answer::Skipped("the set has no such message type");
         };
-        match read(request, descriptor) {
+        match self.read(request, descriptor) {
             Ok(input) => self.write(request, descriptor, &input),
             Err(answer) => answer,
         }
+    }
+
+    /// Reads the payload, or tells what to answer instead.
+    fn read<'r>(
+        &self,
+        request: MessageRef<'r>,
+        descriptor: MessageDescriptor<'_>,
+    ) -> Result<Input<'r>, Answer> {
+        let (format, payload) = payload(request).ok_or(Answer::Skipped("there is no payload"))?;
+        let wire = match format {
+            "protobuf_payload" => Cow::Borrowed(payload),
+            "json_payload" => Cow::Owned(self.parse_json(request, descriptor, payload)?),
+            "text_payload" => Cow::Owned(parse_text(descriptor, payload)?),
+            _ => return Err(Answer::Skipped("the format of the payload is not known")),
+        };
+        let mut message = Message::new(descriptor);
+        message.decode(&wire).map_err(parse_error)?;
+        Ok(Input { message, wire })
+    }
+
+    /// JSON goes to wire bytes without a message in between.
+    fn parse_json(
+        &self,
+        request: MessageRef<'_>,
+        descriptor: MessageDescriptor<'_>,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, Answer> {
+        let unknown = match enum_name(request, "test_category") {
+            "JSON_IGNORE_UNKNOWN_PARSING_TEST" => json::UnknownFields::Ignore,
+            _ => json::UnknownFields::Refuse,
+        };
+        let options = json::ParseOptions {
+            unknown,
+            ..json::ParseOptions::default()
+        };
+        let mut wire = Vec::new();
+        let parsed = match self.way {
+            Way::Usual => json::JsonParser::new(options).parse(descriptor, payload, &mut wire),
+            Way::Piecemeal => {
+                let mut parser = json::ChunkedJsonParser::new(descriptor, options);
+                let pushed = payload
+                    .chunks(1)
+                    .try_for_each(|byte| parser.push(byte, &mut wire));
+                pushed.and_then(|()| parser.finish(&mut wire))
+            }
+        };
+        parsed.map(|()| wire).map_err(parse_error)
     }
 
     /// Writes what was read in the format that the request asks for.
     fn write(&self, request: MessageRef<'_>, descriptor: MessageDescriptor<'_>, input: &Input<'_>) -> Answer {
         match enum_name(request, "requested_output_format") {
             "PROTOBUF" => Answer::Protobuf(self.encode(&input.message)),
-            "JSON" => to_json(descriptor, &input.wire),
-            "TEXT_FORMAT" => to_text(request, &input.message),
+            "JSON" => self.print_json(descriptor, input),
+            "TEXT_FORMAT" => print_text(request, &input.message),
             _ => Answer::Skipped("the format that is asked for is not known"),
         }
     }
 
     fn encode(&self, message: &Message) -> Vec<u8> {
         let mut out = Vec::new();
-        match self.unchanged {
-            Unchanged::Copy => message.encode_into(&mut out),
-            Unchanged::Rewrite => message.encode_deterministic_into(&mut out),
+        match self.way {
+            Way::Usual => message.encode_into(&mut out),
+            Way::Piecemeal => message.encode_deterministic_into(&mut out),
         }
         out
     }
+
+    /// Byte by byte it takes a message whose fields stand together; otherwise the payload itself will do.
+    fn print_json(&self, descriptor: MessageDescriptor<'_>, input: &Input<'_>) -> Answer {
+        let mut out = Vec::new();
+        let printed = match self.way {
+            Way::Usual => json::to_json(descriptor, &input.wire, &mut out),
+            Way::Piecemeal => {
+                let mut printer = json::ChunkedJsonPrinter::new(descriptor, json::PrintOptions::default());
+                let wire = self.encode(&input.message);
+                let pushed = wire.chunks(1).try_for_each(|byte| printer.push(byte, &mut out));
+                pushed.and_then(|()| printer.finish(&mut out))
+            }
+        };
+        match printed {
+            Ok(()) => Answer::Json(out),
+            Err(error) => Answer::SerializeError(error.to_string()),
+        }
+    }
 }
 
-/// Reads the payload, or tells what to answer instead.
-fn read<'r>(request: MessageRef<'r>, descriptor: MessageDescriptor<'_>) -> Result<Input<'r>, Answer> {
-    let (format, payload) = payload(request).ok_or(Answer::Skipped("there is no payload"))?;
-    let wire = match format {
-        "protobuf_payload" => Cow::Borrowed(payload),
-        "json_payload" => Cow::Owned(from_json(request, descriptor, payload)?),
-        "text_payload" => Cow::Owned(from_text(descriptor, payload)?),
-        _ => return Err(Answer::Skipped("the format of the payload is not known")),
-    };
-    let mut message = Message::new(descriptor);
-    message.decode(&wire).map_err(parse_error)?;
-    Ok(Input { message, wire })
-}
-
-/// JSON goes to wire bytes without a message in between.
-fn from_json(
-    request: MessageRef<'_>,
-    descriptor: MessageDescriptor<'_>,
-    payload: &[u8],
-) -> Result<Vec<u8>, Answer> {
-    let unknown = match enum_name(request, "test_category") {
-        "JSON_IGNORE_UNKNOWN_PARSING_TEST" => json::UnknownFields::Ignore,
-        _ => json::UnknownFields::Refuse,
-    };
-    let mut parser = json::JsonParser::new(json::ParseOptions {
-        unknown,
-        ..json::ParseOptions::default()
-    });
-    let mut wire = Vec::new();
-    let parsed = parser.parse(descriptor, payload, &mut wire);
-    parsed.map(|()| wire).map_err(parse_error)
-}
-
-fn from_text(descriptor: MessageDescriptor<'_>, payload: &[u8]) -> Result<Vec<u8>, Answer> {
+fn parse_text(descriptor: MessageDescriptor<'_>, payload: &[u8]) -> Result<Vec<u8>, Answer> {
     let mut message = Message::new(descriptor);
     let parsed = text::parse(payload, &mut message, &text::ParseOptions::default());
     parsed.map(|()| message.encode_to_vec()).map_err(parse_error)
@@ -187,15 +220,7 @@ fn enum_name<'r>(message: MessageRef<'r>, field: &str) -> &'r str {
     }
 }
 
-fn to_json(descriptor: MessageDescriptor<'_>, wire: &[u8]) -> Answer {
-    let mut out = Vec::new();
-    match json::to_json(descriptor, wire, &mut out) {
-        Ok(()) => Answer::Json(out),
-        Err(error) => Answer::SerializeError(error.to_string()),
-    }
-}
-
-fn to_text(request: MessageRef<'_>, message: &Message) -> Answer {
+fn print_text(request: MessageRef<'_>, message: &Message) -> Answer {
     let show = request.get_named("print_unknown_fields");
     let unknown_fields = match show.and_then(|show| show.as_bool()) {
         Some(true) => text::UnknownFields::Show,
