@@ -2,7 +2,8 @@
 #![no_main]
 
 use heddle_dynamic_protobuf::json::{
-    EnumForm, FieldNames, JsonParser, JsonPrinter, ParseOptions, PrintOptions, UnknownFields, ZeroFields,
+    ChunkedJsonParser, ChunkedJsonPrinter, EnumForm, FieldNames, JsonError, JsonErrorKind, JsonParser,
+    JsonPrinter, ParseOptions, PrintOptions, UnknownFields, ZeroFields,
 };
 use heddle_dynamic_protobuf::{DecodeErrorKind, Message, MessageDescriptor};
 use heddle_fuzz::{LIMITS, deterministic, root, within_limits};
@@ -54,6 +55,24 @@ fn from_wire(descriptor: MessageDescriptor<'_>, wire: &[u8], print: PrintOptions
     let printed = within_limits(wire.len(), || {
         JsonPrinter::new(print).print(descriptor, wire, &mut text)
     });
+    let mut chunked = Vec::new();
+    match print_in_chunks(descriptor, wire, print, &mut chunked) {
+        Ok(()) => {
+            assert!(
+                printed.is_ok(),
+                "what is printed in chunks is printed in one piece"
+            );
+            assert_eq!(tree(&chunked), tree(&text));
+        }
+        Err(error) => assert!(
+            printed.is_err()
+                || matches!(
+                    error.kind(),
+                    JsonErrorKind::NotInOrder | JsonErrorKind::AllocationLimit
+                ),
+            "{error}, in chunks alone"
+        ),
+    }
     match printed {
         Err(error) => {
             assert!(text.is_empty());
@@ -99,6 +118,35 @@ fn from_own_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOpt
     assert_eq!(tree(&again), tree(text), "of {wire:02x?}");
 }
 
+/// Pieces so small that every token is cut somewhere.
+const PIECE_BYTES: usize = 3;
+
+fn print_in_chunks(
+    descriptor: MessageDescriptor<'_>,
+    wire: &[u8],
+    options: PrintOptions,
+    text: &mut Vec<u8>,
+) -> Result<(), JsonError> {
+    let mut printer = ChunkedJsonPrinter::new(descriptor, options);
+    for chunk in wire.chunks(PIECE_BYTES) {
+        printer.push(chunk, text)?;
+    }
+    printer.finish(text)
+}
+
+fn parse_in_chunks(
+    descriptor: MessageDescriptor<'_>,
+    text: &[u8],
+    options: ParseOptions,
+    wire: &mut Vec<u8>,
+) -> Result<(), JsonError> {
+    let mut parser = ChunkedJsonParser::new(descriptor, options);
+    for chunk in text.chunks(PIECE_BYTES) {
+        parser.push(chunk, wire)?;
+    }
+    parser.finish(wire)
+}
+
 /// Any reader of JSON takes what is printed.
 fn tree(text: &[u8]) -> serde_json::Value {
     serde_json::from_slice(text).expect("what is printed is JSON")
@@ -107,9 +155,17 @@ fn tree(text: &[u8]) -> serde_json::Value {
 /// What parses decodes, and parses to the same message after it was printed.
 fn from_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOptions, parse: ParseOptions) {
     let mut wire = Vec::new();
-    if let Err(error) = within_limits(text.len(), || {
+    let parsed = within_limits(text.len(), || {
         JsonParser::new(parse).parse(descriptor, text, &mut wire)
-    }) {
+    });
+    let mut chunked = Vec::new();
+    let in_chunks = parse_in_chunks(descriptor, text, parse, &mut chunked);
+    assert_eq!(
+        parsed.is_ok(),
+        in_chunks.is_ok(),
+        "{parsed:?} and in chunks {in_chunks:?}"
+    );
+    if let Err(error) = parsed {
         assert!(wire.is_empty());
         assert!(
             error.offset() <= text.len(),
@@ -136,6 +192,9 @@ fn from_text(descriptor: MessageDescriptor<'_>, text: &[u8], print: PrintOptions
         .parse(descriptor, &printed, &mut again)
         .expect("what is printed parses");
     let before = deterministic(&message);
+    if message.decode(&chunked).is_ok() {
+        assert_eq!(deterministic(&message), before, "in chunks {chunked:02x?}");
+    }
     if message.decode(&again).is_ok() {
         assert_eq!(
             deterministic(&message),

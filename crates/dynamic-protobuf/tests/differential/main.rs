@@ -4,9 +4,11 @@
 
 mod case;
 mod choices;
+mod chunks;
 mod compare;
 mod decode;
 mod describe;
+mod json;
 mod messages;
 mod regressions;
 mod schemas;

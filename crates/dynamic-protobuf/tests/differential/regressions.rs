@@ -49,7 +49,9 @@ fn a_group_whose_end_takes_more_bytes_than_it_needs_is_copied_without_its_end() 
 fn a_map_entry_that_a_closed_enum_makes_unknown_has_to_be_well_formed_for_json_too() {
     // Key, a value that the enum does not have, and a value that ends too early.
     let entry = b"\x72\x05\x08\x01\x10\x10\x10";
-    let root = SCHEMA.message("heddle.everything2.Everything").expect("a message of the fixtures");
+    let root = SCHEMA
+        .message("heddle.everything2.Everything")
+        .expect("a message of the fixtures");
     let mut text = Vec::new();
     assert!(heddle_dynamic_protobuf::json::to_json(root, entry, &mut text).is_err());
     assert!(Message::new(root).decode(entry).is_err());
@@ -57,9 +59,14 @@ fn a_map_entry_that_a_closed_enum_makes_unknown_has_to_be_well_formed_for_json_t
 
 #[test]
 fn of_two_values_in_a_map_entry_the_last_decides_for_json_too_whether_a_closed_enum_knows_it() {
-    let root = SCHEMA.message("heddle.everything2.Everything").expect("a message of the fixtures");
+    let root = SCHEMA
+        .message("heddle.everything2.Everything")
+        .expect("a message of the fixtures");
     for (entry, expected) in [
-        (b"\x72\x06\x08\x01\x10\x10\x10\x01", r#"{"int32ToClosed":{"1":"CLOSED_ONE"}}"#),
+        (
+            b"\x72\x06\x08\x01\x10\x10\x10\x01",
+            r#"{"int32ToClosed":{"1":"CLOSED_ONE"}}"#,
+        ),
         (b"\x72\x06\x08\x01\x10\x01\x10\x10", "{}"),
     ] {
         let mut text = Vec::new();
@@ -68,4 +75,24 @@ fn of_two_values_in_a_map_entry_the_last_decides_for_json_too_whether_a_closed_e
         let decoded = decode(root.full_name(), entry);
         assert_eq!(decoded.as_ref().fields().next().is_some(), expected != "{}");
     }
+}
+
+#[test]
+fn a_packed_run_of_nothing_does_not_make_an_extension_appear_in_json_with_zeros() {
+    use heddle_dynamic_protobuf::json::{JsonPrinter, PrintOptions, ZeroFields};
+    let root = SCHEMA
+        .message("heddle.everything2.Everything")
+        .expect("a message of the fixtures");
+    let options = PrintOptions {
+        zeros: ZeroFields::Show,
+        ..PrintOptions::default()
+    };
+    let print = |wire: &[u8]| {
+        let mut text = Vec::new();
+        JsonPrinter::new(options)
+            .print(root, wire, &mut text)
+            .expect("the message is valid");
+        text
+    };
+    assert_eq!(print(b"\xba\x06\x00"), print(b""));
 }
