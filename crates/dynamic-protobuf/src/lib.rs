@@ -53,8 +53,8 @@ mod wire;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use limits::Limits;
 pub use message::{
-    Iter, ListMut, ListRef, MapKey, MapMut, MapRef, Message, MessageMut, MessageRef, MissingRequired, ProtoStr, Scalar, SetError,
-    Value,
+    Iter, ListMut, ListRef, MapKey, MapMut, MapRef, Message, MessageMut, MessageRef, MissingRequired,
+    ProtoStr, Scalar, SetError, Value,
 };
 pub use schema::{
     Cardinality, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, FileDescriptor, Kind,

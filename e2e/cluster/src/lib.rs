@@ -23,7 +23,8 @@ mod wait;
 
 pub use cluster::{Cluster, Origin};
 pub use debian::{
-    ensure_build_packages, ensure_fuzz_packages, ensure_git_packages, ensure_npm_packages, ensure_python_packages,
+    ensure_build_packages, ensure_fuzz_packages, ensure_git_packages, ensure_npm_packages,
+    ensure_python_packages,
 };
 pub use layout::cache_root;
 pub use progress::{Progress, Step, human};
