@@ -44,7 +44,7 @@ enum Stage {
 }
 
 /// Those of `heddle-tests` that need neither API server nor Git: they check pure crates by what others wrote.
-const PURE: [&str; 1] = ["protobuf_conformance"];
+const PURE: [&str; 2] = ["breaking_agrees_with_buf", "protobuf_conformance"];
 
 impl Stage {
     fn of(test: &TestBinary) -> Self {
