@@ -136,6 +136,10 @@ impl JsonPrinter {
 
     /// Writes a message as JSON behind what `out` holds.
     ///
+    /// The text is that of the message which these bytes decode to: the last value of a field counts, parts of a message
+    /// merge. Fields stand in the order of the wire, or by number where that needed sorting out. Of values that a later
+    /// one replaces only strings are checked.
+    ///
     /// # Errors
     /// When the bytes are not a message of this type, hold what JSON cannot express or exceed a limit; `out` is then as
     /// it was.

@@ -94,6 +94,9 @@ impl<'a> Printing<'a> {
                         start: value,
                         end: pos,
                     };
+                    if entry.is(Entry::UTF8) && found.is_some() {
+                        self.check_utf8(span)?;
+                    }
                     if let Some(field) = found
                         && self.is_value(field, tag, bytes, value)
                     {
@@ -102,6 +105,16 @@ impl<'a> Printing<'a> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A string has to be UTF-8 even where another that comes later takes its place.
+    fn check_utf8(&self, span: Span) -> Step {
+        let mut pos = span.start;
+        let text = wire::read_bytes(self.upto(span.end), &mut pos).map_err(|kind| stop(kind, span.start))?;
+        if simdutf8::basic::from_utf8(text).is_err() {
+            return Err(stop(JsonErrorKind::InvalidUtf8, pos - text.len()));
         }
         Ok(())
     }

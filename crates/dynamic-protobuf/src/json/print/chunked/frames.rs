@@ -78,10 +78,15 @@ impl<'r, 's: 'r> Run<'r, 's> {
         }
     }
 
+    pub(super) fn innermost_message(&mut self) -> Option<&mut What<'s>> {
+        let mut whats = self.frames.iter_mut().rev().map(|frame| &mut frame.what);
+        whats.find(|what| matches!(what, What::Message { .. }))
+    }
+
     /// After what was written since `at`: the first comma of a message becomes its brace.
     pub(super) fn member_written(&mut self, at: usize) {
         let written = self.printing.out.at() > at;
-        if let Some(What::Message { empty, .. }) = self.frames.last_mut().map(|frame| &mut frame.what)
+        if let Some(What::Message { empty, .. }) = self.innermost_message()
             && written
             && std::mem::replace(empty, false)
         {

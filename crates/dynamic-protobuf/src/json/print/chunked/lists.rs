@@ -4,7 +4,7 @@ use super::{Head, Open, Progress, Run, What};
 use crate::error::DecodeErrorKind;
 use crate::json::error::{JsonErrorKind, Step, Stop, stop};
 use crate::json::print::scalar::read_bits;
-use crate::json::print::{Mode, Span};
+use crate::json::print::{Mode, Span, ZeroFields};
 use crate::schema::tables::{Entry, FieldTable, Op};
 use crate::wire::{self, WireType};
 
@@ -24,9 +24,10 @@ impl<'r, 's: 'r> Run<'r, 's> {
         }
         self.printing.enter(self.pos)?;
         self.printing.element(self.pos)?;
-        let at = self.printing.out.at();
-        self.printing.out.byte(b',');
-        self.element_written(at);
+        self.in_list(field, |run| {
+            run.printing.out.byte(b',');
+            Ok(())
+        })?;
         self.open_message(field, head, Some(index));
         Ok(Progress::Went)
     }
@@ -45,18 +46,20 @@ impl<'r, 's: 'r> Run<'r, 's> {
         self.begin_list(field)?;
         let index = self.element_count();
         self.printing.element(self.pos)?;
-        let at = self.printing.out.at();
-        self.printing.out.byte(b',');
-        match span {
-            Some(span) => {
-                let found = self.printing.read_key(key, span)?;
-                self.printing.note_key(found, span.start)?;
-                self.printing.write_key(key, found, span.end)?;
+        self.in_list(field, |run| {
+            let printing = &mut run.printing;
+            printing.out.byte(b',');
+            match span {
+                Some(span) => {
+                    let found = printing.read_key(key, span)?;
+                    printing.note_key(found, span.start)?;
+                    printing.write_key(key, found, span.end)?;
+                }
+                None => printing.absent_key(key, head.body)?,
             }
-            None => self.printing.absent_key(key, head.body)?,
-        }
-        self.printing.out.byte(b':');
-        self.element_written(at);
+            printing.out.byte(b':');
+            Ok(())
+        })?;
         let written = false;
         self.push_frame(What::Entry { value, written }, head, Some((field, Some(index))));
         self.pos = after;
@@ -101,17 +104,12 @@ impl<'r, 's: 'r> Run<'r, 's> {
         }
         self.begin_list(field)?;
         let index = self.element_count();
-        let at = self.printing.out.at();
-        let written = if field.entry.is(Entry::MAP) {
-            self.whole_entry(
-                field,
-                Span {
-                    start: head.body,
-                    end,
-                },
-            )
-        } else {
-            self.orderly(|printing| {
+        let start = head.body;
+        let written = self.in_list(field, |run| {
+            if field.entry.is(Entry::MAP) {
+                return run.whole_entry(field, Span { start, end });
+            }
+            run.orderly(|printing| {
                 let bytes = printing.upto(end);
                 if packed {
                     printing.packed(field, bytes, head.value).map(drop)
@@ -119,10 +117,8 @@ impl<'r, 's: 'r> Run<'r, 's> {
                     printing.list_element(field, bytes, head.value).map(drop)
                 }
             })
-        };
-        written.map_err(|stop| stop.in_element(index))?;
-        self.element_written(at);
-        Ok(())
+        });
+        written.map_err(|stop| stop.in_element(index))
     }
 
     pub(super) fn whole_entry(&mut self, field: &'s FieldTable, span: Span) -> Step {
@@ -150,9 +146,6 @@ impl<'r, 's: 'r> Run<'r, 's> {
             return Ok(());
         }
         self.begin(field)?;
-        let at = self.printing.out.at();
-        self.printing.key(field);
-        self.member_written(at);
         let keys = self.printing.scratch.keys.len();
         if let Some(What::Message { open, .. }) = self.frames.last_mut().map(|frame| &mut frame.what) {
             *open = Some(Open {
@@ -165,7 +158,7 @@ impl<'r, 's: 'r> Run<'r, 's> {
     }
 
     pub(super) fn open_list(&mut self) -> Option<&mut Open<'s>> {
-        match self.frames.last_mut().map(|frame| &mut frame.what) {
+        match self.innermost_message() {
             Some(What::Message { open, .. }) => open.as_mut(),
             _ => None,
         }
@@ -175,21 +168,29 @@ impl<'r, 's: 'r> Run<'r, 's> {
         self.open_list().map_or(0, |open| open.elements)
     }
 
-    /// After what was written since `at`: the first comma of a list becomes its bracket.
-    pub(super) fn element_written(&mut self, at: usize) {
+    /// Writes elements of the open list, each with a comma before it. The field's name goes before the first, whose comma
+    /// becomes the bracket.
+    fn in_list(&mut self, field: &FieldTable, write: impl FnOnce(&mut Self) -> Step) -> Step {
+        let before = self.printing.out.at();
+        let first = self.element_count() == 0;
+        if first {
+            self.printing.key(field);
+        }
+        let at = self.printing.out.at();
+        write(self)?;
         if self.printing.out.at() == at {
-            return;
+            // Values that a closed enum does not know are none.
+            self.printing.out.back_to(before);
+            return Ok(());
         }
-        let Some(open) = self.open_list() else { return };
-        open.elements += 1;
-        let opening = if open.field.entry.is(Entry::MAP) {
-            b'{'
-        } else {
-            b'['
-        };
-        if open.elements == 1 {
-            self.printing.out.set(at, opening);
+        if let Some(open) = self.open_list() {
+            open.elements += 1;
         }
+        if first {
+            self.printing.out.set(at, brackets(field).0);
+            self.member_written(before);
+        }
+        Ok(())
     }
 
     /// Ends the list or map that is open, if one is.
@@ -199,13 +200,16 @@ impl<'r, 's: 'r> Run<'r, 's> {
             _ => None,
         };
         let Some(open) = open else { return Ok(()) };
-        let map = open.field.entry.is(Entry::MAP);
-        let (opening, closing) = if map { (b'{', b'}') } else { (b'[', b']') };
-        if open.elements == 0 {
-            self.printing.out.byte(opening);
+        let (opening, closing) = brackets(open.field);
+        let at = self.printing.out.at();
+        if open.elements > 0 {
+            self.printing.out.byte(closing);
+        } else if self.printing.options.zeros == ZeroFields::Show {
+            self.printing.key(open.field);
+            self.printing.out.put(&[opening, closing]);
+            self.member_written(at);
         }
-        self.printing.out.byte(closing);
-        if map {
+        if open.field.entry.is(Entry::MAP) {
             let ended = self.printing.end_keys(open.keys);
             return ended.map_err(|_| stop(JsonErrorKind::NotInOrder, self.pos).in_field(&open.field.name));
         }
@@ -223,26 +227,24 @@ impl<'r, 's: 'r> Run<'r, 's> {
             };
             self.printing.element(self.pos)?;
             if field.entry.op != Op::EnumClosed || self.printing.names(field, bits) {
-                self.packed_element(field, bits);
+                self.in_list(field, |run| {
+                    run.printing.out.byte(b',');
+                    run.printing.number(field.kind, field.entry.sub, bits);
+                    Ok(())
+                })?;
             }
             self.pos = after;
             self.printing.check_length(self.pos)?;
         }
         Ok(if more { Progress::NeedsMore } else { Progress::Went })
     }
+}
 
-    pub(super) fn packed_element(&mut self, field: &FieldTable, bits: u64) {
-        let at = self.printing.out.at();
-        self.printing.out.byte(b',');
-        self.printing.number(field.kind, field.entry.sub, bits);
-        let depth = self.frames.len().saturating_sub(2);
-        if let Some(What::Message { open: Some(open), .. }) =
-            self.frames.get_mut(depth).map(|frame| &mut frame.what)
-        {
-            open.elements += 1;
-            if open.elements == 1 {
-                self.printing.out.set(at, b'[');
-            }
-        }
+/// What opens and closes a list or map.
+fn brackets(field: &FieldTable) -> (u8, u8) {
+    if field.entry.is(Entry::MAP) {
+        (b'{', b'}')
+    } else {
+        (b'[', b']')
     }
 }

@@ -8,6 +8,9 @@ use crate::json::print::scalar::read_bits;
 use crate::schema::tables::{Entry, FieldTable, Op};
 use crate::wire::{self, WireType};
 
+/// Nothing is longer than that; so what has no end, which counts as `usize::MAX`, stays apart.
+const MOST: usize = isize::MAX as usize;
+
 impl<'r, 's: 'r> Run<'r, 's> {
     /// Takes the record that begins here.
     pub(super) fn record(&mut self, end: usize, more: bool) -> Step<Progress> {
@@ -33,11 +36,7 @@ impl<'r, 's: 'r> Run<'r, 's> {
             Err(DecodeErrorKind::Truncated) if self.may_grow(more) => Ok(Progress::NeedsMore),
             Err(kind) => Err(stop(kind, self.pos)),
             // It reaches past its message, whatever comes.
-            Ok(head)
-                if head
-                    .end
-                    .is_some_and(|end| end > bound.saturating_sub(self.offset)) =>
-            {
+            Ok(head) if head.end > Some(bound.saturating_sub(self.offset).min(MOST)) => {
                 Err(stop(DecodeErrorKind::Truncated, self.pos))
             }
             Ok(head) => self.dispatch(head),
