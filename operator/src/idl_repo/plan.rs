@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) prune: Vec<String>,
     /// What is left of publications that nobody needs.
     pub(crate) leftovers: Leftovers,
+    /// A value of `heddle.dev/accept-breaking` that lets nothing through.
+    pub(crate) ignored_acceptance: Option<String>,
     /// What is wrong with the publication of what is delivered.
     pub(crate) publication_problem: Option<Problem>,
     /// When to look again.
@@ -188,6 +190,7 @@ pub(crate) fn plan(idl_repo: &IdlRepo, spec: &ValidatedSpec, observed: &Observed
     Plan {
         prune: no_longer_of_interest(&observed.runs),
         leftovers: publication::leftovers(spec, observed, &record),
+        ignored_acceptance: prompt::ignored_acceptance(idl_repo, &record),
         publication_problem: publication::problem(spec, observed, &record),
         wake_at: wake_at(&record, &step, now),
         record,

@@ -37,7 +37,7 @@ pub(crate) fn status(
     };
     let source = source_ready(spec, observed, conditions.find(ConditionType::SourceReady));
     let generated = generated(spec, plan, &status, conditions.find(ConditionType::Generated));
-    let compatible = gate::compatible(spec, &status, conditions.find(ConditionType::Compatible));
+    let compatible = gate::compatible(spec, plan, &status, conditions.find(ConditionType::Compatible));
     let published = publication::published(spec, plan, &status);
     let summary = summary(spec, plan, &status, &source);
     conditions.set(ConditionType::SourceReady, source);

@@ -4,6 +4,7 @@
 use super::ValidatedSpec;
 use crate::idl_repo::observe::Observed;
 use crate::idl_repo::run::Circumstances;
+use heddle_crds::condition::truncate;
 use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus};
 use heddle_crds::metadata;
 use k8s_openapi::jiff::Timestamp;
@@ -12,6 +13,9 @@ use sha2::{Digest, Sha256};
 
 /// Hexadecimal digits of the digest of circumstances.
 const DIGEST_DIGITS: usize = 32;
+
+/// The most bytes of an annotation that a message repeats.
+const SHOWN_BYTES: usize = 64;
 
 /// Something that makes Heddle look and try at once, whatever failed before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,6 +85,16 @@ pub(super) fn accept_breaking(idl_repo: &IdlRepo) -> Option<&str> {
 pub(super) fn accepts_breaking(idl_repo: &IdlRepo, record: &IdlRepoStatus, commit: &str) -> bool {
     let annotated = accept_breaking(idl_repo);
     annotated == Some(commit) && annotated != record.last_handled_accept_breaking.as_deref()
+}
+
+/// The value of `heddle.dev/accept-breaking` when it is neither the newest commit's full id nor one that was used.
+pub(super) fn ignored_acceptance(idl_repo: &IdlRepo, record: &IdlRepoStatus) -> Option<String> {
+    let annotated = accept_breaking(idl_repo)?;
+    let known = [&record.observed_revision, &record.last_handled_accept_breaking];
+    let is_known = known.into_iter().any(|known| known.as_deref() == Some(annotated));
+    let mut value = annotated.to_owned();
+    truncate(&mut value, SHOWN_BYTES);
+    (!is_known).then_some(value)
 }
 
 /// The field manager that has set `heddle.dev/accept-breaking`: all that the API tells of who it was.

@@ -1,9 +1,11 @@
 //! The condition `Compatible`: what the gate says of the newest source commit.
 
 use super::{State, short};
+use crate::idl_repo::plan::Plan;
 use crate::idl_repo::validate::ValidatedSpec;
 use heddle_crds::condition::ConditionStatus;
 use heddle_crds::idl_repo::{Comparison, Finding, IdlRepoStatus, LastRun, Reason};
+use heddle_crds::metadata;
 
 /// How many findings the message names; the others are in `status.lastRun.comparison` and in the Job's log.
 const NAMED_LIMIT: usize = 3;
@@ -11,6 +13,7 @@ const NAMED_LIMIT: usize = 3;
 /// The condition, or none where there is no gate.
 pub(super) fn compatible(
     spec: &ValidatedSpec,
+    plan: &Plan,
     status: &IdlRepoStatus,
     before: Option<State>,
 ) -> Option<State> {
@@ -18,12 +21,23 @@ pub(super) fn compatible(
         return None;
     }
     let ended = status.last_run.as_ref().filter(|run| run.finished_at.is_some());
-    Some(match ended {
+    let pending = || State::unknown(Reason::Pending, "No run has compared anything yet.");
+    let mut state = match ended {
         Some(run) => of_run(run, status, before),
-        None => {
-            before.unwrap_or_else(|| State::unknown(Reason::Pending, "No run has compared anything yet."))
+        None => before.unwrap_or_else(pending),
+    };
+    let is_closed = state.status == ConditionStatus::False
+        && [Reason::BreakingChanges, Reason::BaselineUnavailable].contains(&state.reason);
+    if let Some(value) = plan.ignored_acceptance.as_ref().filter(|_| is_closed) {
+        let note = format!(
+            " The annotation {} is {value:?}, which lets nothing through: it takes the full id of the commit.",
+            metadata::ACCEPT_BREAKING
+        );
+        if !state.message.contains(&note) {
+            state.message.push_str(&note);
         }
-    })
+    }
+    Some(state)
 }
 
 fn of_run(run: &LastRun, status: &IdlRepoStatus, before: Option<State>) -> State {

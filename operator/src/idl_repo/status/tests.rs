@@ -83,6 +83,7 @@ fn conditions(suspend: bool, step: Step, check: Option<Check>, record: IdlRepoSt
         news: RunNews::default(),
         prune: Vec::new(),
         leftovers: Leftovers::default(),
+        ignored_acceptance: None,
         publication_problem: None,
         wake_at: at(0),
     };
@@ -308,6 +309,7 @@ fn a_status_that_says_nothing_new_is_the_same_to_the_last_field() {
         news: RunNews::default(),
         prune: Vec::new(),
         leftovers: Leftovers::default(),
+        ignored_acceptance: None,
         publication_problem: None,
         wake_at: at(0),
     };
@@ -354,7 +356,19 @@ fn compatible(error: Option<Reason>, comparison: Option<Comparison>) -> String {
         }),
         ..IdlRepoStatus::default()
     };
-    let state = gate::compatible(&spec, &record, None).unwrap();
+    let plan = Plan {
+        record: record.clone(),
+        step: Step::Rest,
+        news: RunNews::default(),
+        prune: Vec::new(),
+        leftovers: Leftovers::default(),
+        ignored_acceptance: Some("c0ffee".into()),
+        publication_problem: None,
+        wake_at: at(0),
+    };
+    let state = gate::compatible(&spec, &plan, &record, None).unwrap();
+    let says_why = state.message.contains("\"c0ffee\", which lets nothing through");
+    assert_eq!(says_why, error == Some(state.reason), "{}", state.message);
     format!("{:?} {:?} {}", state.status, state.reason, state.message)
 }
 
@@ -443,6 +457,7 @@ fn code_without_its_publication_is_delivered_and_not_ready() {
         news: RunNews::default(),
         prune: Vec::new(),
         leftovers: Leftovers::default(),
+        ignored_acceptance: None,
         publication_problem: Some(problem),
         wake_at: at(0),
     };
