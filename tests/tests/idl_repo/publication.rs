@@ -18,6 +18,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
 use std::fmt::Write as _;
+use tokio::process::Command;
 
 fn config_maps(world: &World) -> Api<ConfigMap> {
     Api::namespaced(world.namespace.client.clone(), &world.namespace.name)
@@ -75,6 +76,41 @@ async fn what_is_delivered_is_published_with_its_digest() -> Result<()> {
     let second = world.push("Explain", "greeter/v1/greeter.proto", &commented)?;
     let again = wait_for_publication(&world, &second).await?;
     assert_eq!(again.digest, published.digest, "a comment is nobody's schema");
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_read_messages_by_what_an_idl_repo_publishes() -> Result<()> {
+    let world = world().await?;
+    let _operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    wait_for_publication(&world, &world.head()?).await?;
+    let message = tempfile::NamedTempFile::new()?;
+    std::fs::write(message.path(), b"\x0a\x05hello")?;
+    let run = |idl_repo: String| {
+        Command::new(env!("CARGO_BIN_EXE_heddle-codegen-under-test"))
+            .args([
+                "get",
+                "text",
+                "--type",
+                "Greeting",
+                "--idl-repo",
+                &idl_repo,
+                "--input",
+            ])
+            .arg(message.path())
+            .env("KUBECONFIG", world.server.kubeconfig())
+            .output()
+    };
+    let output = run(format!("{}/shop", world.namespace.name)).await?;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\"hello\"\n");
+
+    let output = run(format!("{}/nothing", world.namespace.name)).await?;
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("ConfigMap nothing-descriptors"), "{stderr}");
+    assert!(!stderr.contains("hello"), "{stderr}");
     Ok(())
 }
 
