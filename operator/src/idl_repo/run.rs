@@ -187,7 +187,7 @@ fn state(job: &Job, details: &RunDetails) -> RunState {
             }
         }
         _ => {
-            let ending = ending(newest(&details.pods).and_then(report));
+            let ending = failed_ending(&details.pods);
             let without_report = || failure_without_report(job, end, details);
             Ending {
                 error: Some(ending.error.clone().unwrap_or_else(without_report)),
@@ -198,6 +198,23 @@ fn state(job: &Job, details: &RunDetails) -> RunState {
     RunState::Finished {
         at: at.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         ending,
+    }
+}
+
+/// What the answers of a failed Job's pods say: the newest why it failed, and the newest that delivered what it delivered.
+/// What an earlier pod has pushed is in the output repository, however the later ones ended.
+fn failed_ending(pods: &[Pod]) -> Ending {
+    let mut newest_first: Vec<_> = pods.iter().collect();
+    newest_first.sort_by_key(|pod| std::cmp::Reverse(pod.creation_timestamp()));
+    let last = newest_first.first().copied().and_then(report);
+    let delivered = newest_first
+        .into_iter()
+        .filter_map(report)
+        .find(|report| report.delivered);
+    let error = last.as_ref().and_then(|report| report.error.clone());
+    Ending {
+        error,
+        ..ending(delivered.or(last))
     }
 }
 

@@ -246,3 +246,34 @@ fn a_run_that_failed_after_it_had_delivered_is_both() {
     assert_eq!(ending.descriptor_chunks, Some(3));
     assert_eq!(error_of(&run).reason, Reason::PublicationFailed);
 }
+
+#[test]
+fn what_an_earlier_pod_delivered_counts_however_the_later_ones_failed() {
+    let first = json!({
+        "sourceRevision": "c0ffee", "outputRevision": "beef", "committed": true, "delivered": true,
+        "files": { "written": 2, "pruned": 0, "unchanged": 0 }, "descriptorChunks": 3,
+        "comparison": { "against": "abc", "level": "File", "breakingChanges": 1, "accepted": true, "findings": [] },
+        "error": { "reason": "PublicationFailed", "message": "no answer" },
+    });
+    let first = pod("Failed", terminated(75, &first.to_string()));
+    let mut second = pod("Failed", terminated(75, &answer("ConnectionFailed")));
+    second.metadata.creation_timestamp = Some(Time("2026-11-22T12:00:30Z".parse().unwrap()));
+    let mut killed = pod("Failed", terminated(137, ""));
+    killed.metadata.creation_timestamp = second.metadata.creation_timestamp.clone();
+    for (later, reason) in [(second, Reason::ConnectionFailed), (killed, Reason::JobFailed)] {
+        let run = run(&failed("BackoffLimitExceeded"), vec![first.clone(), later], &[]);
+        let RunState::Finished { ending, .. } = &run.state else {
+            panic!("it goes on")
+        };
+        let delivery = ending.delivery.clone().expect("it delivered");
+        assert_eq!(delivery.output_revision.as_deref(), Some("beef"));
+        assert!(
+            ending
+                .comparison
+                .as_ref()
+                .is_some_and(|comparison| comparison.accepted)
+        );
+        assert_eq!(ending.descriptor_chunks, Some(3));
+        assert_eq!(error_of(&run).reason, reason);
+    }
+}
