@@ -18,7 +18,7 @@ pub(crate) struct ObservedPublication {
     pub(crate) published: Option<Published>,
     /// The ConfigMaps with its chunks, if it has any.
     pub(crate) named: Vec<String>,
-    /// Those of them that are not there.
+    /// Those of them that are not there, or that nothing was written to since they were made.
     pub(crate) missing: Vec<String>,
     /// Every ConfigMap of the IdlRepo's publication.
     pub(crate) config_maps: BTreeSet<String>,
@@ -48,6 +48,12 @@ impl ObservedPublication {
     fn new(idl_repo: &str, found: &[PartialObjectMeta<ConfigMap>]) -> Self {
         let index_name = publication::index_name(idl_repo);
         let config_maps: BTreeSet<_> = found.iter().map(ResourceExt::name_any).collect();
+        // One that was deleted is made anew before a run fills it, and stays empty if that run fails.
+        let filled: BTreeSet<_> = found
+            .iter()
+            .filter(|config_map| config_map.annotations().contains_key(metadata::SOURCE_COMMIT))
+            .map(ResourceExt::name_any)
+            .collect();
         let index = found
             .iter()
             .find(|config_map| config_map.name_any() == index_name);
@@ -65,7 +71,7 @@ impl ObservedPublication {
             published: index.and_then(published),
             missing: named
                 .iter()
-                .filter(|name| !config_maps.contains(*name))
+                .filter(|name| !filled.contains(*name))
                 .cloned()
                 .collect(),
             named,
@@ -136,10 +142,28 @@ mod tests {
         });
         let found = [
             config_map("shop-descriptors", annotations),
-            config_map("shop-descriptors-2", json!({})),
+            config_map("shop-descriptors-2", written()),
         ];
         let chunked = ObservedPublication::new("shop", &found);
         assert_eq!(chunked.published.unwrap().chunks, 2);
         assert_eq!(chunked.missing, ["shop-descriptors-1"]);
+    }
+
+    /// What a run leaves on a chunk.
+    fn written() -> serde_json::Value {
+        json!({ "heddle.dev/source-commit": "c0ffee" })
+    }
+
+    #[test]
+    fn a_chunk_that_was_made_anew_and_not_filled_is_missing() {
+        let index = json!({ "heddle.dev/descriptors-slots": "shop-descriptors-1,shop-descriptors-2" });
+        let found = [
+            config_map("shop-descriptors", index),
+            config_map("shop-descriptors-1", json!({})),
+            config_map("shop-descriptors-2", written()),
+        ];
+        let observed = ObservedPublication::new("shop", &found);
+        assert_eq!(observed.missing, ["shop-descriptors-1"]);
+        assert_eq!(observed.config_maps.len(), 3);
     }
 }

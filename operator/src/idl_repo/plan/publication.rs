@@ -39,7 +39,7 @@ pub(super) fn problem(spec: &ValidatedSpec, observed: &Observed, record: &IdlRep
     }
     let missing = observed.publication.missing.first()?;
     lost(format!(
-        "ConfigMap {missing} with a part of the descriptor set is gone. A run makes it again."
+        "ConfigMap {missing} with a part of the descriptor set is gone or empty. A run makes it again."
     ))
 }
 
