@@ -46,9 +46,12 @@ const RETRIES: i32 = 3;
 /// How long a finished Job stays if the operator is not there to prune it.
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a Job gets beyond `spec.timeout`, which its process keeps by itself: to be scheduled, to pull its image, and to
-/// say that it ran out of time.
+/// What a Job gets before `spec.timeout`, which its process keeps by itself: to be scheduled and to pull its image.
 const START_ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// What a Job gets after `spec.timeout`: 30 s each for a push in flight and for the publication of what was pushed, and
+/// the rest to say how it ended.
+const END_ALLOWANCE: Duration = Duration::from_secs(75);
 
 /// How long a token for the API lasts before the kubelet renews it; no shorter time is granted.
 const TOKEN_SECONDS: i64 = 600;
@@ -114,7 +117,7 @@ pub(crate) fn job(
     defaults: &JobDefaults,
     trace_parent: Option<&TraceParent>,
 ) -> Job {
-    let deadline = spec.timeout + START_ALLOWANCE;
+    let deadline = spec.timeout + START_ALLOWANCE + END_ALLOWANCE;
     Job {
         metadata: ObjectMeta {
             name: Some(name(idl_repo, request)),

@@ -186,7 +186,8 @@ fn the_pod_has_a_token_only_to_publish_and_none_that_lasts() {
 #[test]
 fn the_job_outlasts_the_time_that_its_process_keeps_by_itself() {
     let spec = built(&idl_repo("shop"), &defaults()).spec.unwrap();
-    assert_eq!(spec.active_deadline_seconds, Some(150));
+    // 90 s of spec.timeout, 60 s to start, and 75 s to push, publish and tell.
+    assert_eq!(spec.active_deadline_seconds, Some(225));
     assert_eq!(
         spec.template.spec.unwrap().restart_policy.as_deref(),
         Some("Never")
