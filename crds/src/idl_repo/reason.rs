@@ -155,9 +155,10 @@ reasons! {
     OutputMoved = Backoff,
     /// The code is delivered, and its descriptor set could not be written to the cluster.
     PublicationFailed = Backoff,
-    /// The descriptor set needs more ConfigMaps than there were; they are made for the next try.
+    /// The ConfigMaps of the descriptor set, or the right to write to them, are not there yet: there were fewer than it
+    /// needs, which the next try makes, or the API server refuses one, or its name is taken.
     PublicationUnprepared = Backoff,
-    /// The published descriptor set, or a part of it, has been deleted or changed by others.
+    /// The published descriptor set, or a part of it, has been deleted.
     PublicationLost = Backoff,
     /// The Job's pod could not start or was ended from outside: image, quota, memory, node.
     JobFailed = Backoff,

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::idl_repo::job::{COMPONENT, DESCRIPTORS, labels_of, service_account_name};
 use crate::idl_repo::observe::Problem;
 use crate::idl_repo::plan::Leftovers;
-use heddle_crds::idl_repo::IdlRepo;
+use heddle_crds::idl_repo::{IdlRepo, Reason};
 use heddle_crds::publication::{index_name, slot_names};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
@@ -24,13 +24,26 @@ pub(super) async fn apply(
     for name in &names {
         let config_map = config_map(idl_repo, name.clone());
         if let Some(problem) = owned::apply(context, idl_repo, &config_map).await? {
-            return Ok(Some(problem));
+            return Ok(Some(unprepared(problem)));
         }
     }
     if let Some(problem) = owned::apply(context, idl_repo, &role(idl_repo, names)).await? {
-        return Ok(Some(problem));
+        return Ok(Some(unprepared(problem)));
     }
-    owned::apply(context, idl_repo, &role_binding(idl_repo)).await
+    let binding = owned::apply(context, idl_repo, &role_binding(idl_repo)).await?;
+    Ok(binding.map(unprepared))
+}
+
+/// What keeps an object of the publication from being there keeps the whole run from starting, so the way round it is
+/// named too.
+fn unprepared(problem: Problem) -> Problem {
+    Problem {
+        reason: Reason::PublicationUnprepared,
+        message: format!(
+            "{} Until then no run starts; with spec.publish.enabled false, runs deliver code without publishing.",
+            problem.message
+        ),
+    }
 }
 
 /// Takes away what is left over: the right to write first, so that what is gone stays gone.
@@ -110,6 +123,18 @@ fn role_binding(idl_repo: &IdlRepo) -> RoleBinding {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn who_cannot_publish_is_told_the_object_and_how_to_go_on_without() {
+        let problem = unprepared(Problem {
+            reason: Reason::JobFailed,
+            message: "ConfigMap shop-descriptors exists.".into(),
+        });
+        assert_eq!(problem.reason, Reason::PublicationUnprepared);
+        for words in ["ConfigMap shop-descriptors", "spec.publish.enabled false"] {
+            assert!(problem.message.contains(words), "{}", problem.message);
+        }
+    }
 
     #[test]
     fn a_run_may_read_and_patch_its_own_config_maps_and_do_nothing_else() {
