@@ -381,7 +381,7 @@ async fn a_config_map_of_somebody_else_is_not_taken_over() -> Result<()> {
     world.namespace.apply("shop", &world.spec()).await?;
     let ready = world
         .namespace
-        .wait_for_reason("shop", "Ready", "JobFailed")
+        .wait_for_reason("shop", "Ready", "PublicationUnprepared")
         .await?;
     assert!(
         ready.message.contains("ConfigMap shop-descriptors exists"),

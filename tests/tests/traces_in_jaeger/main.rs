@@ -156,6 +156,7 @@ async fn operator_and_job_are_one_trace() -> Result<()> {
         ("heddle-codegen", "compile"),
         ("heddle-codegen", "plugin"),
         ("heddle-codegen", "deliver"),
+        ("heddle-codegen", "publish"),
         ("heddle-operator", "idl_repo.run"),
     ];
     let trace = jaeger.trace(&trace_id, expected.len()).await?;
