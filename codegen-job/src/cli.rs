@@ -3,7 +3,7 @@
 use crate::message_commands::{DecodeArguments, DiffArguments, EncodeArguments, GetArguments, SetArguments};
 use clap::{Args, Parser, Subcommand};
 use heddle_codegen::failure::Failure;
-use heddle_codegen::gate::{Against, Gate};
+use heddle_codegen::gate::{Acceptance, Against, Gate};
 use heddle_codegen::plugin::builtin::Builtin;
 use heddle_codegen::plugin::confine::ConfineArguments;
 use heddle_codegen::plugin::{PLUGIN_TIMEOUT, ProcessLimits, Registry, Workshop};
@@ -217,10 +217,15 @@ impl RunArguments {
             redactor: self.mask_token(&surroundings.workshop.redactor),
             ..surroundings.workshop
         };
+        let acceptance = match self.termination_message {
+            Some(_) => Acceptance::Annotation,
+            None => Acceptance::Option,
+        };
         Ok(Surroundings {
             workshop,
             against: self.against.clone(),
             gate: self.gate(compatibility),
+            acceptance,
             api_folder: self.publish_with.clone(),
             ..surroundings
         })
@@ -330,6 +335,7 @@ fn surroundings(
         output_secret,
         against: None,
         gate: gate(None, None),
+        acceptance: Acceptance::Nobody,
         api_folder: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::{CheckArguments, Command, PluginArguments, RunArguments};
 use crate::message_commands;
-use crate::outcome::{EXPLAINED, Outcome, Voice, print, tell_rehearsal, write_report};
+use crate::outcome::{EXPLAINED, Voice, print, report, tell_rehearsal, write_report};
 use crate::signals::Signals;
 use heddle_codegen::deliver::Delivered;
 use heddle_codegen::failure::Failure;
@@ -107,12 +107,15 @@ async fn run(arguments: &RunArguments, voice: Voice, signals: Signals) -> ExitCo
         result.inspect_err(|failure| voice.log(failure, &redactor))
     };
     let result = attempt.instrument(root_span("run")).await;
-    let outcome = Outcome { progress, result };
+    let error = result
+        .as_ref()
+        .err()
+        .map(|failure| failure.to_run_error(&redactor));
     write_report(
-        &outcome.report(&redactor),
+        &report(&progress, error),
         arguments.termination_message.as_deref(),
     );
-    finish(outcome.result, voice, &redactor)
+    finish(result, voice, &redactor)
 }
 
 async fn attempt_run(
@@ -141,7 +144,10 @@ async fn attempt_run(
             });
         }
         let resolved = run.resolve(arguments.common.commit).await?;
-        let delivered = run.deliver(resolved, progress).await?;
+        let pushed = |progress: &Progress| {
+            write_report(&report(progress, None), arguments.termination_message.as_deref());
+        };
+        let delivered = run.deliver(resolved, progress, &pushed).await?;
         voice.tell_delivered(&request, &delivered);
         Ok(delivered)
     };

@@ -64,27 +64,27 @@ pub enum GateError {
     #[error(
         "failed to let {subject} through: {}; revert what breaks others, or {}:{}",
         in_words(compared),
-        Remedy(remedy),
+        remedy,
         Shown(compared)
     )]
     Break {
         /// What is compared.
         subject: String,
         /// How to let it through.
-        remedy: Option<AcceptCommand>,
+        remedy: Remedy,
         /// What it breaks.
         compared: Box<Compared>,
     },
     /// Nothing can be said, as there is nothing to compare with.
     #[error(
-        "failed to compare with {against}, which was delivered last; to go on without a comparison, {}",
-        Remedy(remedy)
+        "failed to compare with {against}; to go on without that comparison, {}",
+        remedy
     )]
     Baseline {
         /// What was to be compared with.
         against: String,
         /// How to let the commit through.
-        remedy: Option<AcceptCommand>,
+        remedy: Remedy,
         /// Why it cannot be used.
         #[source]
         source: Box<Failure>,
@@ -100,15 +100,33 @@ pub enum GateError {
     },
 }
 
-/// The command that lets one commit through.
+/// Who can let a commit through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Acceptance {
+    /// Who annotates the IdlRepo: the run is one of the operator's.
+    Annotation,
+    /// Who has started the run, by an option.
+    Option,
+    /// Nobody: this only tells what would break.
+    Nobody,
+}
+
+/// What to do about a commit that is not let through.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AcceptCommand {
-    /// The IdlRepo's namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// The commit's full id.
-    pub commit: String,
+pub enum Remedy {
+    /// Annotate the IdlRepo.
+    Annotate {
+        /// The IdlRepo's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The commit's full id.
+        commit: String,
+    },
+    /// Repeat the command with an option.
+    Repeat,
+    /// Compare with something else.
+    CompareOtherwise,
 }
 
 impl GateError {
@@ -285,24 +303,22 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-struct Remedy<'a>(&'a Option<AcceptCommand>);
-
-impl fmt::Display for Remedy<'_> {
+impl fmt::Display for Remedy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(AcceptCommand {
-            namespace,
-            name,
-            commit,
-        }) = self.0
-        else {
-            return formatter.write_str("repeat this with --accept-breaking");
-        };
-        write!(
-            formatter,
-            "let exactly this commit through with `kubectl annotate --overwrite --namespace {namespace} idlrepo/{name} \
-             {}={commit}`",
-            heddle_crds::metadata::ACCEPT_BREAKING
-        )
+        match self {
+            Self::Annotate {
+                namespace,
+                name,
+                commit,
+            } => write!(
+                formatter,
+                "let exactly this commit through with `kubectl annotate --overwrite --namespace {namespace} \
+                 idlrepo/{name} {}={commit}`",
+                heddle_crds::metadata::ACCEPT_BREAKING
+            ),
+            Self::Repeat => formatter.write_str("repeat this with --accept-breaking"),
+            Self::CompareOtherwise => formatter.write_str("name another revision or file with --against"),
+        }
     }
 }
 

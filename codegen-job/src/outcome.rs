@@ -9,16 +9,9 @@ use heddle_codegen::redact::Redactor;
 use heddle_codegen::request::Request;
 use heddle_codegen::run::{Progress, Rehearsal};
 use heddle_crds::codegen::Report;
-use heddle_crds::idl_repo::FileCounts;
+use heddle_crds::idl_repo::{FileCounts, RunError};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-
-/// How a run ended, before it is told to anybody.
-pub(crate) struct Outcome {
-    /// How far it came.
-    pub(crate) progress: Progress,
-    pub(crate) result: Result<Delivered, Failure>,
-}
 
 /// The target of failures that are explained to a person: they belong into the trace, but not into the log as well.
 pub(crate) const EXPLAINED: &str = "heddle_codegen::explained";
@@ -30,29 +23,23 @@ pub(crate) struct Voice {
     pub(crate) is_human: bool,
 }
 
-impl Outcome {
-    pub(crate) fn report(&self, redactor: &Redactor) -> Report {
-        let progress = &self.progress;
-        let delivered = progress.delivered.as_ref();
-        Report {
-            source_revision: progress
-                .commit
-                .map(|commit| commit.to_string())
-                .unwrap_or_default(),
-            output_revision: delivered
-                .and_then(|delivered| delivered.commit)
-                .map(|commit| commit.to_string()),
-            committed: delivered.is_some_and(|delivered| delivered.committed),
-            files: delivered.map(|delivered| delivered.counts).unwrap_or_default(),
-            delivered: delivered.is_some(),
-            comparison: progress.comparison.clone(),
-            descriptor_chunks: progress.descriptor_chunks,
-            error: self
-                .result
-                .as_ref()
-                .err()
-                .map(|failure| failure.to_run_error(redactor)),
-        }
+/// What the operator is told of a run that came this far, and then failed by `error`, if it did.
+pub(crate) fn report(progress: &Progress, error: Option<RunError>) -> Report {
+    let delivered = progress.delivered.as_ref();
+    Report {
+        source_revision: progress
+            .commit
+            .map(|commit| commit.to_string())
+            .unwrap_or_default(),
+        output_revision: delivered
+            .and_then(|delivered| delivered.commit)
+            .map(|commit| commit.to_string()),
+        committed: delivered.is_some_and(|delivered| delivered.committed),
+        files: delivered.map(|delivered| delivered.counts).unwrap_or_default(),
+        delivered: delivered.is_some(),
+        comparison: progress.comparison.clone(),
+        descriptor_chunks: progress.descriptor_chunks,
+        error,
     }
 }
 

@@ -6,7 +6,7 @@ mod publish;
 use crate::compile::{Compiled, Input, compile};
 use crate::deliver::{Delivered, Delivery, deliver, rehearse};
 use crate::failure::Failure;
-use crate::gate::{Against, Compared, Gate};
+use crate::gate::{Acceptance, Against, Compared, Gate};
 use crate::output::{ObservedOutput, Plan};
 use crate::plugin::{Generator, Registry, Workshop, run_all, versions};
 use crate::request::{Request, RequestError};
@@ -44,6 +44,8 @@ pub struct Surroundings {
     pub against: Option<Against>,
     /// By what to compare.
     pub gate: Gate,
+    /// Who can let through what the gate refuses.
+    pub acceptance: Acceptance,
     /// The folder with credentials for the API, where the descriptor set is to be published.
     pub api_folder: Option<PathBuf>,
 }
@@ -113,11 +115,17 @@ impl Run {
         commit.map_err(|source| self.source_failure(source))
     }
 
-    /// Generates from `commit` of the source and delivers the result.
+    /// Generates from `commit` of the source and delivers the result. `pushed` is called as soon as the code is in the
+    /// output: a process that is killed after that must have told of it.
     ///
     /// # Errors
     /// Whatever a step failed with.
-    pub async fn deliver(&self, commit: CommitId, progress: &mut Progress) -> Result<Delivered, Failure> {
+    pub async fn deliver(
+        &self,
+        commit: CommitId,
+        progress: &mut Progress,
+        pushed: &(dyn Fn(&Progress) + Sync),
+    ) -> Result<Delivered, Failure> {
         progress.commit = Some(commit);
         let generators = self.generators()?;
         let remote = self.output()?;
@@ -135,6 +143,7 @@ impl Run {
             .instrument(tracing::info_span!("deliver"))
             .await?;
         progress.delivered = Some(delivered.clone());
+        pushed(progress);
         self.publish(&compiled, commit, progress).await?;
         let Delivered {
             committed, counts, ..

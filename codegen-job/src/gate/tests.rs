@@ -70,11 +70,11 @@ fn who_is_refused_is_told_how_to_go_on() {
     assert!(compared.is_refused());
     let error = GateError::Break {
         subject: "c0ffee".into(),
-        remedy: Some(AcceptCommand {
+        remedy: Remedy::Annotate {
             namespace: "shop".into(),
             name: "idl".into(),
             commit: "c0ffee".into(),
-        }),
+        },
         compared: Box::new(compared),
     };
     let text = error.to_string();
@@ -120,4 +120,18 @@ fn the_count_is_of_all_findings_and_the_list_of_the_first() {
     let comparison = compared.to_comparison();
     assert_eq!(comparison.breaking_changes, 50);
     assert_eq!(comparison.findings.len(), FINDINGS_LIMIT);
+}
+
+#[test]
+fn the_way_on_is_one_that_the_reader_has() {
+    let words = |remedy: Remedy| {
+        let error = GateError::Baseline {
+            against: "main".into(),
+            remedy,
+            source: Box::new(crate::stop::Stopped::BrokeOff.into()),
+        };
+        error.to_string()
+    };
+    assert!(words(Remedy::Repeat).ends_with("repeat this with --accept-breaking"));
+    assert!(words(Remedy::CompareOtherwise).ends_with("name another revision or file with --against"));
 }

@@ -3,7 +3,7 @@
 use super::{Origin, Run};
 use crate::compile::{Compiled, Input, compile};
 use crate::failure::Failure;
-use crate::gate::{AcceptCommand, Against, Baseline, Compared, Gate, GateError, LOGGED_LIMIT, compare};
+use crate::gate::{Acceptance, Against, Baseline, Compared, Gate, GateError, LOGGED_LIMIT, Remedy, compare};
 use crate::source::{Fetched, SourceFiles, resolve_commit};
 use heddle_crds::idl_repo::{Policy, Reason};
 use heddle_git_remote::{CommitId, Selector};
@@ -45,7 +45,7 @@ impl Run {
     pub(super) fn refusal(&self, compared: &Compared, commit: CommitId) -> Failure {
         GateError::Break {
             subject: commit.to_string(),
-            remedy: Some(self.accept_command(commit)),
+            remedy: self.remedy(commit),
             compared: Box::new(compared.clone()),
         }
         .into()
@@ -128,7 +128,7 @@ impl Run {
         if gate.policy == Policy::Refuse && !gate.accepts {
             return Err(GateError::Baseline {
                 against: against.name(),
-                remedy: Some(self.accept_command(commit)),
+                remedy: self.remedy(commit),
                 source: Box::new(failure),
             }
             .into());
@@ -137,11 +137,15 @@ impl Run {
         Ok(Compared::impossible(against.name(), gate, problem))
     }
 
-    fn accept_command(&self, commit: CommitId) -> AcceptCommand {
-        AcceptCommand {
-            namespace: self.request.namespace.clone(),
-            name: self.request.name.clone(),
-            commit: commit.to_string(),
+    fn remedy(&self, commit: CommitId) -> Remedy {
+        match self.surroundings.acceptance {
+            Acceptance::Annotation => Remedy::Annotate {
+                namespace: self.request.namespace.clone(),
+                name: self.request.name.clone(),
+                commit: commit.to_string(),
+            },
+            Acceptance::Option => Remedy::Repeat,
+            Acceptance::Nobody => Remedy::CompareOtherwise,
         }
     }
 }

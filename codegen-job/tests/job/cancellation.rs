@@ -1,10 +1,12 @@
 //! SIGTERM: the run ends before the push, says so, and leaves no child behind; a push in flight is finished.
 
 use crate::harness::{Ended, Stage, await_condition, is_running};
+use heddle_crds::codegen::{API_AUTHORITY, API_TOKEN, Report};
 use heddle_crds::idl_repo::Reason;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -80,4 +82,37 @@ fn a_killed_run_leaves_no_child_and_the_next_one_delivers_once() {
     assert!(stage.deliver().committed);
     assert!(!stage.deliver().committed);
     assert_eq!(stage.output.log("main").unwrap().len(), 1);
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_publishes_has_told_of_its_delivery() {
+    let stage = Stage::new();
+    let api = stage.path("api");
+    fs::create_dir(&api).unwrap();
+    fs::copy(stage.path("secret").join("ca.crt"), api.join(API_AUTHORITY)).unwrap();
+    fs::write(api.join(API_TOKEN), "token").unwrap();
+    // Connections wait in its queue: an API server that never answers.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut child = stage
+        .command("run", &["--publish-with", &api.display().to_string()])
+        .env("KUBERNETES_SERVICE_HOST", Ipv4Addr::LOCALHOST.to_string())
+        .env(
+            "KUBERNETES_SERVICE_PORT",
+            silent.local_addr().unwrap().port().to_string(),
+        )
+        .spawn()
+        .unwrap();
+    let report = || {
+        let text = fs::read_to_string(stage.path("report.json")).ok()?;
+        Report::from_termination_message(&text)
+    };
+    await_condition("the delivery is told", || {
+        report().is_some_and(|report| report.delivered)
+    });
+    assert_eq!(child.try_wait().unwrap(), None, "it publishes");
+    signal(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    let report = report().unwrap();
+    assert_eq!(report.output_revision, stage.output.branch("main").unwrap());
+    assert!(report.committed && report.error.is_none());
 }
