@@ -475,3 +475,32 @@ fn edits_trims_and_merges_allocate_nothing_once_they_are_warm() {
     work();
     assert_eq!(allocation_counter::measure(work).count_total, 0);
 }
+
+#[test]
+fn messages_as_deep_as_trusted_input_may_be_fit_the_stack() {
+    let schema = schema();
+    let depth = Limits::TRUSTED.depth as usize;
+    let mut bytes = Vec::new();
+    for _ in 0..depth {
+        let mut outer = vec![0x42];
+        crate::wire::put_varint(&mut outer, bytes.len() as u64);
+        outer.append(&mut bytes);
+        bytes = outer;
+    }
+    let mut out = Vec::new();
+    let mask = Mask::narrower(node(&schema), schema.message("edits.Narrow").unwrap());
+    let mut trimmer = Trimmer::with_limits(Limits::TRUSTED);
+    trimmer.trim(&bytes, &mask, &mut out).unwrap();
+    assert_eq!(out, bytes);
+    let mut merger = Merger::with_limits(node(&schema), Limits::TRUSTED);
+    merger.merge(&bytes, &bytes, &mut out).unwrap();
+    assert_eq!(out, bytes);
+    let path = Path::compile(node(&schema), &vec!["child"; depth].join(".")).unwrap();
+    let mut editor = Editor::with_limits(Limits::TRUSTED);
+    editor.remove(&bytes, &path, &mut out).unwrap();
+    let path = path.with_limits(Limits::TRUSTED);
+    assert!(path.get(&bytes).unwrap().is_some());
+    assert!(path.get(&out).unwrap().is_none());
+    editor.set(b"", &path, NewValue::Message(b""), &mut out).unwrap();
+    assert_eq!(out, bytes);
+}

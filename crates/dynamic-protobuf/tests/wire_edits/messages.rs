@@ -7,11 +7,16 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value};
 /// Random choices that a test framework can shrink; when they are used up, every choice is the first.
 pub(crate) struct Choices<'c> {
     rest: &'c [u8],
+    /// Fields that messages have more often than others: those that a test asks for.
+    wanted: Vec<FieldDescriptor>,
 }
 
 impl<'c> Choices<'c> {
     pub(crate) fn new(rest: &'c [u8]) -> Self {
-        Self { rest }
+        Self {
+            rest,
+            wanted: Vec::new(),
+        }
     }
 
     pub(crate) fn byte(&mut self) -> u8 {
@@ -26,6 +31,22 @@ impl<'c> Choices<'c> {
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
+    }
+
+    /// Lets messages have this field more often, and what is in one oneof with it.
+    pub(crate) fn want(&mut self, field: &FieldDescriptor) {
+        self.wanted.push(field.clone());
+        if let Some(oneof) = field.containing_oneof() {
+            self.wanted.extend(oneof.fields());
+        }
+    }
+
+    fn wanted_of(&self, descriptor: &MessageDescriptor) -> Vec<FieldDescriptor> {
+        let wanted = self.wanted.iter();
+        wanted
+            .filter(|field| field.parent_message() == descriptor)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -46,12 +67,17 @@ fn put_len(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) fn message(choices: &mut Choices<'_>, descriptor: &MessageDescriptor, depth: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let fields: Vec<_> = descriptor.fields().collect();
+    let wanted = choices.wanted_of(descriptor);
     for _ in 0..choices.below(9) {
         if choices.is_empty() {
             break;
         }
         match choices.below(12) {
             0 => unknown(choices, &mut out),
+            1..8 if !wanted.is_empty() => {
+                let field = &wanted[choices.below(wanted.len())];
+                put_field(choices, &mut out, field, depth);
+            }
             _ => {
                 let field = &fields[choices.below(fields.len())];
                 put_field(choices, &mut out, field, depth);
@@ -227,6 +253,7 @@ pub(crate) fn path(choices: &mut Choices<'_>, descriptor: &MessageDescriptor) ->
             }
         }
         steps.push(step);
+        choices.want(&field);
         match kind {
             Kind::Message(next) if !last => descriptor = next,
             _ => return steps,
