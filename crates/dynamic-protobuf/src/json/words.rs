@@ -56,6 +56,26 @@ fn load_end(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(chunk)
 }
 
+/// Whether slices of equal length are equal, with a few overlapping loads instead of a call where they are short.
+#[inline(always)]
+pub(super) fn equal_short(one: &[u8], other: &[u8]) -> bool {
+    match one.len() {
+        4..=8 => {
+            one.first_chunk::<4>() == other.first_chunk::<4>()
+                && one.last_chunk::<4>() == other.last_chunk::<4>()
+        }
+        9..=16 => {
+            one.first_chunk::<8>() == other.first_chunk::<8>()
+                && one.last_chunk::<8>() == other.last_chunk::<8>()
+        }
+        17..=32 => {
+            one.first_chunk::<16>() == other.first_chunk::<16>()
+                && one.last_chunk::<16>() == other.last_chunk::<16>()
+        }
+        _ => one == other,
+    }
+}
+
 /// How many bytes stand before the first that `found` marks.
 #[inline(always)]
 pub(super) const fn before(found: u64) -> usize {

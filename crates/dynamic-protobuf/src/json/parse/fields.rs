@@ -6,6 +6,7 @@ use super::{Parsing, UnknownFields};
 use crate::json::error::{JsonErrorKind, Step, Stop, stop};
 use crate::json::print::holds_null;
 use crate::json::seen::Seen;
+use crate::json::words;
 use crate::schema::Kind;
 use crate::schema::tables::{Entry, FieldTable, MessageTable};
 use crate::wire::{self, WireType};
@@ -65,10 +66,8 @@ impl<'a> Parsing<'a> {
     /// Moves past `key`, if it stands here.
     #[inline(always)]
     fn starts_with(&mut self, key: &[u8]) -> bool {
-        let found = self
-            .text
-            .get(self.pos..)
-            .is_some_and(|rest| rest.starts_with(key));
+        let here = self.text.get(self.pos..self.pos + key.len());
+        let found = here.is_some_and(|here| words::equal_short(here, key));
         if found {
             self.pos += key.len();
         }

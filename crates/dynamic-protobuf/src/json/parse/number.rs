@@ -6,12 +6,10 @@ use crate::schema::Kind;
 /// A number as it stands in the text.
 pub(super) struct Number {
     negative: bool,
-    /// The first 19 digits.
-    mantissa: u64,
+    /// All digits as an integer, if they are at most 19.
+    mantissa: Option<u64>,
     /// Of ten, for the mantissa.
     exponent: i32,
-    /// Whether the mantissa has all digits.
-    exact: bool,
     /// Where the digits before the point begin and end.
     whole: (usize, usize),
     /// Where the digits behind the point begin and end.
@@ -27,10 +25,12 @@ const MANTISSA_DIGITS: usize = 19;
 const MOST_EXPONENT: i32 = 1 << 30;
 
 /// Reads the number at `pos`, by JSON's grammar.
+#[inline]
 pub(super) fn scan(text: &[u8], pos: usize) -> Result<Number, JsonErrorKind> {
     let negative = text.get(pos) == Some(&b'-');
     let start = pos + usize::from(negative);
-    let whole_end = digits_end(text, start);
+    let mut digits = 0;
+    let whole_end = digits_after(text, start, &mut digits);
     let leading_zero = text.get(start) == Some(&b'0') && whole_end > start + 1;
     if whole_end == start || leading_zero {
         return Err(JsonErrorKind::InvalidNumber);
@@ -38,7 +38,7 @@ pub(super) fn scan(text: &[u8], pos: usize) -> Result<Number, JsonErrorKind> {
     let mut end = whole_end;
     let mut fraction = (end, end);
     if text.get(end) == Some(&b'.') {
-        fraction = (end + 1, digits_end(text, end + 1));
+        fraction = (end + 1, digits_after(text, end + 1, &mut digits));
         if fraction.0 == fraction.1 {
             return Err(JsonErrorKind::InvalidNumber);
         }
@@ -48,30 +48,32 @@ pub(super) fn scan(text: &[u8], pos: usize) -> Result<Number, JsonErrorKind> {
     if let Some(b'e' | b'E') = text.get(end) {
         (written_exponent, end) = exponent(text, end + 1)?;
     }
-    let (mut mantissa, mut used) = (0u64, 0);
-    let mut scale = 0;
-    let mut exact = true;
-    for (part, behind_point) in [((start, whole_end), 0), (fraction, 1)] {
-        for byte in text.get(part.0..part.1).unwrap_or_default() {
-            if used == MANTISSA_DIGITS {
-                exact = false;
-                break;
-            }
-            mantissa = mantissa * 10 + u64::from(byte - b'0');
-            used += usize::from(mantissa != 0);
-            scale -= behind_point;
-        }
-    }
+    let behind_point = fraction.1 - fraction.0;
+    let few = whole_end - start + behind_point <= MANTISSA_DIGITS;
     Ok(Number {
         negative,
-        mantissa,
-        exponent: written_exponent + scale,
-        exact,
+        mantissa: few.then_some(digits),
+        exponent: written_exponent.saturating_sub_unsigned(behind_point as u32),
         whole: (start, whole_end),
         fraction,
         written_exponent,
         end,
     })
+}
+
+/// Where the digits from `start` on end; they are appended to `sum`, which wraps when they are too many.
+#[inline(always)]
+fn digits_after(text: &[u8], start: usize, sum: &mut u64) -> usize {
+    let mut end = start;
+    while let Some(digit) = text
+        .get(end)
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|digit| *digit < 10)
+    {
+        *sum = sum.wrapping_mul(10).wrapping_add(u64::from(digit));
+        end += 1;
+    }
+    end
 }
 
 #[inline]
@@ -190,13 +192,13 @@ const EXACT_DOUBLE: u64 = 1 << 53;
 pub(super) fn double(text: &[u8], pos: usize) -> Result<(f64, usize), JsonErrorKind> {
     let number = scan(text, pos)?;
     let power = POWERS.get(number.exponent.unsigned_abs() as usize);
-    let value = match power {
+    let value = match (number.mantissa, power) {
         // Both operands are exact, so the one operation rounds correctly.
-        Some(power) if number.exact && number.mantissa <= EXACT_DOUBLE => {
+        (Some(mantissa), Some(power)) if mantissa <= EXACT_DOUBLE => {
             let magnitude = if number.exponent < 0 {
-                number.mantissa as f64 / power
+                mantissa as f64 / power
             } else {
-                number.mantissa as f64 * power
+                mantissa as f64 * power
             };
             if number.negative { -magnitude } else { magnitude }
         }
@@ -209,10 +211,26 @@ pub(super) fn double(text: &[u8], pos: usize) -> Result<(f64, usize), JsonErrorK
     }
 }
 
+/// Powers of ten that a float holds exactly.
+const SHORT_POWERS: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+/// Integers up to here are floats.
+const EXACT_FLOAT: u64 = 1 << 24;
+
 /// Reads the float at `pos`, and where it ends. It is rounded once, not by way of a double.
 pub(super) fn float(text: &[u8], pos: usize) -> Result<(f32, usize), JsonErrorKind> {
     let number = scan(text, pos)?;
-    let value: f32 = parse(text, pos, number.end)?;
+    let power = SHORT_POWERS.get(number.exponent.unsigned_abs() as usize);
+    let value = match (number.mantissa, power) {
+        (Some(mantissa), Some(power)) if mantissa <= EXACT_FLOAT => {
+            let magnitude = if number.exponent < 0 {
+                mantissa as f32 / power
+            } else {
+                mantissa as f32 * power
+            };
+            if number.negative { -magnitude } else { magnitude }
+        }
+        _ => parse(text, pos, number.end)?,
+    };
     if value.is_finite() {
         Ok((value, number.end))
     } else {
@@ -307,6 +325,22 @@ mod tests {
             assert_eq!(end, text.len());
             let expected = text.parse::<f64>().unwrap();
             assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
+        }
+        for text in [
+            "0",
+            "-0.0",
+            "0.1",
+            "16777217",
+            "1.17549435e-38",
+            "3.4028235e38",
+            "1e10",
+            "-12.375",
+            "1e11",
+            "7e-46",
+        ] {
+            let (value, end) = float(text.as_bytes(), 0).unwrap();
+            assert_eq!(end, text.len());
+            assert_eq!(value.to_bits(), text.parse::<f32>().unwrap().to_bits(), "{text}");
         }
         assert_eq!(double(b"1e309", 0), Err(JsonErrorKind::NumberRange));
         assert_eq!(float(b"3.5e38", 0), Err(JsonErrorKind::NumberRange));

@@ -129,6 +129,10 @@ pub(in crate::json) fn unsigned(out: &mut Out, value: u64) {
         out.byte(b'0' + value as u8);
     } else if let Some(pair) = PAIRS.get(value as usize) {
         out.put(pair);
+    } else if let Some([a, b]) = PAIRS.get((value / 100) as usize) {
+        let [c, d] = PAIRS[(value % 100) as usize];
+        let digits = [*a, *b, c, d];
+        out.put(if value < 1000 { &digits[1..] } else { &digits });
     } else {
         let mut buffer = itoa::Buffer::new();
         out.put(buffer.format(value).as_bytes());
