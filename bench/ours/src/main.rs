@@ -7,7 +7,6 @@ mod walk;
 
 use allocation_counter::measure;
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 use heddle_bench_worker::{Case, Corpus, Engine, Operation, Output, Perform, serve};
 use heddle_dynamic_protobuf::edit::{Editor, Mask, Trimmer};
 use heddle_dynamic_protobuf::json::{JsonParser, JsonPrinter};
@@ -44,27 +43,26 @@ impl Engine for Ours {
     fn prepare<'a>(&'a self, operation: Operation, case: &'a Case) -> Result<Option<Perform<'a>>> {
         let kind = self.kind(case)?;
         let mut message = Message::new(kind);
-        let wire = Bytes::from(case.wire.clone());
         Ok(Some(match operation {
             Operation::Decode => Box::new(move |_| {
-                message.decode_shared(black_box(wire.clone()))?;
+                message.decode(black_box(&case.wire))?;
                 black_box(&message);
                 Ok(())
             }),
             Operation::DecodeWalk => Box::new(move |output| {
-                message.decode_shared(black_box(wire.clone()))?;
+                message.decode(black_box(&case.wire))?;
                 output.number = walk::sum_of_message(message.as_ref());
                 Ok(())
             }),
             Operation::Reencode => Box::new(move |output| {
-                message.decode_shared(black_box(wire.clone()))?;
+                message.decode(black_box(&case.wire))?;
                 encode(&message, output);
                 Ok(())
             }),
             Operation::ReencodeOne => {
                 let way = Way::new(kind, case)?;
                 Box::new(move |output| {
-                    message.decode_shared(black_box(wire.clone()))?;
+                    message.decode(black_box(&case.wire))?;
                     way.set(message.as_mut(), case.new_value)?;
                     encode(&message, output);
                     Ok(())

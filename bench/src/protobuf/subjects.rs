@@ -33,7 +33,7 @@ pub(super) const FLOOR: &str = "floor";
 pub(super) const ALL: [Subject; 11] = [
     Subject {
         name: OURS,
-        description: "heddle-dynamic-protobuf; one message reused, one output buffer reused",
+        description: "heddle-dynamic-protobuf; one message reused and decoded into from a slice, one output buffer reused",
         kind: Kind::Ours,
     },
     Subject {
