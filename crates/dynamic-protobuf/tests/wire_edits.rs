@@ -5,6 +5,7 @@
 mod wire_edits {
     pub(crate) mod messages;
     pub(crate) mod oracle;
+    pub(crate) mod strict;
 }
 
 use heddle_dynamic_protobuf::Schema;
@@ -19,7 +20,7 @@ use wire_edits::messages::{Choices, change, mask_path, message, path};
 use wire_edits::oracle;
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    let files = ["edits.proto", "edits_legacy.proto"];
+    let files = ["edits.proto", "edits_legacy.proto", "edits_strict.proto"];
     let set = protox::compile(files, ["tests/proto"]).unwrap();
     DescriptorPool::from_file_descriptor_set(set).unwrap()
 });
