@@ -1,4 +1,4 @@
-//! Edits where the result is known byte by byte, and what is refused. `tests/wire_edits.rs` generates the rest.
+//! Edits where the result is known byte by byte, and what is refused. `tests/wire_edits` generates the rest.
 
 use super::{Edit, EditError, Editor, Mask, Merger, NewValue, Trimmer};
 use crate::message::Scalar;

@@ -1,6 +1,6 @@
 //! Generates encoded messages, paths and changes from a string of choices.
 
-use super::oracle::{Change, Key, MaskStep, NewSingle, Selection, Step};
+use crate::oracle::{Change, Key, MaskStep, NewSingle, Selection, Step};
 use prost::encoding::encode_varint;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value};
 

@@ -1,9 +1,9 @@
 //! What prost-reflect decodes in another way than the format's rules: numbers that closed enums do not name, and fields
 //! with another wire type. Here the engine's own `Message`, which passes the conformance suite, is the oracle.
 
-use super::messages::{Choices, message};
-use super::oracle::{Plain, plain};
-use crate::{POOL, SCHEMA, config};
+use crate::messages::{Choices, message};
+use crate::oracle::{Plain, plain};
+use crate::properties::{POOL, SCHEMA, config};
 use heddle_dynamic_protobuf::edit::{Edit, Editor, Mask, Merger, NewValue, Trimmer};
 use heddle_dynamic_protobuf::path::Path;
 use heddle_dynamic_protobuf::view::View;

@@ -1,13 +1,7 @@
-//! Reading and editing wire bytes against decode, modify and encode with prost-reflect, on generated messages that
-//! are encoded in every way the format allows: fields repeated and in any order, lists split, packed and not, map
-//! entries reversed, incomplete and superseded, members of oneofs side by side, unknown fields.
+//! Reading, editing, trimming and merging against decode, modify and encode with prost-reflect.
 
-mod wire_edits {
-    pub(crate) mod messages;
-    pub(crate) mod oracle;
-    pub(crate) mod strict;
-}
-
+use crate::messages::{Choices, change, mask_path, message, path};
+use crate::oracle;
 use heddle_dynamic_protobuf::Schema;
 use heddle_dynamic_protobuf::edit::{Edit, EditError, Editor, Mask, Merger, Trimmer};
 use heddle_dynamic_protobuf::path::{Path, PathSet};
@@ -16,22 +10,20 @@ use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _};
 use std::sync::LazyLock;
-use wire_edits::messages::{Choices, change, mask_path, message, path};
-use wire_edits::oracle;
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+pub(crate) static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let files = ["edits.proto", "edits_legacy.proto", "edits_strict.proto"];
     let set = protox::compile(files, ["tests/proto"]).unwrap();
     DescriptorPool::from_file_descriptor_set(set).unwrap()
 });
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::from_pool(&POOL).unwrap());
+pub(crate) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::from_pool(&POOL).unwrap());
 
 const TYPES: [&str; 2] = ["edits.Node", "edits.Legacy"];
 
 /// How many generated cases each test looks at; the environment variable PROPTEST_CASES asks for another number.
 const CASES: u32 = 2_000;
 
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let default = ProptestConfig {
         failure_persistence: None,
