@@ -157,7 +157,7 @@ impl JsonPrinter {
         let mut printing = Printing {
             tables: message.schema().tables(),
             wire,
-            out: Out::after(std::mem::take(out), expected_length(wire)),
+            out: Out::after(std::mem::take(out), expected_length(wire).min(limits.bytes)),
             end_limit: start.saturating_add(limits.bytes),
             options: self.options,
             depth: limits.depth.min(super::MAX_DEPTH),

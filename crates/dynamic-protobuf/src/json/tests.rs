@@ -190,5 +190,6 @@ fn old_messages_survive_the_round_trip() {
     }
 }
 
+mod chunks;
 mod differential;
 mod refusals;
