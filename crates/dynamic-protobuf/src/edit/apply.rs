@@ -276,7 +276,7 @@ impl<'p, 'e> Apply<'p, 'e> {
         Ok(found)
     }
 
-    fn check_allocation(&self) -> Result<(), EditError> {
+    pub(super) fn check_allocation(&self) -> Result<(), EditError> {
         let held =
             self.plan.held() + self.hits.len() * size_of::<Hit>() + self.parts.len() * size_of::<Part>();
         let limit = self.limits.allocation;

@@ -5,6 +5,7 @@ use super::apply::{Apply, Elements, Hit};
 use super::error::EditError;
 use super::place::Place;
 use super::value::NewValue;
+use crate::error::DecodeErrorKind;
 use crate::path::Step;
 use crate::schema::tables::Entry;
 use crate::view::scan::Fault;
@@ -92,6 +93,10 @@ impl Apply<'_, '_> {
         {
             stays |= !known || kept.contains(index);
             *index += usize::from(known);
+            if *index > self.limits.elements {
+                let fault = Fault::new(DecodeErrorKind::TooManyElements, self.bytes, hit.field.start);
+                return Err(self.locate_node(&place.node, fault));
+            }
         }
         if !stays {
             self.plan.remove(hit.frame, hit.range());
@@ -106,6 +111,7 @@ impl Apply<'_, '_> {
         {
             if known && !kept.contains(index) {
                 self.plan.remove(frame, range);
+                self.check_allocation()?;
             }
             *index += usize::from(known);
         }

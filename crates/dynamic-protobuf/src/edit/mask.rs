@@ -15,7 +15,8 @@ pub(super) const WHOLE: u32 = u32::MAX;
 /// The paths of a `google.protobuf.FieldMask`, by proto or JSON names, and with the selectors of
 /// [`path`](crate::path): `items[0]`, `items[-1].name`, `items[2:10].name`, `items[*].name` — which `items.name` means
 /// too — and `labels["a"]`, `labels[*].x`. A path keeps all below its end; `*` alone keeps everything, and a mask
-/// without paths nothing. Messages on the way stay set, though nothing may be left in them.
+/// without paths nothing. Messages on the way stay set, though nothing may be left in them. Unknown fields go, but for
+/// those inside of what is kept whole.
 ///
 /// # From a narrower type
 /// Of each message what the narrower type knows by number is kept, all the way down, and unknown fields are not. What

@@ -59,6 +59,8 @@ struct Occurrence {
     second: bool,
     field: Field,
     role: Role,
+    /// The next occurrence of the same singular field; its own index when there is none.
+    next: usize,
 }
 
 /// What a field's occurrence is to the merged message.
@@ -273,6 +275,7 @@ impl<'p> Merge<'p> {
                 second: part.second,
                 field,
                 role,
+                next: self.state.occurrences.len(),
             });
             let elements = self.state.occurrences.len();
             if elements > self.limits.elements {
@@ -315,6 +318,8 @@ impl<'p> Merge<'p> {
                     last: index,
                     count: 0,
                 };
+            } else if let Some(before) = self.state.occurrences.get_mut(slot.last) {
+                before.next = index;
             }
             slot.last = index;
             slot.count += 1;

@@ -356,6 +356,46 @@ fn limits_hold_for_edits() {
 }
 
 #[test]
+fn plans_of_many_small_changes_meet_the_limit_on_what_they_hold() {
+    let schema = schema();
+    let limits = Limits {
+        allocation: 100_000,
+        ..Limits::default()
+    };
+    let mut out = Vec::new();
+    // Every other number is one that the enum does not name, so that each removal stands alone.
+    let mut bomb = b"\x12\xc0\x9a\x0c".to_vec();
+    bomb.extend([1, 9].repeat(100_000));
+    let levels = Path::compile(strict(&schema), "levels").unwrap();
+    let held = allocation_counter::measure(|| {
+        let edited = Editor::with_limits(limits).remove(&bomb, &levels, &mut out);
+        assert!(
+            matches!(edited, Err(EditError::Allocation { limit: 100_000 })),
+            "{edited:?}"
+        );
+        let mask = Mask::parse(strict(&schema), "levels[5]").unwrap();
+        let trimmed = Trimmer::with_limits(limits).trim(&bomb, &mask, &mut out);
+        assert!(
+            matches!(trimmed, Err(EditError::Decode(error)) if error.kind() == DecodeErrorKind::AllocationLimit)
+        );
+        let mask = Mask::parse(node(&schema), "number").unwrap();
+        let trimmed = Trimmer::with_limits(limits).trim(&b"\x08\x01\x10\x01".repeat(50_000), &mask, &mut out);
+        assert!(
+            matches!(trimmed, Err(EditError::Decode(error)) if error.kind() == DecodeErrorKind::AllocationLimit)
+        );
+    });
+    assert!(held.bytes_max < 1 << 20, "{held:?}");
+    let few = Limits {
+        elements: 1_000,
+        ..Limits::default()
+    };
+    let edited = Editor::with_limits(few).remove(&bomb, &levels, &mut out);
+    assert!(
+        matches!(edited, Err(EditError::Decode(error)) if error.kind() == DecodeErrorKind::TooManyElements)
+    );
+}
+
+#[test]
 fn truncated_input_is_an_error_or_beside_the_point_and_never_a_panic() {
     let schema = schema();
     let bytes = b"\x42\x08\x1a\x01x\x52\x03\x01\xac\x02\x7a\x06\x08\x01\x12\x02\x08\x05\x52\x02\x01\x02\x9a\x01\x02\x08\x01";

@@ -199,8 +199,8 @@ impl<'p> Trim<'p> {
                 } else {
                     self.field(&place, part.frame, &field)?;
                 }
+                self.check_allocation(field.start)?;
             }
-            self.check_allocation(part.start)?;
         }
         self.join(&place, joined)?;
         self.state.counters.truncate(place.counters);
@@ -343,6 +343,7 @@ impl<'p> Trim<'p> {
         place.depth.checked_sub(1).ok_or_else(fault)
     }
 
+    #[inline]
     fn check_allocation(&self, pos: usize) -> Scan<()> {
         if self.plan.held() + self.state.held() > self.limits.allocation {
             return Err(Fault::new(DecodeErrorKind::AllocationLimit, self.bytes, pos));

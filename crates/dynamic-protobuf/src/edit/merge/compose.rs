@@ -144,17 +144,17 @@ impl<'p> Merge<'p> {
     /// Makes one of the occurrences of a singular message that count.
     fn join(&mut self, place: &Place<'p>, entry: &Entry, slot: Slot) -> Result<usize, DecodeError> {
         let from = self.state.parts.len();
-        for at in slot.first..=slot.last {
-            if let Some(part) = self.state.occurrences.get(at).copied()
-                && part.field.tag == entry.tag
-            {
-                let (start, end) = (part.field.body, part.field.end);
-                self.state.parts.push(Part {
-                    second: part.second,
-                    start,
-                    end,
-                });
+        let mut at = slot.first;
+        while let Some(part) = self.state.occurrences.get(at).copied() {
+            self.state.parts.push(Part {
+                second: part.second,
+                start: part.field.body,
+                end: part.field.end,
+            });
+            if part.next <= at {
+                break;
             }
+            at = part.next;
         }
         let depth = place.depth.checked_sub(1).ok_or_else(|| {
             let first = self.state.parts.get(from).copied();

@@ -215,6 +215,7 @@ impl<'p> Trim<'p> {
                 stays = true;
             } else {
                 self.plan.remove(inner, range);
+                self.check_allocation(field.start)?;
             }
         }
         if stays {
