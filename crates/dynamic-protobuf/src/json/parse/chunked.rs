@@ -24,7 +24,7 @@ use scan::Scan;
 ///
 /// What is written decodes to the same message as what [`JsonParser`](super::JsonParser) writes, though the bytes differ:
 /// a message in a single field comes in several occurrences, which merge, and a packed list in several records. Text that
-/// one refuses the other refuses too, with one exception: two keys of a map that are different but have the same 64-bit
+/// one refuses the other refuses too, with the same error, with one exception: two keys of a map that are different but have the same 64-bit
 /// hash count as equal here.
 ///
 /// ```
@@ -264,9 +264,6 @@ impl<'r, 's: 'r> Run<'r, 's> {
     #[cold]
     fn placed(&self, mut stop: Stop) -> JsonError {
         for frame in self.frames.iter().rev() {
-            if !matches!(frame.what, What::Message { .. }) {
-                stop = stop.in_element(frame.count);
-            }
             if let Some(field) = frame.field {
                 stop = stop.in_field(&field.name);
             }
@@ -305,11 +302,21 @@ impl<'r, 's: 'r> Run<'r, 's> {
                 self.expect(Next::Item);
             }
             (Next::CommaOrEnd, _) => {
-                return Err(self.parsing.expected("a comma or the end of an object or array"));
+                return Err(self.no_comma());
             }
             (Next::FirstOrEnd | Next::Item, _) => return self.item(),
         }
         Ok(Progress::Went)
+    }
+
+    /// The error of something that is neither a comma nor the end of what is open.
+    #[cold]
+    fn no_comma(&self) -> Stop {
+        self.parsing
+            .expected(match self.frames.last().map(|frame| &frame.what) {
+                Some(What::List) => "a comma or the end of the array",
+                _ => "a comma or the end of the object",
+            })
     }
 
     fn expect(&mut self, next: Next) {

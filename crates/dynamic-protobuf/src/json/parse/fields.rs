@@ -39,10 +39,13 @@ impl<'a> Parsing<'a> {
             }
         }
         loop {
-            let at = self.pos;
-            let field = match found.take() {
-                Some(field) => Some(field),
-                None => self.member_name(table, fields, members, &mut types)?,
+            let (field, at) = match found.take() {
+                // The key with its comma stands behind; its name begins one byte later.
+                Some(field) => (Some(field), self.pos + 1 - field.json_key.len()),
+                None => {
+                    let at = self.pos;
+                    (self.member_name(table, fields, members, &mut types)?, at)
+                }
             };
             self.space();
             match field {

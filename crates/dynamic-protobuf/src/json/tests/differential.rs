@@ -405,7 +405,7 @@ fn check_parsed_chunks(name: &str, seeds: std::ops::Range<u64>) {
                 let chunked: Value = serde_json::from_str(&print(&schema, name, &chunked).unwrap()).unwrap();
                 assert_eq!(whole, chunked, "{seed}: {}", String::from_utf8_lossy(&text));
             }
-            (Err(_), Err(_)) => {}
+            (Err(whole), Err(chunked)) => assert_eq!(chunked, whole, "{seed}"),
             (whole, chunked) => panic!(
                 "{seed}: {whole:?} {chunked:?}: {}",
                 String::from_utf8_lossy(&text)

@@ -17,17 +17,14 @@ impl<'r, 's: 'r> Run<'r, 's> {
         let (Some(end), Some(frame)) = (self.scanned(unit), self.frames.last()) else {
             return Ok(Progress::NeedsMore);
         };
-        match (&frame.what, frame.field) {
-            (What::List, Some(field)) => {
-                self.list_element(field)?;
-                self.end_item(end)?;
-            }
-            (What::Map { .. }, Some(field)) => {
-                self.parsing.map_entry(field)?;
-                self.end_item(end)?;
-            }
+        let index = frame.count;
+        let read = match (&frame.what, frame.field) {
+            (What::List, Some(field)) => self.list_element(field),
+            (What::Map { .. }, Some(field)) => self.parsing.map_entry(field),
             _ => return self.member(end),
-        }
+        };
+        read.map_err(|stop| stop.in_element(index))?;
+        self.end_item(end)?;
         self.parsing.check_length()?;
         Ok(Progress::Went)
     }
@@ -41,7 +38,7 @@ impl<'r, 's: 'r> Run<'r, 's> {
     /// After a unit was read: that it was all of it.
     pub(super) fn end_item(&mut self, end: usize) -> Step {
         if self.parsing.pos != end {
-            return Err(self.parsing.expected("a comma or the end of an object or array"));
+            return Err(self.no_comma());
         }
         self.scan.reset();
         if let Some(frame) = self.frames.last_mut() {
@@ -154,7 +151,9 @@ impl<'r, 's: 'r> Run<'r, 's> {
             return Ok(Progress::NeedsMore);
         };
         self.parsing.message(table)?;
-        self.end_item(end)?;
+        if self.parsing.pos != end {
+            return Err(self.parsing.fail(JsonErrorKind::TrailingData));
+        }
         self.flush();
         self.frames.clear();
         Ok(Progress::Went)

@@ -62,11 +62,15 @@ impl Scan {
                 return self.value;
             }
             let done = match self.phase {
-                Phase::Start | Phase::Name => self.name(text)?,
-                Phase::Colon => self.colon(text)?,
-                Phase::BeforeValue => self.before_value(text)?,
-                Phase::Value => self.value(text)?,
-                Phase::Bare => self.bare(text, last)?,
+                Phase::Start | Phase::Name => self.name(text),
+                Phase::Colon => self.colon(text),
+                Phase::BeforeValue => self.before_value(text),
+                Phase::Value => self.value(text),
+                Phase::Bare => self.bare(text),
+            };
+            let Some(done) = done else {
+                // At the end of the text whoever reads the unit will say what it lacks.
+                return last.then_some(text.len());
             };
             if done {
                 return Some(self.at);
@@ -159,18 +163,14 @@ impl Scan {
     }
 
     /// Moves past a number or literal.
-    fn bare(&mut self, text: &[u8], last: bool) -> Option<bool> {
+    fn bare(&mut self, text: &[u8]) -> Option<bool> {
         let rest = text.get(self.at..).unwrap_or_default();
         let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-        match rest.iter().position(ends) {
-            Some(length) => self.at += length,
-            None => {
-                self.at = text.len();
-                if !last {
-                    return None;
-                }
-            }
-        }
+        let Some(length) = rest.iter().position(ends) else {
+            self.at = text.len();
+            return None;
+        };
+        self.at += length;
         Some(true)
     }
 }
