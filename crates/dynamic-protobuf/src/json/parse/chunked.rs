@@ -24,8 +24,8 @@ use scan::Scan;
 ///
 /// What is written decodes to the same message as what [`JsonParser`](super::JsonParser) writes, though the bytes differ:
 /// a message in a single field comes in several occurrences, which merge, and a packed list in several records. Text that
-/// one refuses the other refuses too, with the same error, with one exception: two keys of a map that are different but have the same 64-bit
-/// hash count as equal here.
+/// one refuses the other refuses too, with the same error. There is one exception: two keys of a map that are different
+/// but have the same 64-bit hash count as equal here.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
