@@ -21,6 +21,20 @@ pub(super) const fn escaped(word: u64) -> u64 {
     (control | quoted.wrapping_sub(ONES) & !quoted | slashed.wrapping_sub(ONES) & !slashed) & HIGH
 }
 
+/// Marks at least the first byte that is a quote, brace or bracket; zero when none is.
+#[inline(always)]
+pub(super) const fn structural(word: u64) -> u64 {
+    // A bracket is a brace without the bit of small letters.
+    let folded = word | (ONES * 0x20);
+    let opening = folded ^ (ONES * b'{' as u64);
+    let closing = folded ^ (ONES * b'}' as u64);
+    let quote = word ^ (ONES * b'"' as u64);
+    (opening.wrapping_sub(ONES) & !opening
+        | closing.wrapping_sub(ONES) & !closing
+        | quote.wrapping_sub(ONES) & !quote)
+        & HIGH
+}
+
 /// Which bytes are not ASCII.
 #[inline(always)]
 pub(super) const fn not_ascii(word: u64) -> u64 {
@@ -98,6 +112,15 @@ mod tests {
                     let word = u64::from_le_bytes(chunk);
                     assert_eq!(special(word) == 0, plain, "{byte:#x}");
                     assert_eq!(escaped(word) == 0, !escape, "{byte:#x}");
+                    let found = structural(word);
+                    let bracket = b"\"[]{}".contains(&byte);
+                    if b"\"[]{}".contains(&fill) {
+                        assert_eq!(before(found), if at == 0 && !bracket { 1 } else { 0 });
+                    } else if bracket {
+                        assert_eq!(before(found), at);
+                    } else {
+                        assert_eq!(found, 0, "{byte:#x}");
+                    }
                     if !plain {
                         assert_eq!(before(special(word)), at, "{byte:#x}");
                     }

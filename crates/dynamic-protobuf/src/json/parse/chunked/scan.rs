@@ -1,5 +1,7 @@
 //! Finds where values end, without looking at what they are; the place reached is kept while more text arrives.
 
+use crate::json::words;
+
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -144,6 +146,9 @@ impl Scan {
     /// Moves past a string, object or array.
     fn value(&mut self, text: &[u8]) -> Option<bool> {
         loop {
+            if !self.in_string {
+                self.plain(text);
+            }
             if self.in_string || text.get(self.at)? == &b'"' {
                 if !self.string(text) {
                     return None;
@@ -151,8 +156,7 @@ impl Scan {
             } else {
                 match text.get(self.at)? {
                     b'{' | b'[' => self.nested += 1,
-                    b'}' | b']' => self.nested = self.nested.saturating_sub(1),
-                    _ => {}
+                    _ => self.nested = self.nested.saturating_sub(1),
                 }
                 self.at += 1;
             }
@@ -160,6 +164,19 @@ impl Scan {
                 return Some(true);
             }
         }
+    }
+
+    /// Moves to the next quote or bracket.
+    fn plain(&mut self, text: &[u8]) {
+        while self.at < text.len() {
+            let found = words::structural(words::load(text, self.at));
+            if found != 0 {
+                self.at += words::before(found);
+                return;
+            }
+            self.at += 8;
+        }
+        self.at = text.len();
     }
 
     /// Moves past a number or literal.
