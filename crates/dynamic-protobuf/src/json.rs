@@ -40,9 +40,9 @@ pub(crate) const fn wrapped(well_known: WellKnown) -> Option<crate::Kind> {
 /// How deep messages may nest whatever [`Limits::depth`](crate::Limits::depth) says: nesting takes stack, of which threads
 /// have 2 MiB. Without optimisation a level takes several times as much.
 const MAX_DEPTH: u32 = if cfg!(debug_assertions) {
-    crate::Limits::TRUSTED.depth / 8
+    crate::Limits::MAX_DEPTH / 2
 } else {
-    crate::Limits::TRUSTED.depth
+    crate::Limits::MAX_DEPTH
 };
 
 #[cfg(test)]

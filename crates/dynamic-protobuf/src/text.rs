@@ -28,7 +28,7 @@ pub use parse::{ParseOptions, UnknownNames, parse};
 pub use print::{AnyForm, Layout, PrintOptions, UnknownFields, print, to_text};
 
 /// How deep messages may nest whatever [`Limits::depth`](crate::Limits::depth) says: nesting takes stack.
-const MAX_DEPTH: u32 = crate::Limits::TRUSTED.depth;
+const MAX_DEPTH: u32 = crate::Limits::MAX_DEPTH;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Messages that somebody made to cost us time, memory or stack, and messages cut at each byte: every way in meets the limits.
 
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
 use heddle_dynamic_protobuf::edit::{Editor, Mask, Merger, Trimmer};
 use heddle_dynamic_protobuf::json::{JsonParser, JsonPrinter, ParseOptions, PrintOptions};
 use heddle_dynamic_protobuf::path::Path;

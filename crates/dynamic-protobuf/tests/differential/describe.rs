@@ -1,6 +1,6 @@
 //! Descriptors as text that fits into a test's failure.
 
-use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::field_descriptor_proto::Label;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use std::fmt::Write as _;
 
@@ -35,12 +35,12 @@ fn message(out: &mut String, proto: &DescriptorProto, indent: usize) {
 }
 
 fn field(out: &mut String, proto: &FieldDescriptorProto, indent: usize) {
-    let label = Label::try_from(proto.label()).map_or("", |label| match label {
+    let label = match proto.label() {
         Label::Optional => "",
         Label::Required => "required ",
         Label::Repeated => "repeated ",
-    });
-    let kind = Type::try_from(proto.r#type()).map_or("", |kind| kind.as_str_name());
+    };
+    let kind = proto.r#type().as_str_name();
     let _ = write!(
         out,
         "{:indent$}{label}{kind} {} {} = {}",
