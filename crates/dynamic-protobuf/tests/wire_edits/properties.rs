@@ -23,10 +23,14 @@ const TYPES: [&str; 2] = ["edits.Node", "edits.Legacy"];
 /// How many generated cases each test looks at; the environment variable PROPTEST_CASES asks for another number.
 const CASES: u32 = 2_000;
 
+/// How often a failing case is made smaller at most: about half a minute in a debug build.
+const MOST_SHRINKS: u32 = 10_000;
+
 pub(crate) fn config() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let default = ProptestConfig {
         failure_persistence: None,
+        max_shrink_iters: MOST_SHRINKS,
         ..ProptestConfig::default()
     };
     ProptestConfig {
