@@ -298,6 +298,16 @@ async fn probes_and_metrics_tell_what_is_the_case() -> Result<()> {
         .wait_for_reason("shop", "Stalled", "CompilationFailed")
         .await?;
 
+    // What the status says is counted after it is said.
+    eventually("both runs are counted", SOON, || async {
+        let counted = operator.metric("heddle_run_seconds_count").await?;
+        Ok(if counted == 2.0 {
+            Probe::Seen(())
+        } else {
+            Probe::NotYet(counted.to_string())
+        })
+    })
+    .await?;
     let answer = operator.get("/metrics").await?;
     assert!(
         answer
