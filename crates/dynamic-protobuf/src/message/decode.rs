@@ -346,7 +346,7 @@ impl Decoder<'_> {
         let list_at = frame.node + table.slots_at + u32::from(entry.slot);
         if self.arena.set_has(frame.node, u32::from(entry.slot)) {
             self.arena.touch(frame.node);
-            self.unalias(entry, list_at, input)?;
+            packed::unalias(self.arena, entry.op, list_at, input)?;
             let elements = self.scratch.get(base..).unwrap_or_default();
             self.arena.extend_list(list_at, elements, 1)?;
         } else {

@@ -6,8 +6,8 @@ mod maps;
 pub use lists::ListMut;
 pub use maps::MapMut;
 
-use super::arena::{Arena, At, List, pack};
-use super::decode::packed::{aliased_element, aliased_width};
+use super::arena::{Arena, At, pack};
+use super::decode::packed::unalias;
 use super::{Message, MessageRef};
 use crate::error::DecodeErrorKind;
 use crate::schema::tables::{Entry, FieldTable, Op};
@@ -244,7 +244,8 @@ impl<'m> MessageMut<'m> {
             });
         }
         let list_at = self.open_list(&entry);
-        self.message.unalias(&entry, list_at)?;
+        let message = &mut *self.message;
+        unalias(&mut message.arena, entry.op, list_at, message.source.as_slice())?;
         Ok(ListMut {
             message: self.message,
             node: self.node,
@@ -356,21 +357,5 @@ impl Message {
         }
         self.added.extend_from_slice(bytes);
         Ok(pack(offset as u32, bytes.len() as u32))
-    }
-
-    /// Makes a list that stands in the source one that can be changed.
-    fn unalias(&mut self, entry: &Entry, list_at: At) -> Result<(), DecodeErrorKind> {
-        let list = List::from_word(self.arena.word(list_at));
-        if !list.aliased {
-            return Ok(());
-        }
-        let width = aliased_width(entry.op);
-        let copy = self.arena.new_list(list.len as usize)?;
-        for index in 0..list.len {
-            let element = aliased_element(entry.op, self.bytes(list.at + index * width as u32, width as u32));
-            self.arena.set_word(copy.at + index, element);
-        }
-        self.arena.set_word(list_at, copy.to_word());
-        Ok(())
     }
 }

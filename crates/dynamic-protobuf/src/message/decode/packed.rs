@@ -1,6 +1,6 @@
 //! Packed lists: fixed-width elements and one-byte varints stay where they are in the source, longer varints are unpacked.
 
-use super::super::arena::List;
+use super::super::arena::{Arena, List};
 use super::scalar::{from_varint, op_wire_type};
 use super::{Decoder, Frame, Next};
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -44,7 +44,7 @@ impl Decoder<'_> {
         let list_at = frame.node + table.slots_at + u32::from(entry.slot);
         if self.arena.set_has(frame.node, u32::from(entry.slot)) {
             self.arena.touch(frame.node);
-            self.unalias(entry, list_at, input)?;
+            unalias(self.arena, entry.op, list_at, input)?;
         } else {
             self.arena.set_word(list_at, 0);
             // Elements one by one may follow where they are what the schema asks for, and those have to find a list that grows.
@@ -114,27 +114,27 @@ impl Decoder<'_> {
         self.scratch.truncate(kept);
         Ok(all)
     }
+}
 
-    /// Makes a list that stands in the source one that can grow.
-    pub(super) fn unalias(
-        &mut self,
-        entry: &Entry,
-        list_at: u32,
-        input: &[u8],
-    ) -> Result<(), DecodeErrorKind> {
-        let list = List::from_word(self.arena.word(list_at));
-        if !list.aliased {
-            return Ok(());
-        }
-        let width = aliased_width(entry.op);
-        let run = input
-            .get(list.at as usize..list.at as usize + list.len as usize * width)
-            .unwrap_or_default();
-        let copy = self.arena.new_list(list.len as usize)?;
-        unpack_into(entry.op, run, self.arena.slice_mut(copy.at, list.len as usize))?;
-        self.arena.set_word(list_at, copy.to_word());
-        Ok(())
+/// Makes a list that stands in the source one that can change and grow.
+pub(in crate::message) fn unalias(
+    arena: &mut Arena,
+    op: Op,
+    list_at: u32,
+    source: &[u8],
+) -> Result<(), DecodeErrorKind> {
+    let list = List::from_word(arena.word(list_at));
+    if !list.aliased {
+        return Ok(());
     }
+    let (start, len) = (list.at as usize, list.len as usize);
+    let run = source
+        .get(start..start + len * aliased_width(op))
+        .unwrap_or_default();
+    let copy = arena.new_list(len)?;
+    unpack_into(op, run, arena.slice_mut(copy.at, len))?;
+    arena.set_word(list_at, copy.to_word());
+    Ok(())
 }
 
 /// Why reading a run stopped: either it is said already where, or not yet.
