@@ -9,6 +9,7 @@ mod reason;
 mod status;
 pub mod template;
 
+use crate::schema::duration_schema;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
@@ -17,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+pub use crate::reason::Retry;
+pub use crate::reference::SecretReference;
 pub use compatibility::{Compatibility, Level, Policy, Publish};
-pub use reason::{ConditionType, Reason, Retry};
+pub use reason::{ConditionType, Reason};
 pub use status::{
     AcceptedBreaking, Comparison, FINDINGS_LIMIT, FileCounts, Finding, IdlRepoStatus, LastRun, Published,
     RunError,
@@ -241,18 +244,6 @@ pub struct Author {
     pub email: String,
 }
 
-/// A Secret in the same namespace.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SecretReference {
-    /// Its name.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
-    pub name: String,
-}
-
 /// Settings of the Job's pod.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -331,11 +322,6 @@ fn default_author_name() -> String {
 
 fn default_author_email() -> String {
     "heddle@heddle.dev".into()
-}
-
-// What `duration()` of CEL and Go's `time.ParseDuration` both read; the length bounds the cost of the rules.
-fn duration_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" })
 }
 
 fn url_scheme_rule(field: &str) -> kube::core::Rule {

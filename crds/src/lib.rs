@@ -9,12 +9,20 @@ pub mod condition;
 pub mod idl_repo;
 pub mod metadata;
 pub mod publication;
+pub mod reason;
+pub mod reference;
+mod schema;
+pub mod ws_route;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+/// Durations as Go writes them, such as `1m30s`.
+pub use kube::core::duration;
+
 pub use condition::{Condition, ConditionStatus};
 pub use idl_repo::{IdlRepo, IdlRepoSpec, IdlRepoStatus};
+pub use ws_route::{WsRoute, WsRouteSpec, WsRouteStatus};
 
 /// The API group of every kind of Heddle.
 pub const GROUP: &str = "heddle.dev";
@@ -24,5 +32,5 @@ pub const VERSION: &str = "v1alpha1";
 
 /// Every definition this crate has, in alphabetical order of the kinds.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![IdlRepo::crd()]
+    vec![IdlRepo::crd(), WsRoute::crd()]
 }

@@ -5,7 +5,7 @@ mod reference;
 
 use crate::root;
 use anyhow::{Context, Result, bail};
-use heddle_crds::idl_repo::Reason;
+use heddle_crds::{idl_repo, ws_route};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::fs;
 use std::path::PathBuf;
@@ -82,6 +82,23 @@ fn specification_page(crd: &CustomResourceDefinition) -> Result<Generated> {
         .with_context(|| format!("failed to read {}", path.display()))?;
     let page = reference::replace(&page, "fields", &reference::fields(crd, "spec")?)?;
     let page = reference::replace(&page, "status", &reference::fields(crd, "status")?)?;
-    let content = reference::replace(&page, "reasons", &reference::reasons(Reason::ALL))?;
+    let content = reference::replace(&page, "reasons", &reasons(&crd.spec.names.kind)?)?;
     Ok(Generated { path, content })
+}
+
+/// Every reason of a kind's conditions.
+fn reasons(kind: &str) -> Result<String> {
+    match kind {
+        "IdlRepo" => {
+            Ok(reference::reasons(idl_repo::Reason::ALL.iter().map(|reason| {
+                (reason.as_str(), reason.description(), reason.retry())
+            })))
+        }
+        "WsRoute" => {
+            Ok(reference::reasons(ws_route::Reason::ALL.iter().map(|reason| {
+                (reason.as_str(), reason.description(), reason.retry())
+            })))
+        }
+        other => bail!("{other} has no reasons; name its enum in xtask/src/codegen.rs"),
+    }
 }

@@ -6,14 +6,29 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Who may import whom among our own crates, beside tests and benches, which may import anything.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("heddle-crds", &[]),
     ("heddle-dynamic-protobuf", &[]),
     ("heddle-telemetry", &[]),
     ("heddle-git-remote", &[]),
+    ("heddle-route-config", &["heddle-crds"]),
     (
         "heddle-operator",
-        &["heddle-crds", "heddle-git-remote", "heddle-telemetry"],
+        &[
+            "heddle-crds",
+            "heddle-git-remote",
+            "heddle-route-config",
+            "heddle-telemetry",
+        ],
+    ),
+    (
+        "heddle-proxy-sidecar",
+        &[
+            "heddle-crds",
+            "heddle-dynamic-protobuf",
+            "heddle-route-config",
+            "heddle-telemetry",
+        ],
     ),
     (
         "heddle-codegen-job",
@@ -30,7 +45,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that must stay free of a runtime, sockets and clients, however indirectly.
-const PURE: [&str; 2] = ["heddle-crds", "heddle-dynamic-protobuf"];
+const PURE: [&str; 3] = ["heddle-crds", "heddle-dynamic-protobuf", "heddle-route-config"];
 const IMPURE: [&str; 5] = ["tokio", "hyper", "kube-client", "git2", "mio"];
 
 /// Checks every arrow of the workspace.

@@ -1,5 +1,6 @@
 //! The types of an IdlRepo's conditions, and every reason that they can have.
 
+use crate::reason::reasons;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,49 +38,10 @@ impl ConditionType {
     }
 }
 
-macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident = $retry:ident,)+) => {
-        /// Why a condition of an IdlRepo has its status.
-        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
-        pub enum Reason {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl Reason {
-            /// Every reason, in the order of the documentation.
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// As it stands in a condition's `reason`.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)+ }
-            }
-
-            /// What it means, for the reference.
-            pub fn description(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
-            }
-
-            /// When Heddle tries again.
-            pub fn retry(self) -> Retry {
-                match self { $(Self::$name => Retry::$retry,)+ }
-            }
-        }
-    };
-}
-
-/// When Heddle tries again after a condition got its reason.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum Retry {
-    /// Not a failure.
-    NotNeeded,
-    /// By itself, after delays that double up to the interval; those between runs up to ten minutes if that is longer.
-    Backoff,
-    /// Not before the specification, the source commit, a Secret it names, or the operator's settings change, or
-    /// `heddle.dev/requestedAt` or, for that commit, `heddle.dev/accept-breaking` is set.
-    OnChange,
-}
-
 reasons! {
+    /// Why a condition of an IdlRepo has its status.
+    enum Reason;
+
     /// The code for the newest source commit is delivered.
     Succeeded = NotNeeded,
     /// The source answered and its commit is known.

@@ -1,7 +1,7 @@
 //! Reference tables in Markdown, from a definition's schema and from the enum of reasons.
 
 use anyhow::{Context, Result};
-use heddle_crds::idl_repo::{Reason, Retry};
+use heddle_crds::reason::Retry;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
@@ -106,19 +106,15 @@ fn type_name(field: &JSONSchemaProps) -> String {
 }
 
 /// Every reason of a condition with its meaning and when Heddle tries again.
-pub(super) fn reasons(all: &[Reason]) -> String {
+pub(super) fn reasons<'a>(all: impl Iterator<Item = (&'a str, &'a str, Retry)>) -> String {
     let mut table = String::from("| reason | meaning | tried again |\n| --- | --- | --- |\n");
-    for reason in all {
-        let retry = match reason.retry() {
+    for (name, description, retry) in all {
+        let retry = match retry {
             Retry::NotNeeded => "",
             Retry::Backoff => "by itself, with backoff",
             Retry::OnChange => "when something it depends on changes",
         };
-        table.push_str(&format!(
-            "| `{}` | {} | {retry} |\n",
-            reason.as_str(),
-            reason.description()
-        ));
+        table.push_str(&format!("| `{name}` | {description} | {retry} |\n"));
     }
     table
 }

@@ -1,0 +1,1 @@
+//! heddle-proxy: the WebSocket data plane of WsRoute.
