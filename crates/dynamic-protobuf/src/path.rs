@@ -19,6 +19,7 @@ mod error;
 mod get;
 mod many;
 mod parse;
+mod straight;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::limits::Limits;
 use crate::view::target::Target;
 use crate::{FieldDescriptor, MessageDescriptor, Schema};
 use std::fmt;
+use straight::Straight;
 
 /// The most segments a path may have; deeper messages do not decode anywhere.
 pub const MAX_PATH_SEGMENTS: usize = 1_000;
@@ -62,6 +64,8 @@ pub struct Path {
     pub(crate) root: u32,
     pub(crate) steps: Box<[Step]>,
     pub(crate) limits: Limits,
+    /// For [`Path::get`], where the way is simple.
+    straight: Option<Straight>,
     text: Box<str>,
 }
 
@@ -120,11 +124,13 @@ impl Path {
         root: MessageDescriptor<'_>,
         segments: &[Segment],
     ) -> Result<Self, PathError> {
+        let (steps, limits) = (compile(root, segments)?, Limits::default());
         Ok(Self {
             schema: root.schema().clone(),
             root: root.index(),
-            steps: compile(root, segments)?,
-            limits: Limits::default(),
+            straight: Straight::new(&steps, &limits),
+            steps,
+            limits,
             text: parse::text(segments).into(),
         })
     }
@@ -133,6 +139,7 @@ impl Path {
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self.straight = Straight::new(&self.steps, &limits);
         self
     }
 

@@ -34,6 +34,19 @@ impl Path {
     #[inline]
     pub fn get<'s, 'a>(&'s self, bytes: &'a [u8]) -> Result<Option<Value<'s, 'a>>, DecodeError> {
         check_size(bytes, &self.limits)?;
+        match self
+            .straight
+            .as_ref()
+            .and_then(|straight| straight.get(&self.schema, bytes))
+        {
+            Some(value) => Ok(value),
+            None => self.walk(bytes),
+        }
+    }
+
+    /// [`Path::get`] for any path and message.
+    #[inline(never)]
+    pub(super) fn walk<'s, 'a>(&'s self, bytes: &'a [u8]) -> Result<Option<Value<'s, 'a>>, DecodeError> {
         let walk = Walk::new(&self.schema, bytes, Bounds::new(&self.limits));
         let mut level = 0;
         walk.to_end(&self.steps, bytes, &mut level)

@@ -246,3 +246,88 @@ fn keys_are_made_from_what_maps_have_for_keys() {
     assert_eq!(Key::from(1_u64), Key::Uint(1));
     assert_eq!(Key::from(true), Key::Bool(true));
 }
+
+/// Every field of a path's way once, and most of them twice: apart, with others of their oneof between them, cut.
+const NODES: &[u8] =
+    b"\x42\x0a\x4a\x08\x1a\x01t\x62\x01w\x88\x01\x07\x4a\x02\x08\x03\x4a\x06\x9a\x01\x03\xa2\x01\x00\
+\x9a\x01\x02\x08\x05\x88\x01\x01\x9a\x01\x02\x08\x06\xe2\x12\x01\x02\x03\x04\x82\x97\x22\x02\x08\x04";
+const STRICTS: &[u8] = b"\x08\x02\x08\x09\x10\x01\x28\x01\x32\x01x\xa2\x06\x05\x08\x02\x3a\x01y\x28\x07";
+const LEGACIES: &[u8] =
+    b"\x08\x01\x13\x0a\x01a\x1a\x02\x08\x05\x14\x30\x01\x1b\x08\x01\x1c\x55\x00\x00\x80\x3f";
+
+/// The bytes, all their beginnings, and all that come from replacing one of them.
+fn variants(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let beginnings = (0..=bytes.len()).map(|end| bytes[..end].to_vec());
+    let replaced = (0..bytes.len()).flat_map(|at| {
+        (0..=u8::MAX).map(move |byte| {
+            let mut variant = bytes.to_vec();
+            variant[at] = byte;
+            variant
+        })
+    });
+    beginnings.chain(replaced).collect()
+}
+
+#[test]
+fn the_straight_walk_says_what_the_full_one_does() {
+    let schema = schema();
+    let strict_texts = [
+        "level",
+        "picked",
+        "named",
+        "text",
+        "[edits.more].level",
+        "(edits.more).text",
+    ];
+    let node_texts = [
+        "child.nodes[0].text",
+        "child.nodes[0].words[0]",
+        "child.nodes[0].one",
+        "nodes[1].four.number",
+        "nodes[0]",
+        "nodes[0].number",
+        "child",
+        "one",
+        "three.number",
+        "four",
+        "far",
+        "distant.number",
+        "real",
+    ];
+    let legacy_texts = ["number", "body.inner.number", "plain", "item[0].value", "real"];
+    let legacy = schema.message("edits.Legacy").unwrap();
+    for (kind, texts, bytes) in [
+        (node(&schema), &node_texts[..], NODES),
+        (strict(&schema), &strict_texts, STRICTS),
+        (legacy, &legacy_texts, LEGACIES),
+    ] {
+        for text in texts {
+            let path = Path::compile(kind, text).unwrap();
+            for bytes in variants(bytes) {
+                let (value, full) = (path.get(&bytes), path.walk(&bytes));
+                assert_eq!(format!("{value:?}"), format!("{full:?}"), "{text} in {bytes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ordinary_messages_are_walked_straight() {
+    let schema = schema();
+    for (text, bytes) in [
+        ("child.nodes[1].text", &b"\x42\x07\x4a\x00\x4a\x03\x1a\x01t"[..]),
+        ("three.number", b"\x9a\x01\x02\x08\x05"),
+        ("words[0]", b"\x62\x01w"),
+        ("one", b""),
+    ] {
+        let path = Path::compile(node(&schema), text).unwrap();
+        let straight = path.straight.as_ref().unwrap();
+        assert!(straight.get(&path.schema, bytes).is_some(), "{text}");
+    }
+    let two = Limits {
+        depth: 2,
+        ..Limits::default()
+    };
+    let deep = Path::compile(node(&schema), "child.child.number").unwrap();
+    assert!(deep.with_limits(two).straight.is_none());
+}
