@@ -15,4 +15,4 @@ pub use route::{
     Backend, BackendTls, HeaderMatch, HostPattern, Keepalive, Lifetime, Limits, MessageRate, PathMatch,
     RequestMatch, Route, RouteId, Timeouts, TlsSecrets, Transcoding,
 };
-pub use table::{Conflict, RouteTable};
+pub use table::{Conflict, HasHeader, RouteTable};

@@ -2,7 +2,7 @@
 //! path, then the most header fields, then the oldest route, then the first by name.
 
 use crate::{HostPattern, PathMatch, RequestMatch, Route, RouteId};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -24,6 +24,18 @@ pub struct Conflict {
     pub claim: String,
 }
 
+/// Header fields of a request, however they are stored.
+pub trait HasHeader {
+    /// Whether one of the fields `name` has exactly this value.
+    fn has_header(&self, name: &HeaderName, value: &HeaderValue) -> bool;
+}
+
+impl HasHeader for HeaderMap {
+    fn has_header(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        self.get_all(name).iter().any(|each| each == value)
+    }
+}
+
 /// How well a pattern fits; the greater wins. Exactness, then length.
 type Fit = (bool, usize);
 
@@ -43,7 +55,13 @@ impl RouteTable {
 
     /// The route that takes a request at `port` for `host` (with or without a port; empty if there is none), `path`
     /// (without the query) and `headers`.
-    pub fn find(&self, port: u16, host: &str, path: &str, headers: &HeaderMap) -> Option<&Arc<Route>> {
+    pub fn find(
+        &self,
+        port: u16,
+        host: &str,
+        path: &str,
+        headers: &impl HasHeader,
+    ) -> Option<&Arc<Route>> {
         let host = bare_host(host).to_ascii_lowercase();
         let candidates = self
             .routes
@@ -114,13 +132,11 @@ fn path_fit(pattern: &PathMatch, path: &str) -> Option<Fit> {
     }
 }
 
-fn has_headers(pattern: &RequestMatch, headers: &HeaderMap) -> bool {
-    pattern.headers.iter().all(|wanted| {
-        headers
-            .get_all(&wanted.name)
-            .iter()
-            .any(|value| value == wanted.value)
-    })
+fn has_headers(pattern: &RequestMatch, headers: &impl HasHeader) -> bool {
+    pattern
+        .headers
+        .iter()
+        .all(|wanted| headers.has_header(&wanted.name, &wanted.value))
 }
 
 /// What two routes of one port both claim. Overlap alone is no conflict: the more specific one wins. The same pattern is.
