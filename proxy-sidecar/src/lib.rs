@@ -1,1 +1,4 @@
 //! heddle-proxy: the WebSocket data plane of WsRoute.
+
+pub mod session;
+pub mod transport;

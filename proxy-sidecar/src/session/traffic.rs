@@ -1,0 +1,22 @@
+//! Counters that move while sessions are open.
+
+use prometheus_client::metrics::counter::Counter;
+
+/// What has gone through the sessions of a route. The counters can be registered as they are: clones of a counter count
+/// together.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// From clients to backends.
+    pub from_client: DirectionTraffic,
+    /// From backends to clients.
+    pub from_backend: DirectionTraffic,
+}
+
+/// What has gone one way.
+#[derive(Clone, Debug, Default)]
+pub struct DirectionTraffic {
+    /// Messages of data whose last byte has arrived.
+    pub messages: Counter,
+    /// Bytes that have arrived, frame headers included.
+    pub bytes: Counter,
+}
