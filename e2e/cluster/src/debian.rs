@@ -233,7 +233,7 @@ fn install(step: &mut Step<'_>, names: &[&str]) -> Result<()> {
     watch(step, install())
 }
 
-fn watch(step: &mut Step<'_>, run: Run) -> Result<()> {
+pub(crate) fn watch(step: &mut Step<'_>, run: Run) -> Result<()> {
     run.watched(|event| match event {
         Event::Out(line) => step.note(line),
         Event::Error(_) | Event::Tick => step.tick(),

@@ -4,6 +4,8 @@
 //! `kind`, or a single node made of ordinary processes in a network namespace of its own. [`images`] builds the
 //! product's Dockerfiles and loads them; [`tools`] alone provides an API server for tests that need no node.
 
+pub mod archives;
+mod cache;
 mod cluster;
 mod command;
 mod control_groups;
@@ -21,6 +23,7 @@ mod teardown;
 pub mod tools;
 mod wait;
 
+pub use cache::cached;
 pub use cluster::{Cluster, Origin};
 pub use debian::{
     ensure_build_packages, ensure_fuzz_packages, ensure_git_packages, ensure_npm_packages,
