@@ -1,4 +1,89 @@
 //! heddle-proxy: the WebSocket data plane of WsRoute.
+//!
+//! [`main`] is all there is to call. The data path is public too, for fuzzing and measuring it alone.
 
+mod access;
+mod admin;
+mod backend;
+mod body;
+mod config;
+mod dial;
+mod fields;
+mod forwarding;
+pub mod frame;
+mod handshake;
+mod head;
+mod health;
+mod http1;
+mod live;
+mod metrics;
+mod process;
+mod refusal;
+mod request;
 pub mod session;
+mod settings;
+mod shared;
 pub mod transport;
+mod worker;
+
+use clap::Parser;
+use config::files;
+use heddle_telemetry::ErrorChain;
+use settings::{Arguments, CheckArguments, Command, RunArguments, Settings};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Exit code of a process that was started with nonsense (`EX_USAGE` of sysexits).
+const EXIT_USAGE: u8 = 64;
+
+/// How long what a runtime is about may go on when everything else has ended.
+const RUNTIME_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs what the arguments of this process ask for.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => run(*arguments),
+        Command::Check(arguments) => check(&arguments),
+    }
+}
+
+fn run(arguments: RunArguments) -> ExitCode {
+    let settings = match Settings::new(arguments, |name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("{}", ErrorChain(&error));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    // Sessions have threads of their own; this runtime is for everything around them.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failed to start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(process::run(settings));
+    runtime.shutdown_timeout(RUNTIME_TIMEOUT);
+    code
+}
+
+fn check(arguments: &CheckArguments) -> ExitCode {
+    match files::read(&arguments.files) {
+        Ok(set) => {
+            for route in &set.routes {
+                println!(
+                    "{}: port {}, {} backends",
+                    route.id,
+                    route.port,
+                    route.backends.len()
+                );
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}", ErrorChain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

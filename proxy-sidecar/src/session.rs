@@ -1,17 +1,64 @@
 //! A session after its handshake: frames go both ways as they are, and are counted, limited, pinged and closed.
+//!
+//! One task moves both directions. It reads into a buffer that all sessions of its thread share, judges the heads of the
+//! frames in there, and writes at once; only what the receiver does not take is copied and kept. So a session that waits
+//! holds no buffer, and a slow receiver makes its sender wait rather than memory grow.
+//!
+//! # How sessions end
+//! Close frames of peers go on as they are. The proxy's own go out between frames:
+//!
+//! | what happens | the client gets | the backend gets |
+//! | --- | --- | --- |
+//! | drain, age, idle | 1001 | the client's answer, or 1001 if none comes |
+//! | the client's message is too long | 1009 | 1001 |
+//! | the client sends too many messages | 1008 | 1001 |
+//! | the backend's message is too long | 1011 | 1009 |
+//! | the backend sends a Close frame with 1005, 1006 or 1015 | 1011 | 1002 |
+//! | the client vanishes, or answers no Ping | – | 1001 |
+//! | the backend vanishes, or answers no Ping | 1011 | – |
+//! | one peer does not answer the other's Close frame | the code it sent itself | the code it sent itself |
+//!
+//! 1014 would say "bad gateway", and browsers refuse it as a code that must not be on the wire. Reasons are constants: they
+//! never say who the other end is.
+//!
+//! A frame is judged before its first byte goes on, so that limits never cut one. Three things can: a peer that vanishes
+//! in the middle of a frame, one that takes longer over it than a Close frame may wait, and a receiver that takes nothing.
+//! Then no Close frame can be sent to the receiver of that frame, whose connection is shut down instead: it sees an end
+//! inside a frame, which is what happened.
+//!
+//! Each step of closing has the route's `timeouts.close`. Servers close connections first (RFC 6455 7.1.1): the client's is
+//! shut down when both Close frames have gone, and read until its end so that no reset overtakes the Close frame; the
+//! backend is waited for.
+//!
+//! # Who is silent
+//! A peer is heard when bytes arrive from it, or when it takes bytes again after it had taken none. A peer that is not
+//! read, because the other one takes nothing or the rate limit makes it wait, is not silent.
 
+mod backlog;
 mod control;
 mod end;
+mod judge;
+mod lane;
+mod pace;
+mod peer;
+mod relay;
 mod rules;
+mod scratch;
 mod traffic;
 
 use crate::transport::Transport;
 use bytes::Bytes;
+use relay::Relay;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use tokio::time::Instant;
 
 pub use control::SessionControl;
 pub use end::{ClosedBy, EndReason, SessionEnd, Volume};
 pub use rules::SessionRules;
+pub use scratch::READ_BYTES;
 pub use traffic::{DirectionTraffic, Traffic};
 
 /// One of the two ends of a session, after the handshake with it.
@@ -52,24 +99,28 @@ pub async fn run<C: Transport, B: Transport>(
     backend: Endpoint<B>,
     context: SessionContext,
 ) -> SessionEnd {
-    let _ = context;
-    let (mut client, mut backend) = (client.transport, backend.transport);
-    let copied = tokio::io::copy_bidirectional(&mut client, &mut backend).await;
-    let (from_client, from_backend) = copied.unwrap_or_default();
-    SessionEnd {
-        closed_by: ClosedBy::Client,
-        reason: EndReason::Closed,
-        code_from_client: None,
-        code_from_backend: None,
-        code_to_client: None,
-        code_to_backend: None,
-        from_client: Volume {
-            messages: 0,
-            bytes: from_client,
-        },
-        from_backend: Volume {
-            messages: 0,
-            bytes: from_backend,
-        },
-    }
+    let control = context.control.clone();
+    let mut seen = 0;
+    let mut relay = Relay::new(client, backend, context);
+    let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
+    let mut window = pin!(control.clone().after(seen));
+    let mut is_first = true;
+    poll_fn(|task| {
+        // A look at a number for each message; the lock behind the window is taken only when there is another one.
+        while std::mem::take(&mut is_first) || control.windows() != seen {
+            let Poll::Ready(next) = window.as_mut().poll(task) else {
+                break;
+            };
+            seen = next.number;
+            relay.drain_at(next.moment());
+            window.set(control.clone().after(seen));
+            is_first = true;
+        }
+        relay.poll(task, sleep.as_mut())
+    })
+    .await;
+    relay.end()
 }
+
+#[cfg(test)]
+mod tests;

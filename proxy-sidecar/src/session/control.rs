@@ -2,6 +2,7 @@
 
 use rand::Rng;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -11,12 +12,21 @@ use tokio::time::Instant;
 /// One for each route is enough: when the route goes away its sessions are drained, and when the program ends those of all.
 #[derive(Clone, Debug)]
 pub struct SessionControl {
-    window: Arc<watch::Sender<Option<Window>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    window: watch::Sender<Option<Window>>,
+    /// How many windows there have been: cheaper to look at than the window, which is done often.
+    windows: AtomicUsize,
 }
 
 /// When sessions are closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Window {
+    /// How many there have been, with this one.
+    pub(super) number: usize,
     begin: Instant,
     length: Duration,
 }
@@ -38,30 +48,37 @@ impl SessionControl {
     /// A control of sessions that may go on.
     pub fn new() -> Self {
         Self {
-            window: Arc::new(watch::Sender::new(None)),
+            shared: Arc::default(),
         }
     }
 
     /// Closes all sessions with 1001, each at a random moment from now on until `window` is over; those that begin later
     /// too. Sessions whose moment had been set by an earlier call end at the earlier moment of the two.
     pub fn drain(&self, window: Duration) {
-        self.window.send_replace(Some(Window {
+        let number = self.shared.windows.fetch_add(1, Ordering::AcqRel) + 1;
+        self.shared.window.send_replace(Some(Window {
+            number,
             begin: Instant::now(),
             length: window,
         }));
     }
 
-    /// Waits for a window other than `seen`.
-    pub(super) async fn next(&self, seen: Option<Window>) -> Window {
-        let mut receiver = self.window.subscribe();
+    /// How many windows there have been.
+    pub(super) fn windows(&self) -> usize {
+        self.shared.windows.load(Ordering::Acquire)
+    }
+
+    /// Waits for the window after those that there had been when `seen` was counted.
+    pub(super) async fn after(self, seen: usize) -> Window {
+        let mut receiver = self.shared.window.subscribe();
         loop {
-            match *receiver.borrow_and_update() {
-                Some(window) if Some(window) != seen => return window,
+            let window = *receiver.borrow_and_update();
+            match window {
+                Some(window) if window.number > seen => return window,
                 _ => {}
             }
-            if receiver.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            // The sender lives as long as this control.
+            let (Ok(()) | Err(_)) = receiver.changed().await;
         }
     }
 }

@@ -103,4 +103,26 @@ impl EndReason {
             Self::InvalidMessage => "invalid_message",
         }
     }
+
+    /// What a peer is told that this is said to.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Closed => "",
+            Self::Vanished | Self::Dead => "connection lost",
+            Self::Idle => "idle for too long",
+            Self::MaxAge => "session has reached its age",
+            Self::Drain => "going away",
+            Self::MessageTooBig => "message too big",
+            Self::MessageRate => "too many messages",
+            Self::InvalidMessage => "invalid message",
+        }
+    }
+
+    /// What a peer is told whose other end this is said to.
+    pub(super) fn text_for_other(self) -> &'static str {
+        match self {
+            Self::Vanished | Self::Dead => "the other end is gone",
+            _ => "the other end was refused",
+        }
+    }
 }

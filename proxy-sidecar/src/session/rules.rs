@@ -1,6 +1,5 @@
 //! What a route asks of its sessions.
 
-use heddle_crds::ws_route::OnExceed;
 use heddle_route_config::Route;
 use rand::Rng;
 use std::time::Duration;
@@ -40,12 +39,5 @@ impl SessionRules {
         let lifetime = self.lifetime.as_ref()?;
         let taken = lifetime.jitter * rand::rng().random_range(0.0..=1.0);
         Some(lifetime.max_age.mul_f64((1.0 - taken).clamp(0.0, 1.0)))
-    }
-
-    /// Whether a client that sends too many messages is closed rather than made to wait.
-    pub(super) fn closes_on_rate(&self) -> bool {
-        self.message_rate
-            .as_ref()
-            .is_some_and(|rate| rate.on_exceed == OnExceed::Close)
     }
 }

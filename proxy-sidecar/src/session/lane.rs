@@ -1,0 +1,214 @@
+//! One direction of a session: from the peer that sends, through the judgement of each frame's head, to the peer that
+//! receives.
+//!
+//! Nothing is read while something that was read waits to be written, so that a slow reader slows the sender down, and a
+//! direction never holds more than one read and one control frame.
+
+use super::Volume;
+use super::backlog::Backlog;
+use super::judge::{Judge, Judged, Stop};
+use super::peer::{Input, Output, Peer, Side};
+use super::relay::Shared;
+use super::scratch;
+use super::traffic::DirectionTraffic;
+use crate::transport::Transport;
+use bytes::Bytes;
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// So often a direction reads before the other has its turn.
+const READS_PER_TURN: usize = 8;
+
+/// One direction of a session.
+#[derive(Debug)]
+pub(super) struct Lane {
+    backlog: Backlog,
+    judge: Judge,
+    /// Until when the sender has to wait for the rate limit.
+    pub(super) waits_until: Option<Instant>,
+    /// Whether what has not been judged is no more than the beginning of a head.
+    needs_more: bool,
+    /// Whether the receiver did not take the last bytes.
+    pub(super) is_blocked: bool,
+}
+
+impl Lane {
+    pub(super) fn new(judge: Judge, leftover: Bytes) -> Self {
+        Self {
+            backlog: Backlog::unjudged(leftover),
+            judge,
+            waits_until: None,
+            needs_more: false,
+            is_blocked: false,
+        }
+    }
+
+    /// What has arrived.
+    pub(super) fn volume(&self) -> Volume {
+        self.judge.volume
+    }
+
+    /// Moves bytes while that is possible, and no longer than a turn: ready when there may be more to do.
+    pub(super) fn poll_turn<S: Transport, K: Transport>(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Peer<S>,
+        sink: &mut Peer<K>,
+        shared: &mut Shared,
+    ) -> Poll<()> {
+        for _ in 0..READS_PER_TURN {
+            ready!(self.poll_write(context, sink, shared.now));
+            self.inject(sink, shared);
+            if !self.backlog.to_write().is_empty() {
+                continue;
+            }
+            if source.input == Input::Ended && self.backlog.to_judge().is_empty() {
+                self.cut_if_inside_a_frame(sink);
+            }
+            if sink.is_to_finish() {
+                ready!(sink.poll_flush(context));
+                ready!(sink.poll_finish(context));
+                shared.has_changed = true;
+            }
+            ready!(self.poll_input(context, source, sink, shared));
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes what may be written.
+    fn poll_write<K: Transport>(
+        &mut self,
+        context: &mut Context<'_>,
+        sink: &mut Peer<K>,
+        now: Instant,
+    ) -> Poll<()> {
+        while !self.backlog.to_write().is_empty() {
+            if sink.output == Output::Finished {
+                self.backlog.forget_to_write();
+                break;
+            }
+            match sink.poll_write(context, self.backlog.to_write()) {
+                Poll::Ready(Ok(count)) => {
+                    self.backlog.wrote(count);
+                    if self.is_blocked {
+                        // Room after there was none: the peer has acknowledged bytes.
+                        sink.hear(now);
+                    }
+                }
+                Poll::Ready(Err(_)) => self.backlog.forget_to_write(),
+                Poll::Pending => {
+                    self.is_blocked = true;
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.is_blocked = false;
+        Poll::Ready(())
+    }
+
+    /// Puts a frame of the proxy's in, at a boundary.
+    fn inject<K: Transport>(&mut self, sink: &mut Peer<K>, shared: &mut Shared) {
+        if !sink.has_frame_due() || !self.judge.is_at_boundary() {
+            return;
+        }
+        if let Some(frame) = sink.take_frame_due(shared.ping_payload) {
+            self.backlog.inject(&frame);
+            shared.has_changed = true;
+        }
+    }
+
+    /// A frame whose rest never comes can only be cut off, which the receiver sees as what it is.
+    fn cut_if_inside_a_frame<K: Transport>(&mut self, sink: &mut Peer<K>) {
+        if sink.output == Output::Open && !self.judge.is_at_boundary() {
+            sink.cut();
+        }
+    }
+
+    /// Takes bytes from what was held back, or else from the connection.
+    fn poll_input<S: Transport, K: Transport>(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Peer<S>,
+        sink: &mut Peer<K>,
+        shared: &mut Shared,
+    ) -> Poll<()> {
+        if self.waits_until.is_some_and(|until| until > shared.now) && shared.is_open() {
+            ready!(sink.poll_flush(context));
+            return Poll::Pending;
+        }
+        self.waits_until = None;
+        if !self.backlog.to_judge().is_empty() && !self.needs_more {
+            let mut bytes = self.backlog.take();
+            self.pass(context, &mut bytes, source, sink, shared);
+            return Poll::Ready(());
+        }
+        if source.input == Input::Ended {
+            ready!(sink.poll_flush(context));
+            return Poll::Pending;
+        }
+        scratch::lend(|buffer| {
+            let held = self.backlog.to_judge().len();
+            let Poll::Ready(count) = source.poll_read(context, &mut buffer[held..]) else {
+                ready!(sink.poll_flush(context));
+                return Poll::Pending;
+            };
+            if count == 0 {
+                source.input = Input::Ended;
+                shared.has_changed = true;
+                self.backlog.clear();
+                self.needs_more = false;
+                return Poll::Ready(());
+            }
+            source.hear(shared.now);
+            self.judge.volume.bytes += count as u64;
+            traffic(shared, source.side).bytes.inc_by(count as u64);
+            self.backlog.take_into(buffer);
+            self.pass(context, &mut buffer[..held + count], source, sink, shared);
+            Poll::Ready(())
+        })
+    }
+
+    /// Judges `bytes`, writes at once what may go on, and keeps what is left.
+    fn pass<S: Transport, K: Transport>(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &mut [u8],
+        source: &mut Peer<S>,
+        sink: &mut Peer<K>,
+        shared: &mut Shared,
+    ) {
+        let before = self.judge.volume.messages;
+        let Judged { passed, judged, stop } = self.judge.judge(bytes, source, sink, shared);
+        let messages = self.judge.volume.messages - before;
+        if messages > 0 {
+            traffic(shared, source.side).messages.inc_by(messages);
+        }
+        self.needs_more = stop == Some(Stop::NeedsMore);
+        if let Some(Stop::WaitUntil(until)) = stop {
+            self.waits_until = Some(until);
+            shared.has_new_deadline = true;
+        }
+        let mut written = 0;
+        if passed > 0 && sink.output != Output::Finished {
+            match sink.poll_write(context, &bytes[..passed]) {
+                Poll::Ready(Ok(count)) => written = count,
+                // It takes nothing any more; what happens then follows from that.
+                Poll::Ready(Err(_)) => written = passed,
+                Poll::Pending => self.is_blocked = true,
+            }
+        } else {
+            written = passed;
+        }
+        if written < passed || judged < bytes.len() {
+            self.backlog.keep(&bytes[written..passed], &bytes[judged..]);
+        }
+    }
+}
+
+/// The counters of what `side` sends.
+fn traffic(shared: &Shared, side: Side) -> &DirectionTraffic {
+    match side {
+        Side::Client => &shared.context.traffic.from_client,
+        Side::Backend => &shared.context.traffic.from_backend,
+    }
+}

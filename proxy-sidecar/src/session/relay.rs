@@ -1,0 +1,358 @@
+//! A session as a state machine: two peers, two directions, and the times at which something is due.
+
+use super::end::{ClosedBy, EndReason, SessionEnd};
+use super::judge::Judge;
+use super::lane::Lane;
+use super::pace::Pace;
+use super::peer::{Input, Output, Peer, Side};
+use super::{Endpoint, SessionContext};
+use crate::frame::code;
+use crate::transport::Transport;
+use heddle_crds::ws_route::OnExceed;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep};
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Relay<C, B> {
+    client: Peer<C>,
+    backend: Peer<B>,
+    /// From the client to the backend.
+    up: Lane,
+    /// From the backend to the client.
+    down: Lane,
+    shared: Shared,
+    /// When the session ends in any case, and why.
+    ends_at: Option<(Instant, EndReason)>,
+    /// When the timer is set to go off. Never later than what is due first.
+    armed: Option<Instant>,
+}
+
+/// What both directions need.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) context: SessionContext,
+    /// The time of this turn.
+    pub(super) now: Instant,
+    /// When part of a message was seen last.
+    pub(super) last_data: Instant,
+    /// What the proxy's own Pings carry, by which their Pongs are known.
+    pub(super) ping_payload: [u8; 8],
+    /// Whether a peer or a stream has got another state in this turn.
+    pub(super) has_changed: bool,
+    /// Whether something may be due earlier than the timer knows.
+    pub(super) has_new_deadline: bool,
+    /// Who ended the session and why, once somebody has.
+    end: Option<(ClosedBy, EndReason)>,
+    /// Until when the next step of closing may take.
+    patience: Option<Instant>,
+}
+
+impl Shared {
+    /// Whether nobody has begun to close the session.
+    pub(super) fn is_open(&self) -> bool {
+        self.patience.is_none()
+    }
+
+    pub(super) fn max_message_bytes(&self) -> Option<u64> {
+        self.context.rules.max_message_bytes
+    }
+
+    pub(super) fn on_exceed(&self) -> OnExceed {
+        let rate = self.context.rules.message_rate.as_ref();
+        rate.map_or(OnExceed::Wait, |rate| rate.on_exceed)
+    }
+
+    /// Closes the session for what `source` sent: with `code` toward it, with what that means for it toward `sink`.
+    pub(super) fn refuse<S: Transport, K: Transport>(
+        &mut self,
+        reason: EndReason,
+        source: &mut Peer<S>,
+        sink: &mut Peer<K>,
+        code: u16,
+    ) {
+        self.begin(ClosedBy::Proxy, reason);
+        source.request_close(code, reason.text());
+        sink.request_close(code_for_other(sink.side), reason.text_for_other());
+    }
+
+    /// Notes who ends the session and why, if nobody did before, and gives the next step its time.
+    fn begin(&mut self, closed_by: ClosedBy, reason: EndReason) {
+        self.end.get_or_insert((closed_by, reason));
+        self.renew_patience();
+        self.has_changed = true;
+    }
+
+    fn renew_patience(&mut self) {
+        self.patience = Some(self.now + self.context.rules.close);
+        self.has_new_deadline = true;
+    }
+}
+
+impl<C: Transport, B: Transport> Relay<C, B> {
+    pub(super) fn new(client: Endpoint<C>, backend: Endpoint<B>, context: SessionContext) -> Self {
+        let now = Instant::now();
+        let rules = &context.rules;
+        let pace = rules.message_rate.as_ref().map(|rate| Pace::new(rate, now));
+        let ends_at = rules.draw_age().map(|age| (now + age, EndReason::MaxAge));
+        Self {
+            client: Peer::new(client.transport, Side::Client, now),
+            backend: Peer::new(backend.transport, Side::Backend, now),
+            up: Lane::new(Judge::new(pace), client.leftover),
+            down: Lane::new(Judge::new(None), backend.leftover),
+            ends_at,
+            armed: None,
+            shared: Shared {
+                context,
+                now,
+                last_data: now,
+                ping_payload: rand::random(),
+                has_changed: false,
+                has_new_deadline: true,
+                end: None,
+                patience: None,
+            },
+        }
+    }
+
+    /// Ends the session at `moment`, unless it ends before.
+    pub(super) fn drain_at(&mut self, moment: Instant) {
+        if self.ends_at.is_none_or(|(earlier, _)| moment < earlier) {
+            self.ends_at = Some((moment, EndReason::Drain));
+            self.shared.has_new_deadline = true;
+        }
+    }
+
+    /// Goes on with the session as far as it goes: ready when both connections are closed. `sleep` wakes the task when
+    /// something is due.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
+        loop {
+            self.shared.now = Instant::now();
+            let Self {
+                client,
+                backend,
+                up,
+                down,
+                shared,
+                ..
+            } = self;
+            let up_turn = up.poll_turn(context, client, backend, shared);
+            let down_turn = down.poll_turn(context, backend, client, shared);
+            if std::mem::take(&mut self.shared.has_changed) {
+                self.advance();
+                if self.client.is_done() && self.backend.is_done() {
+                    return Poll::Ready(());
+                }
+                continue;
+            }
+            if up_turn.is_pending()
+                && down_turn.is_pending()
+                && self.poll_timer(context, sleep.as_mut()).is_pending()
+            {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Draws conclusions from what has changed.
+    fn advance(&mut self) {
+        let Self {
+            client,
+            backend,
+            shared,
+            ..
+        } = self;
+        let is_closing = !shared.is_open();
+        conclude(client, backend, shared);
+        conclude(backend, client, shared);
+        if is_closing {
+            shared.renew_patience();
+        }
+    }
+
+    /// Does what is due: ready if there was something. The timer is set only when something may be due earlier than it
+    /// knows, not for each message that moves a time further away.
+    fn poll_timer(&mut self, context: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
+        if std::mem::take(&mut self.shared.has_new_deadline) {
+            let due = self.next_due();
+            if let Some(due) = due.filter(|due| self.armed.is_none_or(|armed| *due < armed)) {
+                sleep.as_mut().reset(due);
+                // Not subject to the task's budget: a timer that is refused for that would never be registered.
+                let registered = pin!(unconstrained(sleep)).poll(context);
+                self.armed = Some(due);
+                if registered.is_pending() {
+                    return Poll::Pending;
+                }
+                self.shared.now = self.shared.now.max(due);
+            }
+        }
+        // The clock decides rather than the timer, whose only work is to wake the task.
+        if self.armed.is_none_or(|armed| armed > self.shared.now) {
+            return Poll::Pending;
+        }
+        self.armed = None;
+        self.shared.has_new_deadline = true;
+        self.tick();
+        Poll::Ready(())
+    }
+
+    /// When something is due next.
+    fn next_due(&self) -> Option<Instant> {
+        if let Some(patience) = self.shared.patience {
+            return Some(patience);
+        }
+        let rules = &self.shared.context.rules;
+        let probe = |heard: Instant, probed: Option<Instant>| {
+            let keepalive = rules.keepalive.as_ref()?;
+            Some(probed.map_or(heard + keepalive.interval, |since| since + keepalive.timeout))
+        };
+        let all = [
+            self.ends_at.map(|(moment, _)| moment),
+            rules.idle.map(|idle| self.shared.last_data + idle),
+            probe(self.client.heard, self.client.probed),
+            probe(self.backend.heard, self.backend.probed),
+            self.up.waits_until,
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    fn tick(&mut self) {
+        let now = self.shared.now;
+        if let Some(patience) = self.shared.patience {
+            if patience <= now {
+                self.lose_patience();
+            }
+            return;
+        }
+        let rules = self.shared.context.rules.clone();
+        let is_idle = rules.idle.is_some_and(|idle| self.shared.last_data + idle <= now);
+        match self.ends_at.filter(|(moment, _)| *moment <= now) {
+            Some((_, reason)) => self.close_in_order(reason),
+            None if is_idle => self.close_in_order(EndReason::Idle),
+            None => {}
+        }
+        let Some(keepalive) = &rules.keepalive else {
+            return;
+        };
+        let is_client_paused = self.up.is_blocked || self.up.waits_until.is_some();
+        if check(&mut self.client, is_client_paused, keepalive, now) {
+            self.shared.begin(ClosedBy::Client, EndReason::Dead);
+        }
+        if check(&mut self.backend, self.down.is_blocked, keepalive, now) {
+            self.shared.begin(ClosedBy::Backend, EndReason::Dead);
+        }
+    }
+
+    /// Closes the client first: what it sends until it answers still reaches the backend, and so does its answer.
+    fn close_in_order(&mut self, reason: EndReason) {
+        self.shared.begin(ClosedBy::Proxy, reason);
+        self.client.request_close(code::GOING_AWAY, reason.text());
+    }
+
+    /// Goes on without the answer that did not come: closes whoever has not been told, or else gives both up.
+    fn lose_patience(&mut self) {
+        let is_told = !self.client.lacks_close() && !self.backend.lacks_close();
+        if is_told {
+            self.client.give_up();
+            self.backend.give_up();
+        }
+        let for_client = answer(self.client.code_received).unwrap_or(code::INTERNAL_ERROR);
+        self.client.request_close(for_client, "");
+        let for_backend = answer(self.backend.code_received).unwrap_or(code::GOING_AWAY);
+        self.backend.request_close(for_backend, "");
+        self.shared
+            .end
+            .get_or_insert((ClosedBy::Proxy, EndReason::Vanished));
+        self.shared.renew_patience();
+        self.shared.has_changed = true;
+    }
+
+    /// How the session ended.
+    pub(super) fn end(&self) -> SessionEnd {
+        let (closed_by, reason) = self.shared.end.unwrap_or((ClosedBy::Proxy, EndReason::Vanished));
+        SessionEnd {
+            closed_by,
+            reason,
+            code_from_client: self.client.code_received,
+            code_from_backend: self.backend.code_received,
+            code_to_client: self.client.code_sent,
+            code_to_backend: self.backend.code_sent,
+            from_client: self.up.volume(),
+            from_backend: self.down.volume(),
+        }
+    }
+}
+
+/// What follows for the session, and for the `other` peer, from the state of `peer`.
+fn conclude<P: Transport, O: Transport>(peer: &mut Peer<P>, other: &mut Peer<O>, shared: &mut Shared) {
+    let closed_by = match peer.side {
+        Side::Client => ClosedBy::Client,
+        Side::Backend => ClosedBy::Backend,
+    };
+    match (peer.input, peer.code_received) {
+        (Input::Closed, _) if shared.end.is_none() => shared.begin(closed_by, EndReason::Closed),
+        (Input::Ended, None) => {
+            if shared.end.is_none() {
+                shared.begin(closed_by, EndReason::Vanished);
+            }
+            other.request_close(code_for_other(other.side), EndReason::Vanished.text_for_other());
+        }
+        (Input::Open, _) if peer.output == Output::Finished && shared.is_open() => {
+            // It takes nothing any more; what it said before is still read, for there may be a Close frame.
+            shared.renew_patience();
+        }
+        _ => {}
+    }
+}
+
+/// What a peer is told when the other one is at fault or gone: a backend, that the client has left; a client, that the
+/// server failed. 1012 to 1014 would say more, but browsers refuse 1014, and the others promise what nobody knows.
+fn code_for_other(side: Side) -> u16 {
+    match side {
+        Side::Client => code::INTERNAL_ERROR,
+        Side::Backend => code::GOING_AWAY,
+    }
+}
+
+/// The code that answers a Close frame with this one: the same, if it may be sent.
+fn answer(received: Option<u16>) -> Option<u16> {
+    received.map(|received| match received {
+        1000..=1003 | 1007..=1013 | 3000..=4999 => received,
+        code::NO_STATUS => code::NORMAL,
+        _ => code::PROTOCOL_ERROR,
+    })
+}
+
+/// Pings a peer that has said nothing for too long: whether it is dead and was given up.
+fn check<T: Transport>(
+    peer: &mut Peer<T>,
+    is_paused: bool,
+    keepalive: &heddle_route_config::Keepalive,
+    now: Instant,
+) -> bool {
+    if is_paused {
+        // Who is not read cannot be heard.
+        peer.hear(now);
+        return false;
+    }
+    match peer.probed {
+        Some(since) if since + keepalive.timeout <= now => {
+            peer.give_up();
+            return true;
+        }
+        None if peer.heard + keepalive.interval <= now => {
+            peer.probed = Some(now);
+            // A Ping of the other side that has not been answered serves as well: of several, a peer need answer only
+            // the last (RFC 6455 5.5.3), and that one has to be the other side's.
+            if !peer.was_pinged {
+                peer.request_ping();
+            }
+        }
+        _ => {}
+    }
+    false
+}
