@@ -190,6 +190,28 @@ fn old_messages_survive_the_round_trip() {
     }
 }
 
+#[test]
+fn strings_of_each_length_are_written_as_serde_json_writes_them_whatever_stands_where() {
+    let schema = schema();
+    for length in 0..=26 {
+        for odd in ["b", "\"", "\\", "\n", "\u{1f}", "\u{7f}", "é", "😀"] {
+            for at in 0..length.max(1) {
+                let mut text = "a".repeat(length);
+                text.insert_str(at, odd);
+                let mut wire = vec![0x72, text.len() as u8];
+                wire.extend_from_slice(text.as_bytes());
+                let mut expected = format!("{{\"text\":{}}}", serde_json::to_string(&text).unwrap());
+                assert_eq!(print(&schema, "t.All", &wire).unwrap(), expected);
+                // The same with the wire going on.
+                wire.extend_from_slice(b"\x7a\x0c\xff\"\\\x00\xff\"\\\x00\xff\"\\\x00");
+                expected.truncate(expected.len() - 1);
+                expected.push_str(r#","raw":"/yJcAP8iXAD/IlwA"}"#);
+                assert_eq!(print(&schema, "t.All", &wire).unwrap(), expected);
+            }
+        }
+    }
+}
+
 mod chunks;
 mod differential;
 mod refusals;

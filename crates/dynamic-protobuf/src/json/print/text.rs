@@ -9,67 +9,70 @@ impl Printing<'_> {
     /// Writes the string that stands between two places on the wire.
     #[inline(always)]
     pub(super) fn string(&mut self, start: usize, end: usize) -> Step {
-        if !self.plain(start, end) {
-            let bytes = self.wire.get(start..end).unwrap_or_default();
-            escaped_string(&mut self.out, bytes).ok_or_else(|| stop(JsonErrorKind::InvalidUtf8, start))?;
+        if self.copy(start, end) != 0 {
+            return self.special_string(start, end);
         }
+        self.out.advance(end - start + 2);
         Ok(())
     }
 
-    /// Copies the string in words, past its end where the wire goes on; `false` when it needs the slow way.
+    /// Copies the string in words, with its quotes, but does not count it as written; not zero when it may not be plain
+    /// ASCII.
     #[inline(always)]
-    fn plain(&mut self, start: usize, end: usize) -> bool {
-        let length = end - start;
-        let words = length.div_ceil(8);
-        let Some(from) = self.wire.get(start..start + words * 8) else {
-            return false;
+    fn copy(&mut self, start: usize, end: usize) -> u64 {
+        let text = self.wire.get(start..end).unwrap_or_default();
+        let room = self.out.room(text.len().max(8) + 2);
+        let Some((quote, to)) = room.split_first_mut() else {
+            return 1;
         };
-        let room = self.out.room(words * 8 + 2);
-        let (from, _) = from.as_chunks::<8>();
+        *quote = b'"';
+        let (words, rest) = text.as_chunks::<8>();
         let mut special = 0;
-        if let Some((to, _)) = room.split_first_mut().map(|(quote, rest)| {
-            *quote = b'"';
-            rest.as_chunks_mut::<8>()
-        }) {
-            let last = words.saturating_sub(1);
-            for (index, (from, to)) in from.iter().zip(to).enumerate() {
-                *to = *from;
-                let word = u64::from_le_bytes(*from);
-                let word = if index == last {
-                    words::first(word, length - last * 8)
-                } else {
-                    word
-                };
-                special |= words::special(word);
+        for (from, to) in words.iter().zip(to.as_chunks_mut::<8>().0) {
+            *to = *from;
+            special |= words::special(u64::from_le_bytes(*from));
+        }
+        if !rest.is_empty() {
+            // The last word overlaps the one before it; a string that is shorter is masked.
+            let (last, place) = match text.last_chunk::<8>() {
+                Some(last) => (*last, to.get_mut(text.len() - 8..)),
+                None => {
+                    let word = words::first(words::load(self.wire, start), text.len());
+                    (word.to_le_bytes(), Some(&mut *to))
+                }
+            };
+            if let Some(place) = place.and_then(<[u8]>::first_chunk_mut::<8>) {
+                *place = last;
             }
+            special |= words::special(u64::from_le_bytes(last));
         }
-        if special != 0 {
-            return false;
+        to[text.len()] = b'"';
+        special
+    }
+
+    /// Writes a copied string that is not plain ASCII: what comes before the first escape stays where it is.
+    #[inline(never)]
+    fn special_string(&mut self, start: usize, end: usize) -> Step {
+        let bytes = self.wire.get(start..end).unwrap_or_default();
+        if !crate::utf8::is_valid(bytes) {
+            return Err(stop(JsonErrorKind::InvalidUtf8, start));
         }
-        room[length + 1] = b'"';
-        self.out.advance(length + 2);
-        true
+        let (plain, rest) = bytes.split_at(plain_prefix(bytes));
+        self.out.advance(plain.len() + 1);
+        escape_all(&mut self.out, rest);
+        self.out.byte(b'"');
+        Ok(())
     }
 }
 
-/// Writes any string; `None` when it is not UTF-8.
-#[inline(never)]
-pub(in crate::json) fn escaped_string(out: &mut Out, bytes: &[u8]) -> Option<()> {
-    simdutf8::basic::from_utf8(bytes).ok()?;
-    out.byte(b'"');
-    let mut rest = bytes;
-    loop {
-        let plain = plain_prefix(rest);
-        let (copied, others) = rest.split_at(plain);
-        out.put(copied);
-        let Some((first, others)) = others.split_first() else {
-            break;
-        };
+/// Writes text that begins with a byte which needs an escape, or is empty.
+fn escape_all(out: &mut Out, mut text: &[u8]) {
+    while let Some((first, others)) = text.split_first() {
         escape(out, *first);
-        rest = others;
+        let (plain, rest) = others.split_at(plain_prefix(others));
+        out.put(plain);
+        text = rest;
     }
-    out.byte(b'"');
-    Some(())
 }
 
 /// How many bytes at the beginning need no escape.

@@ -7,7 +7,7 @@ use super::maps::Key;
 use super::scalar::read_bits;
 use super::{Mode, Printing, Span};
 use crate::error::DecodeErrorKind;
-use crate::json::calendar::{LONGEST_DURATION, LONGEST_TIMESTAMP, write_duration, write_timestamp};
+use crate::json::calendar::{write_duration, write_timestamp};
 use crate::json::error::{JsonErrorKind, Step, stop};
 use crate::json::{field_mask, wrapped};
 use crate::schema::tables::{MessageTable, Symbol};
@@ -106,17 +106,25 @@ impl<'a> Printing<'a> {
         Ok(())
     }
 
-    /// Reads fields 1 and 2 as 64-bit numbers.
-    fn seconds_and_nanos(&mut self, spans: &[Span]) -> Step<(i64, i32)> {
+    /// Reads fields 1 and 2 as numbers of 64 and 32 bits.
+    fn seconds_and_nanos(&self, spans: &[Span]) -> Step<(i64, i32)> {
         let (mut seconds, mut nanos) = (0, 0);
-        self.each_record(spans, |printing, record| {
-            match record.tag {
-                0x08 => seconds = printing.bits(Kind::Int64, &record)? as i64,
-                0x10 => nanos = printing.bits(Kind::Int32, &record)? as i32,
-                _ => {}
+        for span in spans {
+            let bytes = self.upto(span.end);
+            let mut pos = span.start;
+            while pos < span.end {
+                let at = pos;
+                let read = wire::read_tag(bytes, &mut pos).and_then(|tag| {
+                    match tag {
+                        0x08 => seconds = wire::varint(bytes, &mut pos)? as i64,
+                        0x10 => nanos = wire::varint(bytes, &mut pos)? as i32,
+                        _ => wire::skip_value(bytes, &mut pos, tag, self.depth)?,
+                    }
+                    Ok(())
+                });
+                read.map_err(|kind| stop(kind, at))?;
             }
-            Ok(())
-        })?;
+        }
         Ok((seconds, nanos))
     }
 
@@ -127,25 +135,32 @@ impl<'a> Printing<'a> {
 
     fn timestamp(&mut self, spans: &[Span]) -> Step {
         let (seconds, nanos) = self.seconds_and_nanos(spans)?;
-        let mut room = [0; LONGEST_TIMESTAMP];
-        let written = write_timestamp(&mut room, seconds, nanos);
-        self.quoted(&room, written, JsonErrorKind::InvalidTimestamp, spans)
+        self.quoted(JsonErrorKind::InvalidTimestamp, spans, |room| {
+            write_timestamp(room, seconds, nanos)
+        })
     }
 
     fn duration(&mut self, spans: &[Span]) -> Step {
         let (seconds, nanos) = self.seconds_and_nanos(spans)?;
-        let mut room = [0; LONGEST_DURATION];
-        let written = write_duration(&mut room, seconds, nanos);
-        self.quoted(&room, written, JsonErrorKind::InvalidDuration, spans)
+        self.quoted(JsonErrorKind::InvalidDuration, spans, |room| {
+            write_duration(room, seconds, nanos)
+        })
     }
 
-    fn quoted(&mut self, text: &[u8], written: Option<usize>, kind: JsonErrorKind, spans: &[Span]) -> Step {
-        let text = written
-            .and_then(|length| text.get(..length))
-            .ok_or_else(|| stop(kind, start_of(spans)))?;
-        self.out.byte(b'"');
-        self.out.put(text);
-        self.out.byte(b'"');
+    /// Writes a string of at most `N` bytes where it is to stand; `write` returns how many it took.
+    #[inline(always)]
+    fn quoted<const N: usize>(
+        &mut self,
+        kind: JsonErrorKind,
+        spans: &[Span],
+        write: impl FnOnce(&mut [u8; N]) -> Option<usize>,
+    ) -> Step {
+        let room = self.out.room(N + 2);
+        let text = room.get_mut(1..).and_then(<[u8]>::first_chunk_mut);
+        let length = text.and_then(write).ok_or_else(|| stop(kind, start_of(spans)))?;
+        room[0] = b'"';
+        room[length + 1] = b'"';
+        self.out.advance(length + 2);
         Ok(())
     }
 
