@@ -17,6 +17,8 @@ const PRESENCE: At = 3;
 
 /// The node is exactly what encoding it would write, so its span of the source is copied instead.
 const VERBATIM: u64 = 1 << 32;
+/// Where the slot of the only field in which the node may differ from its span stands, one more than it; zero says nothing.
+const CHANGED_AT: u32 = 48;
 /// The list's elements stand in the source, one after the other, in the width that their type has there.
 const ALIASED: u32 = 1 << 31;
 
@@ -163,7 +165,24 @@ impl Arena {
     /// The node differs from its span from now on.
     #[inline(always)]
     pub(crate) fn touch(&mut self, node: At) {
-        self.words[node as usize] &= !VERBATIM;
+        self.words[node as usize] &= u64::from(u32::MAX);
+    }
+
+    /// The node differs from its span from now on; in this field alone, if it did in no other before.
+    pub(crate) fn touch_field(&mut self, node: At, slot: u16) {
+        let head = self.word(node);
+        let changed = u64::from(slot) + 1;
+        let alone = head & VERBATIM != 0 || head >> CHANGED_AT == changed;
+        self.touch(node);
+        if alone {
+            self.words[node as usize] |= changed << CHANGED_AT;
+        }
+    }
+
+    /// The slot of the only field in which the node differs from its span; `None` when that is not known.
+    #[inline]
+    pub(crate) fn changed_field(&self, node: At) -> Option<u16> {
+        ((self.word(node) >> CHANGED_AT) as u16).checked_sub(1)
     }
 
     /// The node's content in the source: offset and length.

@@ -1,5 +1,7 @@
 //! Encodes messages from back to front: a length is known when what it counts has been written, so nothing is measured first.
 
+mod splice;
+
 use super::Message;
 use super::arena::{At, List, unpack};
 use super::decode::message_set;
@@ -120,6 +122,9 @@ impl Encoder<'_, '_> {
         if self.unchanged == Unchanged::Copy && arena.is_verbatim(node) {
             let (start, len) = arena.span(node);
             return self.back.slice(self.message.bytes(start, len));
+        }
+        if self.unchanged == Unchanged::Copy && self.around_change(node) {
+            return;
         }
         self.unknown(arena.unknown(node));
         let tables = self.tables;

@@ -158,7 +158,7 @@ impl<'m> MessageMut<'m> {
             return Err(wrong_type(self.message.schema.tables().field(index)));
         }
         let word = self.message.word_of(index, value.into())?;
-        self.message.arena.touch(self.node);
+        self.message.arena.touch_field(self.node, entry.slot);
         self.occupy(&entry);
         let implied = entry.is(Entry::IMPLICIT)
             && match entry.op {
@@ -180,7 +180,9 @@ impl<'m> MessageMut<'m> {
             let tables = self.message.schema.tables();
             let table = tables.message(self.message.arena.message_of(self.node));
             let oneof = &tables.oneofs[table.oneofs.start as usize + usize::from(entry.oneof) - 1];
-            self.message.arena.clear_masks(self.node, &oneof.masks);
+            if self.message.arena.clear_masks(self.node, &oneof.masks) {
+                self.message.arena.touch(self.node);
+            }
         }
         self.message.arena.set_has(self.node, u32::from(entry.slot))
     }
@@ -191,7 +193,7 @@ impl<'m> MessageMut<'m> {
     /// When the field is of another message.
     pub fn clear(&mut self, field: FieldDescriptor<'_>) -> Result<(), SetError> {
         let entry = self.message.schema.tables().field(self.own(field)?).entry;
-        self.message.arena.touch(self.node);
+        self.message.arena.touch_field(self.node, entry.slot);
         self.message.arena.clear_has(self.node, u32::from(entry.slot));
         Ok(())
     }
@@ -225,7 +227,7 @@ impl<'m> MessageMut<'m> {
             self.message.arena.set_word(at, u64::from(node));
             node
         };
-        self.message.arena.touch(self.node);
+        self.message.arena.touch_field(self.node, entry.slot);
         Ok(MessageMut::new(self.message, node))
     }
 
@@ -279,7 +281,7 @@ impl<'m> MessageMut<'m> {
 
     /// The word of a list that is about to change.
     fn open_list(&mut self, entry: &Entry) -> At {
-        self.message.arena.touch(self.node);
+        self.message.arena.touch_field(self.node, entry.slot);
         let list_at = self.slot_at(entry);
         if !self.message.arena.has(self.node, u32::from(entry.slot)) {
             self.message.arena.set_word(list_at, 0);

@@ -1,0 +1,196 @@
+//! Messages of which one field was changed: that field is written, and what stands around it is copied.
+
+use super::Encoder;
+use crate::error::DecodeErrorKind;
+use crate::limits::Limits;
+use crate::message::arena::At;
+use crate::schema::tables::{Entry, MessageTable, Op};
+use crate::view::scan::skip;
+use crate::wire;
+use std::ops::Range;
+
+impl Encoder<'_, '_> {
+    /// Writes a message that differs from its span in one field alone. `false` when it has to be written field by field;
+    /// nothing is written then.
+    pub(super) fn around_change(&mut self, node: At) -> bool {
+        let (message, tables) = (self.message, self.tables);
+        let arena = &message.arena;
+        let table = tables.message(arena.message_of(node));
+        let field = arena
+            .changed_field(node)
+            .and_then(|slot| tables.fields_of(table).get(usize::from(slot)));
+        let Some(field) = field.filter(|field| stands_together(table, &field.entry)) else {
+            return false;
+        };
+        let (start, len) = arena.span(node);
+        let span = message.bytes(start, len);
+        let Ok(run) = run_of(span, field.entry.tag) else {
+            return false;
+        };
+        let slot = u32::from(field.entry.slot);
+        self.back.slice(span.get(run.end..).unwrap_or_default());
+        if arena.has(node, slot) {
+            self.field(table, field, arena.word(node + table.slots_at + slot));
+        }
+        self.back.slice(span.get(..run.start).unwrap_or_default());
+        true
+    }
+}
+
+/// Whether everything in a regular span that has the field's tag is the field, and stands in one place. Numbers that a
+/// closed enum does not name are unknown fields with the same tag, and a MessageSet's fields stand in items.
+fn stands_together(table: &MessageTable, entry: &Entry) -> bool {
+    !table.message_set && !entry.is(Entry::MAP) && entry.op != Op::EnumClosed
+}
+
+/// Where the first records with this tag stand that follow each other; the end where there are none.
+fn run_of(span: &[u8], wanted: u32) -> Result<Range<usize>, DecodeErrorKind> {
+    let (mut pos, mut run) = (0, None);
+    while pos < span.len() {
+        let start = pos;
+        let tag = wire::read_tag(span, &mut pos)?;
+        if tag != wanted
+            && let Some(begin) = run
+        {
+            return Ok(begin..start);
+        }
+        skip(span, &mut pos, tag, Limits::MAX_DEPTH)?;
+        if tag == wanted {
+            run = run.or(Some(start));
+        }
+    }
+    Ok(run.unwrap_or(pos)..pos)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{FieldDescriptor, MapKey, Message, MessageMut, Scalar, Schema};
+    use prost_reflect::prost::Message as _;
+
+    const PROTO2: &str = r#"
+syntax = "proto2";
+package t;
+enum Level { LOW = 1; HIGH = 2; }
+message All {
+  optional int32 number = 1;
+  optional string text = 2;
+  optional All child = 3;
+  repeated All children = 4;
+  repeated int32 loose = 5;
+  repeated int32 packed = 6 [packed = true];
+  optional Level level = 7;
+  repeated Level levels = 8;
+  optional group Body = 9 { optional int32 number = 1; optional string text = 2; }
+  oneof choice { int32 one = 10; string two = 11; }
+  map<string, int32> counts = 12;
+}
+"#;
+
+    /// Out of order, with unknown fields in between: 7: 9 and 8: 9 are of closed enums, 1: "x" is of another wire type.
+    const WIRE: &[u8] = b"\x12\x01t\xc0\x3e\x07\x38\x02\x38\x09\x0a\x01x\x22\x02\x08\x01\x22\x06\x12\x01u\xc0\x3e\x08\x1a\x05\x12\x01v\x08\x03\
+\x28\x01\x28\x02\x32\x02\x03\x04\x4b\x12\x01b\x08\x05\x4c\x08\x06\x40\x01\x40\x09\x50\x01\x62\x05\x0a\x01k\x10\x01\xc3\x3e\xc4\x3e";
+
+    fn schema() -> Schema {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("t.proto"), PROTO2).unwrap();
+        let set = protox::compile(["t.proto"], [directory.path()]).unwrap();
+        Schema::from_descriptor_set(&set.encode_to_vec()).unwrap()
+    }
+
+    /// What the message says, whatever the order of its fields.
+    fn said(schema: &Schema, bytes: &[u8]) -> Vec<u8> {
+        let mut message = Message::new(schema.message("t.All").unwrap());
+        message.decode(bytes).unwrap();
+        let mut out = Vec::new();
+        message.encode_deterministic_into(&mut out);
+        out
+    }
+
+    type Edit = fn(&Schema, &mut MessageMut<'_>);
+
+    fn field<'s>(schema: &'s Schema, name: &str) -> FieldDescriptor<'s> {
+        schema.message("t.All").unwrap().field_named(name).unwrap()
+    }
+
+    const EDITS: [Edit; 19] = [
+        |s, m| m.set(field(s, "number"), 300).unwrap(),
+        |s, m| m.set(field(s, "text"), "").unwrap(),
+        |s, m| m.set(field(s, "level"), Scalar::Enum(1)).unwrap(),
+        |s, m| m.set(field(s, "one"), 7).unwrap(),
+        |s, m| m.set(field(s, "two"), "seven").unwrap(),
+        |s, m| m.clear(field(s, "child")).unwrap(),
+        |s, m| m.clear(field(s, "levels")).unwrap(),
+        |s, m| m.clear(field(s, "counts")).unwrap(),
+        |_, m| m.clear_unknown_fields(),
+        |s, m| {
+            let mut child = m.message(field(s, "child")).unwrap();
+            child.set(field(s, "text"), "longer than it was").unwrap();
+        },
+        |s, m| {
+            let mut child = m.message(field(s, "child")).unwrap();
+            child.message(field(s, "child")).unwrap();
+        },
+        |s, m| {
+            let mut children = m.list(field(s, "children")).unwrap();
+            if let Ok(mut child) = children.message(1) {
+                child.set(field(s, "number"), 9).unwrap();
+            }
+        },
+        |s, m| {
+            let mut children = m.list(field(s, "children")).unwrap();
+            children.push_message().unwrap();
+        },
+        |s, m| m.list(field(s, "loose")).unwrap().push(5).unwrap(),
+        |s, m| m.list(field(s, "loose")).unwrap().truncate(0),
+        |s, m| m.list(field(s, "packed")).unwrap().push(500).unwrap(),
+        |s, m| m.list(field(s, "levels")).unwrap().push(Scalar::Enum(2)).unwrap(),
+        |s, m| {
+            let group = s.message("t.All.Body").unwrap();
+            let mut body = m.message(field(s, "body")).unwrap();
+            body.set(group.field_named("number").unwrap(), 70_000).unwrap();
+        },
+        |s, m| {
+            let mut counts = m.map(field(s, "counts")).unwrap();
+            counts.insert(MapKey::String("j"), 2).unwrap();
+        },
+    ];
+
+    #[test]
+    fn any_two_changes_are_written_as_if_everything_was_written_anew() {
+        let schema = schema();
+        let mut message = Message::new(schema.message("t.All").unwrap());
+        for wire in [WIRE, b"", b"\x08\x01\x08\x02\x12\x01a"] {
+            for (one, first) in EDITS.iter().enumerate() {
+                for (two, second) in EDITS.iter().enumerate() {
+                    message.decode(wire).unwrap();
+                    for edit in [first, second] {
+                        edit(&schema, &mut message.as_mut());
+                        let mut anew = Vec::new();
+                        message.encode_deterministic_into(&mut anew);
+                        assert_eq!(said(&schema, &message.encode_to_vec()), anew, "{one} {two}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_around_a_change_stays_as_it_was_read() {
+        let schema = schema();
+        let mut message = Message::new(schema.message("t.All").unwrap());
+        message
+            .decode(b"\x12\x01t\xc0\x3e\x07\x22\x00\x22\x02\x08\x01\x08\x03")
+            .unwrap();
+        let mut root = message.as_mut();
+        let mut children = root.list(field(&schema, "children")).unwrap();
+        children
+            .message(1)
+            .unwrap()
+            .set(field(&schema, "text"), "u")
+            .unwrap();
+        assert_eq!(
+            message.encode_to_vec(),
+            b"\x12\x01t\xc0\x3e\x07\x22\x00\x22\x05\x08\x01\x12\x01u\x08\x03"
+        );
+    }
+}
