@@ -38,17 +38,20 @@ mod backlog;
 mod control;
 mod end;
 mod judge;
-mod lane;
-mod pace;
-mod peer;
-mod relay;
+pub(crate) mod lane;
+pub(crate) mod pace;
+pub(crate) mod peer;
+pub(crate) mod relay;
 mod rules;
-mod scratch;
+pub(crate) mod scratch;
 mod traffic;
 
 use crate::transport::Transport;
 use bytes::Bytes;
-use relay::Relay;
+use judge::Judge;
+use lane::ByteLane;
+use pace::Pace;
+use relay::{Lane, Relay};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -99,22 +102,30 @@ pub async fn run<C: Transport, B: Transport>(
     backend: Endpoint<B>,
     context: SessionContext,
 ) -> SessionEnd {
-    let control = context.control.clone();
+    let rate = context.rules.message_rate.as_ref();
+    let pace = rate.map(|rate| Pace::new(rate, Instant::now()));
+    let up = ByteLane::new(Judge::new(pace), client.leftover);
+    let down = ByteLane::new(Judge::new(None), backend.leftover);
+    drive(Relay::new(client.transport, backend.transport, up, down, context)).await
+}
+
+/// Polls a session to its end.
+pub(crate) async fn drive<C, B, L: Lane<C, B> + Lane<B, C>>(mut relay: Relay<C, B, L>) -> SessionEnd {
+    let control = relay.control();
     let mut seen = 0;
-    let mut relay = Relay::new(client, backend, context);
     let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
     let mut window = pin!(control.clone().after(seen));
-    let mut is_first = true;
+    let mut is_new = true;
     poll_fn(|task| {
         // A look at a number for each message; the lock behind the window is taken only when there is another one.
-        while std::mem::take(&mut is_first) || control.windows() != seen {
+        while std::mem::take(&mut is_new) || control.windows() != seen {
             let Poll::Ready(next) = window.as_mut().poll(task) else {
                 break;
             };
             seen = next.number;
             relay.drain_at(next.moment());
             window.set(control.clone().after(seen));
-            is_first = true;
+            is_new = true;
         }
         relay.poll(task, sleep.as_mut())
     })

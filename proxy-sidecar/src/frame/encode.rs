@@ -7,13 +7,18 @@ const MASKED: u8 = 0x80;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 
-/// A Close frame with `code` and as much of `reason` as fits, masked with `mask` when it goes to a server.
-pub fn close(code: u16, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
-    let mut end = reason.len().min(MAX_REASON_BYTES);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
+/// A Close frame with `code` and as much of `reason` as fits, masked with `mask` when it goes to a server. Without a code
+/// there is no reason either.
+pub fn close(code: Option<u16>, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
+    match code {
+        Some(code) => control(CLOSE, &[&code.to_be_bytes(), fitting(reason).as_bytes()], mask),
+        None => control(CLOSE, &[], mask),
     }
-    control(CLOSE, &[&code.to_be_bytes(), &reason.as_bytes()[..end]], mask)
+}
+
+/// As much of `reason` as a Close frame has room for.
+pub fn fitting(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)]
 }
 
 /// A Ping frame with a payload of eight bytes, masked with `mask` when it goes to a server.

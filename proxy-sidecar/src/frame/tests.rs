@@ -176,7 +176,7 @@ fn a_length_of_all_64_bits_has_no_end() {
 fn frames_of_the_proxy_are_read_as_what_they_are() {
     for mask in [None, Some([9, 8, 7, 6])] {
         let scanner = Scanner::default();
-        let scan = scanner.head(&close(1001, "bye", mask)).expect("complete");
+        let scan = scanner.head(&close(Some(1001), "bye", mask)).expect("complete");
         assert_eq!(
             (scan.header.opcode, scan.code, scan.header.mask),
             (Opcode::Close, Some(1001), mask)
@@ -188,7 +188,7 @@ fn frames_of_the_proxy_are_read_as_what_they_are() {
 
 #[test]
 fn a_reason_is_cut_between_characters() {
-    let frame = close(1007, &"ä".repeat(100), None);
+    let frame = close(Some(1007), &"ä".repeat(100), None);
     assert_eq!(frame.len(), 2 + 2 + 122);
     assert!(std::str::from_utf8(&frame[4..]).is_ok());
 }

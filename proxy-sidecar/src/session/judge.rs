@@ -1,11 +1,10 @@
 //! What becomes of each frame of one direction, by its head.
 
+use super::EndReason;
 use super::pace::Pace;
 use super::peer::{Input, Output, Peer, Side};
 use super::relay::Shared;
-use super::{EndReason, Volume};
 use crate::frame::{Opcode, Scan, Scanner, code};
-use crate::transport::Transport;
 use heddle_crds::ws_route::OnExceed;
 use tokio::time::Instant;
 
@@ -17,7 +16,8 @@ pub(super) struct Judge {
     frame: Frame,
     /// The bytes of payload of the current message, over all of its frames that have begun.
     message_bytes: u64,
-    pub(super) volume: Volume,
+    /// How many messages ended in the bytes that are being judged.
+    messages: u64,
     /// How many messages the sender may send. A box, as few routes say so.
     pace: Option<Box<Pace>>,
 }
@@ -41,6 +41,8 @@ pub(super) struct Judged {
     pub(super) passed: usize,
     /// So many have been judged.
     pub(super) judged: usize,
+    /// So many messages ended in them.
+    pub(super) messages: u64,
     /// Why not all.
     pub(super) stop: Option<Stop>,
 }
@@ -69,7 +71,7 @@ impl Judge {
             scanner: Scanner::default(),
             frame: Frame::Other,
             message_bytes: 0,
-            volume: Volume::default(),
+            messages: 0,
             pace: pace.map(Box::new),
         }
     }
@@ -80,7 +82,7 @@ impl Judge {
     }
 
     /// Judges `bytes`, which follow those that were judged before.
-    pub(super) fn judge<S: Transport, K: Transport>(
+    pub(super) fn judge<S, K>(
         &mut self,
         bytes: &mut [u8],
         source: &mut Peer<S>,
@@ -136,12 +138,17 @@ impl Judge {
                 self.end_frame(source, sink, shared);
             }
         }
-        Judged { passed, judged, stop }
+        Judged {
+            passed,
+            judged,
+            messages: std::mem::take(&mut self.messages),
+            stop,
+        }
     }
 
     /// What becomes of the frame with this head. A frame that passes becomes the current one.
     #[inline]
-    fn verdict<S: Transport, K: Transport>(
+    fn verdict<S, K>(
         &mut self,
         scan: &Scan,
         source: &mut Peer<S>,
@@ -167,7 +174,7 @@ impl Judge {
     }
 
     #[inline]
-    fn data_verdict<S: Transport, K: Transport>(
+    fn data_verdict<S, K>(
         &mut self,
         scan: &Scan,
         source: &mut Peer<S>,
@@ -201,12 +208,7 @@ impl Judge {
     }
 
     /// Why another message may not go on now.
-    fn pace<S: Transport, K: Transport>(
-        &mut self,
-        source: &mut Peer<S>,
-        sink: &mut Peer<K>,
-        shared: &mut Shared,
-    ) -> Option<Stop> {
+    fn pace<S, K>(&mut self, source: &mut Peer<S>, sink: &mut Peer<K>, shared: &mut Shared) -> Option<Stop> {
         let pace = self.pace.as_mut().filter(|_| shared.is_open())?;
         let until = pace.take(shared.now).err()?;
         if shared.on_exceed() == OnExceed::Wait {
@@ -218,14 +220,9 @@ impl Judge {
 
     /// Notes that the current frame is over.
     #[inline]
-    fn end_frame<S: Transport, K: Transport>(
-        &mut self,
-        source: &mut Peer<S>,
-        sink: &mut Peer<K>,
-        shared: &mut Shared,
-    ) {
+    fn end_frame<S, K>(&mut self, source: &mut Peer<S>, sink: &mut Peer<K>, shared: &mut Shared) {
         match self.frame {
-            Frame::LastPart => self.volume.messages += 1,
+            Frame::LastPart => self.messages += 1,
             Frame::Close(code) => {
                 source.input = Input::Closed;
                 source.code_received = Some(code.unwrap_or(code::NO_STATUS));

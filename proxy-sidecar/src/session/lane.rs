@@ -4,13 +4,13 @@
 //! Nothing is read while something that was read waits to be written, so that a slow reader slows the sender down, and a
 //! direction never holds more than one read and one control frame.
 
-use super::Volume;
 use super::backlog::Backlog;
 use super::judge::{Judge, Judged, Stop};
-use super::peer::{Input, Output, Peer, Side};
-use super::relay::Shared;
+use super::peer::{Due, Input, Output, Peer, Side};
+use super::relay::{Flow, Lane, Shared};
 use super::scratch;
 use super::traffic::DirectionTraffic;
+use crate::frame;
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
@@ -19,37 +19,18 @@ use tokio::time::Instant;
 /// So often a direction reads before the other has its turn.
 const READS_PER_TURN: usize = 8;
 
-/// One direction of a session.
+/// One direction of a session, as bytes.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct ByteLane {
     backlog: Backlog,
     judge: Judge,
-    /// Until when the sender has to wait for the rate limit.
-    pub(super) waits_until: Option<Instant>,
+    flow: Flow,
     /// Whether what has not been judged is no more than the beginning of a head.
     needs_more: bool,
-    /// Whether the receiver did not take the last bytes.
-    pub(super) is_blocked: bool,
 }
 
-impl Lane {
-    pub(super) fn new(judge: Judge, leftover: Bytes) -> Self {
-        Self {
-            backlog: Backlog::unjudged(leftover),
-            judge,
-            waits_until: None,
-            needs_more: false,
-            is_blocked: false,
-        }
-    }
-
-    /// What has arrived.
-    pub(super) fn volume(&self) -> Volume {
-        self.judge.volume
-    }
-
-    /// Moves bytes while that is possible, and no longer than a turn: ready when there may be more to do.
-    pub(super) fn poll_turn<S: Transport, K: Transport>(
+impl<S: Transport, K: Transport> Lane<S, K> for ByteLane {
+    fn poll_turn(
         &mut self,
         context: &mut Context<'_>,
         source: &mut Peer<S>,
@@ -74,6 +55,23 @@ impl Lane {
         }
         Poll::Ready(())
     }
+}
+
+impl AsRef<Flow> for ByteLane {
+    fn as_ref(&self) -> &Flow {
+        &self.flow
+    }
+}
+
+impl ByteLane {
+    pub(super) fn new(judge: Judge, leftover: Bytes) -> Self {
+        Self {
+            backlog: Backlog::unjudged(leftover),
+            judge,
+            flow: Flow::default(),
+            needs_more: false,
+        }
+    }
 
     /// Writes what may be written.
     fn poll_write<K: Transport>(
@@ -90,19 +88,19 @@ impl Lane {
             match sink.poll_write(context, self.backlog.to_write()) {
                 Poll::Ready(Ok(count)) => {
                     self.backlog.wrote(count);
-                    if self.is_blocked {
+                    if self.flow.is_blocked {
                         // Room after there was none: the peer has acknowledged bytes.
                         sink.hear(now);
                     }
                 }
                 Poll::Ready(Err(_)) => self.backlog.forget_to_write(),
                 Poll::Pending => {
-                    self.is_blocked = true;
+                    self.flow.is_blocked = true;
                     return Poll::Pending;
                 }
             }
         }
-        self.is_blocked = false;
+        self.flow.is_blocked = false;
         Poll::Ready(())
     }
 
@@ -111,10 +109,14 @@ impl Lane {
         if !sink.has_frame_due() || !self.judge.is_at_boundary() {
             return;
         }
-        if let Some(frame) = sink.take_frame_due(shared.ping_payload) {
-            self.backlog.inject(&frame);
-            shared.has_changed = true;
-        }
+        let mask = (sink.side == Side::Backend).then(rand::random);
+        let frame = match sink.take_due() {
+            None => return,
+            Some(Due::Ping) => frame::ping(shared.ping_payload, mask),
+            Some(Due::Close(close)) => frame::close(close.code, &close.reason, mask),
+        };
+        self.backlog.inject(&frame);
+        shared.has_changed = true;
     }
 
     /// A frame whose rest never comes can only be cut off, which the receiver sees as what it is.
@@ -132,11 +134,11 @@ impl Lane {
         sink: &mut Peer<K>,
         shared: &mut Shared,
     ) -> Poll<()> {
-        if self.waits_until.is_some_and(|until| until > shared.now) && shared.is_open() {
+        if self.flow.waits_until.is_some_and(|until| until > shared.now) && shared.is_open() {
             ready!(sink.poll_flush(context));
             return Poll::Pending;
         }
-        self.waits_until = None;
+        self.flow.waits_until = None;
         if !self.backlog.to_judge().is_empty() && !self.needs_more {
             let mut bytes = self.backlog.take();
             self.pass(context, &mut bytes, source, sink, shared);
@@ -160,7 +162,7 @@ impl Lane {
                 return Poll::Ready(());
             }
             source.hear(shared.now);
-            self.judge.volume.bytes += count as u64;
+            self.flow.volume.bytes += count as u64;
             traffic(shared, source.side).bytes.inc_by(count as u64);
             self.backlog.take_into(buffer);
             self.pass(context, &mut buffer[..held + count], source, sink, shared);
@@ -177,15 +179,20 @@ impl Lane {
         sink: &mut Peer<K>,
         shared: &mut Shared,
     ) {
-        let before = self.judge.volume.messages;
-        let Judged { passed, judged, stop } = self.judge.judge(bytes, source, sink, shared);
-        let messages = self.judge.volume.messages - before;
+        let judged = self.judge.judge(bytes, source, sink, shared);
+        let Judged {
+            passed,
+            judged,
+            stop,
+            messages,
+        } = judged;
         if messages > 0 {
+            self.flow.volume.messages += messages;
             traffic(shared, source.side).messages.inc_by(messages);
         }
         self.needs_more = stop == Some(Stop::NeedsMore);
         if let Some(Stop::WaitUntil(until)) = stop {
-            self.waits_until = Some(until);
+            self.flow.waits_until = Some(until);
             shared.has_new_deadline = true;
         }
         let mut written = 0;
@@ -194,7 +201,7 @@ impl Lane {
                 Poll::Ready(Ok(count)) => written = count,
                 // It takes nothing any more; what happens then follows from that.
                 Poll::Ready(Err(_)) => written = passed,
-                Poll::Pending => self.is_blocked = true,
+                Poll::Pending => self.flow.is_blocked = true,
             }
         } else {
             written = passed;
@@ -206,7 +213,7 @@ impl Lane {
 }
 
 /// The counters of what `side` sends.
-fn traffic(shared: &Shared, side: Side) -> &DirectionTraffic {
+pub(crate) fn traffic(shared: &Shared, side: Side) -> &DirectionTraffic {
     match side {
         Side::Client => &shared.context.traffic.from_client,
         Side::Backend => &shared.context.traffic.from_backend,

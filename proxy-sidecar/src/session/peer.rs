@@ -1,7 +1,8 @@
 //! One of the two ends of a session: how far it is with its Close frames and its connection.
 
-use crate::frame::{self, code};
+use crate::frame::code;
 use crate::transport::Transport;
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,14 +11,14 @@ use tokio::time::Instant;
 
 /// Which end a peer is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Client,
     Backend,
 }
 
 /// What comes from a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Input {
+pub(crate) enum Input {
     /// Frames.
     Open,
     /// Nothing that counts, after a Close frame, until the connection ends.
@@ -28,7 +29,7 @@ pub(super) enum Input {
 
 /// What may be sent to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Output {
+pub(crate) enum Output {
     /// Frames.
     Open,
     /// Nothing more: a Close frame is on its way, or the stream was cut inside a frame.
@@ -38,19 +39,27 @@ pub(super) enum Output {
 }
 
 /// A Close frame that the proxy sends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Close {
-    pub(super) code: u16,
-    pub(super) reason: &'static str,
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Close {
+    /// None stands for a frame without a code.
+    pub(crate) code: Option<u16>,
+    pub(crate) reason: Cow<'static, str>,
+}
+
+/// A frame that the proxy sends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Due {
+    Close(Close),
+    Ping,
 }
 
 /// One of the two ends of a session.
 #[derive(Debug)]
-pub(super) struct Peer<T> {
-    pub(super) transport: T,
-    pub(super) side: Side,
-    pub(super) input: Input,
-    pub(super) output: Output,
+pub(crate) struct Peer<T> {
+    pub(crate) transport: T,
+    pub(crate) side: Side,
+    pub(crate) input: Input,
+    pub(crate) output: Output,
     /// The Close frame that is sent at the next boundary.
     close_due: Option<Close>,
     /// Whether a Ping is sent at the next boundary.
@@ -58,17 +67,17 @@ pub(super) struct Peer<T> {
     /// Whether bytes may be held by the transport.
     needs_flush: bool,
     /// Whether a Ping of anybody has gone to the peer since it was heard.
-    pub(super) was_pinged: bool,
+    pub(crate) was_pinged: bool,
     /// When it sent something, or took something that had had to wait.
-    pub(super) heard: Instant,
+    pub(crate) heard: Instant,
     /// Since when an answer to a Ping has been waited for.
-    pub(super) probed: Option<Instant>,
-    pub(super) code_received: Option<u16>,
-    pub(super) code_sent: Option<u16>,
+    pub(crate) probed: Option<Instant>,
+    pub(crate) code_received: Option<u16>,
+    pub(crate) code_sent: Option<u16>,
 }
 
-impl<T: Transport> Peer<T> {
-    pub(super) fn new(transport: T, side: Side, now: Instant) -> Self {
+impl<T> Peer<T> {
+    pub(crate) fn new(transport: T, side: Side, now: Instant) -> Self {
         Self {
             transport,
             side,
@@ -86,60 +95,98 @@ impl<T: Transport> Peer<T> {
     }
 
     /// Sends a Close frame at the next boundary, unless one was sent or is due already.
-    pub(super) fn request_close(&mut self, code: u16, reason: &'static str) {
-        if self.output == Output::Open && self.close_due.is_none() {
-            self.close_due = Some(Close { code, reason });
+    pub(crate) fn request_close(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
+        let (code, reason) = (Some(code), reason.into());
+        self.request(Close { code, reason });
+    }
+
+    /// The same for a frame that may lack a code.
+    pub(crate) fn request(&mut self, close: Close) {
+        if self.lacks_close() {
+            self.close_due = Some(close);
         }
     }
 
     /// Sends a Ping at the next boundary.
-    pub(super) fn request_ping(&mut self) {
+    pub(crate) fn request_ping(&mut self) {
         self.is_ping_due = true;
     }
 
     /// Whether a frame of the proxy's waits for a boundary.
-    pub(super) fn has_frame_due(&self) -> bool {
+    pub(crate) fn has_frame_due(&self) -> bool {
         self.output == Output::Open && (self.close_due.is_some() || self.is_ping_due)
     }
 
     /// Whether no Close frame has been sent to the peer and none is going to be.
-    pub(super) fn lacks_close(&self) -> bool {
+    pub(crate) fn lacks_close(&self) -> bool {
         self.output == Output::Open && self.close_due.is_none()
     }
 
     /// The frame that waits for a boundary, which this is. After a Close frame nothing else may follow.
-    pub(super) fn take_frame_due(&mut self, ping_payload: [u8; 8]) -> Option<Vec<u8>> {
+    pub(crate) fn take_due(&mut self) -> Option<Due> {
         if self.output != Output::Open {
             return None;
         }
-        let mask = (self.side == Side::Backend).then(rand::random);
         if let Some(close) = self.close_due.take() {
-            self.output = Output::Closed;
-            self.code_sent = Some(close.code);
-            return Some(frame::close(close.code, close.reason, mask));
+            self.passed_close(close.code);
+            return Some(Due::Close(close));
         }
         std::mem::take(&mut self.is_ping_due).then(|| {
             self.was_pinged = true;
-            frame::ping(ping_payload, mask)
+            Due::Ping
         })
     }
 
-    /// Notes that a Close frame of the other side goes to this one.
-    pub(super) fn passed_close(&mut self, code: Option<u16>) {
+    /// Notes that a Close frame goes to the peer.
+    pub(crate) fn passed_close(&mut self, code: Option<u16>) {
         self.output = Output::Closed;
         self.code_sent = Some(code.unwrap_or(code::NO_STATUS));
         self.close_due = None;
     }
 
     /// Notes that the peer lives.
-    pub(super) fn hear(&mut self, now: Instant) {
+    pub(crate) fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.probed = None;
         self.was_pinged = false;
     }
 
+    pub(crate) fn fail_output(&mut self) {
+        self.output = Output::Finished;
+        self.close_due = None;
+    }
+
+    /// Ends the stream to the peer inside a frame, where no Close frame can be sent.
+    pub(crate) fn cut(&mut self) {
+        self.output = Output::Closed;
+        self.close_due = None;
+    }
+
+    /// Gives the peer up: nothing comes from it, nothing goes to it.
+    pub(crate) fn give_up(&mut self) {
+        self.fail_output();
+        self.input = Input::Ended;
+    }
+
+    /// Whether this half of the connection is to be shut down once everything has been written. Servers close first
+    /// (RFC 6455 7.1.1): the client is shut down when both Close frames have gone, the backend when it has closed.
+    pub(crate) fn is_to_finish(&self) -> bool {
+        match (self.output, self.side) {
+            (Output::Closed, Side::Client) => self.input != Input::Open || self.code_sent.is_none(),
+            (Output::Closed, Side::Backend) => self.input == Input::Ended || self.code_sent.is_none(),
+            (Output::Open | Output::Finished, _) => false,
+        }
+    }
+
+    /// Whether nothing is left to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.input == Input::Ended && self.output == Output::Finished
+    }
+}
+
+impl<T: Transport> Peer<T> {
     /// Reads into `buffer`; 0 at the end of the connection, however it ended.
-    pub(super) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
+    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
         let mut read = ReadBuf::new(buffer);
         let result = ready!(Pin::new(&mut self.transport).poll_read(context, &mut read));
         Poll::Ready(match result {
@@ -152,7 +199,7 @@ impl<T: Transport> Peer<T> {
     ///
     /// # Errors
     /// What the transport says; it takes nothing more then.
-    pub(super) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.transport).poll_write(context, bytes));
         let result = match result {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
@@ -166,7 +213,7 @@ impl<T: Transport> Peer<T> {
     }
 
     /// Makes the transport send what it holds. Nothing to do for TCP.
-    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.needs_flush && self.output != Output::Finished {
             if ready!(Pin::new(&mut self.transport).poll_flush(context)).is_err() {
                 self.fail_output();
@@ -177,42 +224,10 @@ impl<T: Transport> Peer<T> {
     }
 
     /// Shuts down the half of the connection that goes to the peer.
-    pub(super) fn poll_finish(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_finish(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // That it fails says no more than that the connection has gone.
         let (Ok(()) | Err(_)) = ready!(Pin::new(&mut self.transport).poll_shutdown(context));
         self.output = Output::Finished;
         Poll::Ready(())
-    }
-
-    fn fail_output(&mut self) {
-        self.output = Output::Finished;
-        self.close_due = None;
-    }
-
-    /// Ends the stream to the peer inside a frame, where no Close frame can be sent.
-    pub(super) fn cut(&mut self) {
-        self.output = Output::Closed;
-        self.close_due = None;
-    }
-
-    /// Gives the peer up: nothing comes from it, nothing goes to it.
-    pub(super) fn give_up(&mut self) {
-        self.fail_output();
-        self.input = Input::Ended;
-    }
-
-    /// Whether this half of the connection is to be shut down once everything has been written. Servers close first
-    /// (RFC 6455 7.1.1): the client is shut down when both Close frames have gone, the backend when it has closed.
-    pub(super) fn is_to_finish(&self) -> bool {
-        match (self.output, self.side) {
-            (Output::Closed, Side::Client) => self.input != Input::Open || self.code_sent.is_none(),
-            (Output::Closed, Side::Backend) => self.input == Input::Ended || self.code_sent.is_none(),
-            (Output::Open | Output::Finished, _) => false,
-        }
-    }
-
-    /// Whether nothing is left to do.
-    pub(super) fn is_done(&self) -> bool {
-        self.input == Input::Ended && self.output == Output::Finished
     }
 }

@@ -1,13 +1,9 @@
 //! A session as a state machine: two peers, two directions, and the times at which something is due.
 
 use super::end::{ClosedBy, EndReason, SessionEnd};
-use super::judge::Judge;
-use super::lane::Lane;
-use super::pace::Pace;
 use super::peer::{Input, Output, Peer, Side};
-use super::{Endpoint, SessionContext};
+use super::{SessionContext, SessionControl, Volume};
 use crate::frame::code;
-use crate::transport::Transport;
 use heddle_crds::ws_route::OnExceed;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,15 +11,38 @@ use std::task::{Context, Poll};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
+/// One direction of a session: moves what `source` sends to `sink`.
+pub(crate) trait Lane<S, K>: AsRef<Flow> {
+    /// Moves what there is while that is possible, and no longer than a turn: ready when there may be more to do.
+    fn poll_turn(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Peer<S>,
+        sink: &mut Peer<K>,
+        shared: &mut Shared,
+    ) -> Poll<()>;
+}
+
+/// What is known of a direction.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// What has arrived.
+    pub(crate) volume: Volume,
+    /// Until when the sender has to wait for the rate limit.
+    pub(crate) waits_until: Option<Instant>,
+    /// Whether the receiver does not take what there is for it.
+    pub(crate) is_blocked: bool,
+}
+
 /// A session.
 #[derive(Debug)]
-pub(super) struct Relay<C, B> {
+pub(crate) struct Relay<C, B, L> {
     client: Peer<C>,
     backend: Peer<B>,
     /// From the client to the backend.
-    up: Lane,
+    up: L,
     /// From the backend to the client.
-    down: Lane,
+    down: L,
     shared: Shared,
     /// When the session ends in any case, and why.
     ends_at: Option<(Instant, EndReason)>,
@@ -33,18 +52,18 @@ pub(super) struct Relay<C, B> {
 
 /// What both directions need.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) context: SessionContext,
+pub(crate) struct Shared {
+    pub(crate) context: SessionContext,
     /// The time of this turn.
-    pub(super) now: Instant,
+    pub(crate) now: Instant,
     /// When part of a message was seen last.
-    pub(super) last_data: Instant,
+    pub(crate) last_data: Instant,
     /// What the proxy's own Pings carry, by which their Pongs are known.
-    pub(super) ping_payload: [u8; 8],
+    pub(crate) ping_payload: [u8; 8],
     /// Whether a peer or a stream has got another state in this turn.
-    pub(super) has_changed: bool,
+    pub(crate) has_changed: bool,
     /// Whether something may be due earlier than the timer knows.
-    pub(super) has_new_deadline: bool,
+    pub(crate) has_new_deadline: bool,
     /// Who ended the session and why, once somebody has.
     end: Option<(ClosedBy, EndReason)>,
     /// Until when the next step of closing may take.
@@ -53,21 +72,21 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Whether nobody has begun to close the session.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.patience.is_none()
     }
 
-    pub(super) fn max_message_bytes(&self) -> Option<u64> {
+    pub(crate) fn max_message_bytes(&self) -> Option<u64> {
         self.context.rules.max_message_bytes
     }
 
-    pub(super) fn on_exceed(&self) -> OnExceed {
+    pub(crate) fn on_exceed(&self) -> OnExceed {
         let rate = self.context.rules.message_rate.as_ref();
         rate.map_or(OnExceed::Wait, |rate| rate.on_exceed)
     }
 
     /// Closes the session for what `source` sent: with `code` toward it, with what that means for it toward `sink`.
-    pub(super) fn refuse<S: Transport, K: Transport>(
+    pub(crate) fn refuse<S, K>(
         &mut self,
         reason: EndReason,
         source: &mut Peer<S>,
@@ -92,17 +111,16 @@ impl Shared {
     }
 }
 
-impl<C: Transport, B: Transport> Relay<C, B> {
-    pub(super) fn new(client: Endpoint<C>, backend: Endpoint<B>, context: SessionContext) -> Self {
+impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
+    pub(crate) fn new(client: C, backend: B, up: L, down: L, context: SessionContext) -> Self {
         let now = Instant::now();
         let rules = &context.rules;
-        let pace = rules.message_rate.as_ref().map(|rate| Pace::new(rate, now));
         let ends_at = rules.draw_age().map(|age| (now + age, EndReason::MaxAge));
         Self {
-            client: Peer::new(client.transport, Side::Client, now),
-            backend: Peer::new(backend.transport, Side::Backend, now),
-            up: Lane::new(Judge::new(pace), client.leftover),
-            down: Lane::new(Judge::new(None), backend.leftover),
+            client: Peer::new(client, Side::Client, now),
+            backend: Peer::new(backend, Side::Backend, now),
+            up,
+            down,
             ends_at,
             armed: None,
             shared: Shared {
@@ -118,8 +136,13 @@ impl<C: Transport, B: Transport> Relay<C, B> {
         }
     }
 
+    /// What tells the session to end.
+    pub(crate) fn control(&self) -> SessionControl {
+        self.shared.context.control.clone()
+    }
+
     /// Ends the session at `moment`, unless it ends before.
-    pub(super) fn drain_at(&mut self, moment: Instant) {
+    pub(crate) fn drain_at(&mut self, moment: Instant) {
         if self.ends_at.is_none_or(|(earlier, _)| moment < earlier) {
             self.ends_at = Some((moment, EndReason::Drain));
             self.shared.has_new_deadline = true;
@@ -128,7 +151,7 @@ impl<C: Transport, B: Transport> Relay<C, B> {
 
     /// Goes on with the session as far as it goes: ready when both connections are closed. `sleep` wakes the task when
     /// something is due.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
         loop {
             self.shared.now = Instant::now();
             let Self {
@@ -214,7 +237,7 @@ impl<C: Transport, B: Transport> Relay<C, B> {
             rules.idle.map(|idle| self.shared.last_data + idle),
             probe(self.client.heard, self.client.probed),
             probe(self.backend.heard, self.backend.probed),
-            self.up.waits_until,
+            self.up.as_ref().waits_until,
         ];
         all.into_iter().flatten().min()
     }
@@ -238,11 +261,11 @@ impl<C: Transport, B: Transport> Relay<C, B> {
         let Some(keepalive) = &rules.keepalive else {
             return;
         };
-        let is_client_paused = self.up.is_blocked || self.up.waits_until.is_some();
+        let is_client_paused = self.up.as_ref().is_blocked || self.up.as_ref().waits_until.is_some();
         if check(&mut self.client, is_client_paused, keepalive, now) {
             self.shared.begin(ClosedBy::Client, EndReason::Dead);
         }
-        if check(&mut self.backend, self.down.is_blocked, keepalive, now) {
+        if check(&mut self.backend, self.down.as_ref().is_blocked, keepalive, now) {
             self.shared.begin(ClosedBy::Backend, EndReason::Dead);
         }
     }
@@ -272,7 +295,7 @@ impl<C: Transport, B: Transport> Relay<C, B> {
     }
 
     /// How the session ended.
-    pub(super) fn end(&self) -> SessionEnd {
+    pub(crate) fn end(&self) -> SessionEnd {
         let (closed_by, reason) = self.shared.end.unwrap_or((ClosedBy::Proxy, EndReason::Vanished));
         SessionEnd {
             closed_by,
@@ -281,14 +304,14 @@ impl<C: Transport, B: Transport> Relay<C, B> {
             code_from_backend: self.backend.code_received,
             code_to_client: self.client.code_sent,
             code_to_backend: self.backend.code_sent,
-            from_client: self.up.volume(),
-            from_backend: self.down.volume(),
+            from_client: self.up.as_ref().volume,
+            from_backend: self.down.as_ref().volume,
         }
     }
 }
 
 /// What follows for the session, and for the `other` peer, from the state of `peer`.
-fn conclude<P: Transport, O: Transport>(peer: &mut Peer<P>, other: &mut Peer<O>, shared: &mut Shared) {
+fn conclude<P, O>(peer: &mut Peer<P>, other: &mut Peer<O>, shared: &mut Shared) {
     let closed_by = match peer.side {
         Side::Client => ClosedBy::Client,
         Side::Backend => ClosedBy::Backend,
@@ -328,7 +351,7 @@ fn answer(received: Option<u16>) -> Option<u16> {
 }
 
 /// Pings a peer that has said nothing for too long: whether it is dead and was given up.
-fn check<T: Transport>(
+fn check<T>(
     peer: &mut Peer<T>,
     is_paused: bool,
     keepalive: &heddle_route_config::Keepalive,

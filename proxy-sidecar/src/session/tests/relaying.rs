@@ -14,8 +14,9 @@ async fn frames_go_both_ways_as_they_are() {
     pair.client.expect(PING, b"are you there").await;
     pair.client.send(PONG, b"are you there").await;
     pair.backend.expect(PONG, b"are you there").await;
-    pair.backend.send(TEXT, &[b'x'; 70_000][..]).await;
-    pair.client.expect(TEXT, &[b'x'; 70_000]).await;
+    let Pair { client, backend, .. } = &mut pair;
+    let long = [b'x'; 70_000];
+    tokio::join!(backend.send(TEXT, &long), client.expect(TEXT, &long));
 }
 
 #[tokio::test(start_paused = true)]
