@@ -42,8 +42,8 @@ type Fit = (bool, usize);
 impl RouteTable {
     /// Puts routes in order. Routes that conflict are told apart by [`RouteTable::conflicts`], and stay in the table: for
     /// requests that both take, the older one counts.
-    pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
-        let mut routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
+    pub fn new(routes: impl IntoIterator<Item = impl Into<Arc<Route>>>) -> Self {
+        let mut routes: Vec<Arc<Route>> = routes.into_iter().map(Into::into).collect();
         routes.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Self { routes }
     }

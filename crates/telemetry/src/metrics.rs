@@ -1,6 +1,7 @@
 //! The metrics of one process, as `/metrics` shows them.
 
 use crate::Telemetry;
+use prometheus_client::collector::Collector;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 use thiserror::Error;
@@ -43,6 +44,11 @@ impl MetricsRegistry {
     /// OpenMetrics' `_total` by themselves. `help` is a sentence without its full stop.
     pub fn register(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.registry.register(name, help, metric);
+    }
+
+    /// Registers a collector, whose metrics are made when somebody asks; it prefixes none of their names.
+    pub fn register_collector(&mut self, collector: impl Collector) {
+        self.registry.register_collector(Box::new(collector));
     }
 
     /// Registers what `telemetry` counts about its own export.

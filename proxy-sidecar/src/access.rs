@@ -1,0 +1,67 @@
+//! One line for each session, at its end, and its metrics.
+
+use crate::handshake::SessionOrigin;
+use crate::session::SessionEnd;
+use heddle_telemetry::ContinueTrace as _;
+use tokio::time::Instant;
+
+/// A session that goes on.
+#[derive(Debug)]
+pub(crate) struct SessionRecord {
+    origin: SessionOrigin,
+    began: Instant,
+}
+
+/// Counts a handshake that was completed.
+pub(crate) fn established(origin: &SessionOrigin) {
+    let metrics = &origin.route.sessions.metrics;
+    metrics
+        .handshake_seconds
+        .observe(origin.began.elapsed().as_secs_f64());
+    metrics.sessions.inc();
+}
+
+impl SessionRecord {
+    pub(crate) fn begin(origin: SessionOrigin) -> Self {
+        origin.route.sessions.metrics.open.inc();
+        Self {
+            origin,
+            began: Instant::now(),
+        }
+    }
+
+    /// Counts and writes the end.
+    pub(crate) fn finish(self, end: &SessionEnd) {
+        let origin = &self.origin;
+        origin.route.sessions.metrics.closed(end);
+        let span = tracing::info_span!(parent: None, "websocket session", otel.kind = "server");
+        if let Some(parent) = &origin.trace {
+            // A disabled span continues nothing, and the line below then has no ids.
+            span.continue_from(parent).ok();
+        }
+        let _entered = span.enter();
+        tracing::info!(
+            target: "heddle_proxy::access",
+            namespace = origin.route.route.id.namespace,
+            route = origin.route.route.id.name,
+            backend = origin.backend.config.name,
+            client = %origin.client,
+            subprotocol = origin.subprotocol.as_deref(),
+            seconds = self.began.elapsed().as_secs_f64(),
+            bytes_from_client = end.from_client.bytes,
+            messages_from_client = end.from_client.messages,
+            bytes_from_backend = end.from_backend.bytes,
+            messages_from_backend = end.from_backend.messages,
+            code = end.code(),
+            closed_by = end.closed_by.as_str(),
+            reason = end.reason.as_str(),
+            "session ended"
+        );
+    }
+}
+
+impl Drop for SessionRecord {
+    fn drop(&mut self) {
+        self.origin.route.sessions.metrics.open.dec();
+    }
+}

@@ -1,0 +1,127 @@
+//! Reads WsRoute manifests from files.
+
+use super::RouteSet;
+use heddle_crds::WsRoute;
+use heddle_route_config::{InvalidRoute, Route, RouteId};
+use serde::Deserialize as _;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The most bytes of one file.
+const FILE_LIMIT: u64 = 16 << 20;
+
+/// Why files are no set of routes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    #[error("failed to read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to read {}: it has more than {FILE_LIMIT} bytes", .0.display())]
+    Size(PathBuf),
+    #[error("failed to read document {document} of {}", path.display())]
+    Parse {
+        path: PathBuf,
+        /// From 1.
+        document: usize,
+        #[source]
+        source: serde_yaml_ng::Error,
+    },
+    #[error("failed to read document {document} of {}: it is {kind}, not a WsRoute of heddle.dev/v1alpha1", path.display())]
+    Kind {
+        path: PathBuf,
+        document: usize,
+        kind: String,
+    },
+    #[error("failed to use {}", path.display())]
+    Invalid {
+        path: PathBuf,
+        #[source]
+        source: InvalidRoute,
+    },
+    #[error("failed to use {}: {} has WsRoute {id} already", path.display(), first.display())]
+    Twice {
+        path: PathBuf,
+        first: PathBuf,
+        id: RouteId,
+    },
+}
+
+/// Reads all routes of `paths`, each a file of one or several YAML documents.
+pub(crate) fn read(paths: &[PathBuf]) -> Result<RouteSet, FilesError> {
+    let mut routes: BTreeMap<RouteId, (PathBuf, Route)> = BTreeMap::new();
+    for path in paths {
+        let text = read_text(path)?;
+        for route in parse(path, &text)? {
+            let id = route.id.clone();
+            if let Some((first, _)) = routes.insert(id.clone(), (path.clone(), route)) {
+                return Err(FilesError::Twice {
+                    path: path.clone(),
+                    first,
+                    id,
+                });
+            }
+        }
+    }
+    Ok(RouteSet {
+        routes: routes.into_values().map(|(_, route)| route).collect(),
+    })
+}
+
+fn read_text(path: &Path) -> Result<String, FilesError> {
+    let failed = |source| FilesError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(failed)?.len() > FILE_LIMIT {
+        return Err(FilesError::Size(path.to_owned()));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Route>, FilesError> {
+    let mut routes = Vec::new();
+    for (index, document) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
+        let document_number = index + 1;
+        let failed = |source| FilesError::Parse {
+            path: path.to_owned(),
+            document: document_number,
+            source,
+        };
+        let value = serde_yaml_ng::Value::deserialize(document).map_err(failed)?;
+        if value.is_null() {
+            continue;
+        }
+        check_kind(&value).map_err(|kind| FilesError::Kind {
+            path: path.to_owned(),
+            document: document_number,
+            kind,
+        })?;
+        let object = WsRoute::deserialize(value).map_err(failed)?;
+        routes.push(Route::parse(&object).map_err(|source| FilesError::Invalid {
+            path: path.to_owned(),
+            source,
+        })?);
+    }
+    Ok(routes)
+}
+
+fn check_kind(value: &serde_yaml_ng::Value) -> Result<(), String> {
+    let text = |key: &str| {
+        value
+            .get(key)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+    };
+    match (text("apiVersion"), text("kind")) {
+        ("heddle.dev/v1alpha1", "WsRoute") => Ok(()),
+        ("", "") => Err("no object".into()),
+        (version, kind) => Err(format!("a {kind} of {version}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

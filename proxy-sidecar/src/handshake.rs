@@ -1,0 +1,250 @@
+//! From a request to a session: find the route, let the client in, and dial a backend before anything is answered, so
+//! that the answer is the backend's own.
+
+mod attempt;
+mod trace;
+
+use crate::backend::LiveBackend;
+use crate::dial::BackendStream;
+use crate::fields::Fields;
+use crate::forwarding::{self, Hop, Scheme};
+use crate::head::ResponseHead;
+use crate::live::{LimitReached, LiveRoute, SessionPermit};
+use crate::refusal::Refusal;
+use crate::request::SessionRequest;
+use crate::shared::Shared;
+use attempt::AttemptError;
+use bytes::BytesMut;
+use heddle_route_config::Route;
+use heddle_telemetry::{ErrorChain, TraceParent};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
+
+pub(crate) use trace::HandshakeTrace;
+
+/// How long a client may take to send the head of its request. No route is known before.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) peer: SocketAddr,
+    /// The port that it arrived at.
+    pub(crate) port: u16,
+    pub(crate) scheme: Scheme,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A session that has only to be told to the client.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) stream: BackendStream,
+    /// What the backend has sent beyond its answer.
+    pub(crate) leftover: BytesMut,
+    /// The fields of its answer that are meant for the client.
+    pub(crate) fields: Fields,
+    pub(crate) origin: SessionOrigin,
+}
+
+/// What is kept about the handshake while its session goes on.
+#[derive(Debug)]
+pub(crate) struct SessionOrigin {
+    pub(crate) route: Arc<LiveRoute>,
+    pub(crate) backend: Arc<LiveBackend>,
+    pub(crate) client: IpAddr,
+    pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) trace: Option<TraceParent>,
+    pub(crate) began: Instant,
+    pub(crate) began_at: SystemTime,
+    pub(crate) permit: SessionPermit,
+}
+
+/// What a client gets instead of a session.
+#[derive(Debug)]
+pub(crate) enum Declined {
+    /// Our own answer.
+    Refused(Refusal),
+    /// The backend's answer, of which the body is still to be read.
+    Answered {
+        head: ResponseHead,
+        stream: BackendStream,
+        leftover: BytesMut,
+    },
+}
+
+impl From<Refusal> for Declined {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Finds the route of a request and makes the handshake with one of its backends.
+pub(crate) async fn establish(request: SessionRequest, arrival: &Arrival) -> Result<Established, Declined> {
+    let shared = &arrival.shared;
+    let found = shared
+        .routes()
+        .find(arrival.port, &request.host, request.path(), &request.fields)
+        .cloned();
+    let Some(route) = found else {
+        shared.metrics.refused(Refusal::RouteNotFound);
+        return Err(Refusal::RouteNotFound.into());
+    };
+    let trace = HandshakeTrace::begin(&request.fields, &route, arrival);
+    let span = trace.span().clone();
+    let result = with_route(request, arrival, Arc::clone(&route), trace)
+        .instrument(span)
+        .await;
+    match &result {
+        Err(Declined::Refused(refusal)) => route.sessions.metrics.refused(*refusal),
+        Err(Declined::Answered { .. }) => {
+            route.sessions.metrics.declined.inc();
+        }
+        Ok(_) => {}
+    }
+    result
+}
+
+async fn with_route(
+    mut request: SessionRequest,
+    arrival: &Arrival,
+    route: Arc<LiveRoute>,
+    trace: HandshakeTrace,
+) -> Result<Established, Declined> {
+    let (began, began_at) = (Instant::now(), SystemTime::now());
+    check_origin(&request.fields, &route.route)?;
+    let peer = arrival.peer.ip().to_canonical();
+    let client = forwarding::client_address(&request.fields, peer, &route.route);
+    let permit = route.admit(client).map_err(|limit| match limit {
+        LimitReached::Route => Refusal::RouteFull,
+        LimitReached::Client => Refusal::ClientFull,
+    })?;
+    let hop = Hop {
+        peer,
+        scheme: arrival.scheme,
+        host: &request.host,
+    };
+    forwarding::rewrite(&mut request.fields, hop, &route.route);
+    trace.continue_in(&mut request.fields);
+    if route.route.transcoding.is_some() {
+        // Compressed messages cannot be turned; nobody may agree on it.
+        request.fields.remove("sec-websocket-extensions");
+    }
+    let (backend, switched) = dial_one(&request, &route, began + route.route.timeouts.handshake).await?;
+    backend.metrics.sessions.inc();
+    trace.established(&backend);
+    let subprotocol = switched.fields.one("sec-websocket-protocol").ok().flatten();
+    Ok(Established {
+        origin: SessionOrigin {
+            subprotocol: subprotocol.map(|name| String::from_utf8_lossy(name).into()),
+            client,
+            trace: trace.parent(),
+            began,
+            began_at,
+            permit,
+            backend,
+            route,
+        },
+        stream: switched.stream,
+        leftover: switched.leftover,
+        fields: switched.fields,
+    })
+}
+
+/// A request without `Origin` is no browser's, and nobody else is held by the rule.
+fn check_origin(fields: &Fields, route: &Route) -> Result<(), Refusal> {
+    if route.allowed_origins.is_empty() {
+        return Ok(());
+    }
+    let origin = match fields.one("origin") {
+        Ok(None) => return Ok(()),
+        Ok(Some(origin)) => std::str::from_utf8(origin).map_err(|_| Refusal::Origin)?,
+        Err(_) => return Err(Refusal::Origin),
+    };
+    match route
+        .allowed_origins
+        .iter()
+        .any(|allowed| allowed.matches(origin))
+    {
+        true => Ok(()),
+        false => Err(Refusal::Origin),
+    }
+}
+
+/// Tries backends until one answers, as many as the route allows, and until `deadline`.
+async fn dial_one(
+    request: &SessionRequest,
+    live: &LiveRoute,
+    deadline: Instant,
+) -> Result<(Arc<LiveBackend>, attempt::Switched), Declined> {
+    let route = &live.route;
+    let mut tried: Vec<Arc<LiveBackend>> = Vec::new();
+    let mut last = Declined::Refused(Refusal::BadGateway);
+    while let Some(backend) = live.backends.pick(&tried).cloned() {
+        if !tried.is_empty() {
+            live.sessions.metrics.retries.inc();
+        }
+        let result = match timeout_at(deadline, attempt::attempt(request, &backend, route)).await {
+            Ok(result) => result,
+            Err(_) => Err(AttemptError::NoAnswer),
+        };
+        let (may_retry, outcome) = judge(result, &backend, route);
+        match outcome {
+            Ok(switched) => return Ok((backend, switched)),
+            Err(declined) => last = declined,
+        }
+        tried.push(backend);
+        if !may_retry || tried.len() > usize::from(route.retries) || Instant::now() >= deadline {
+            break;
+        }
+    }
+    Err(last)
+}
+
+/// What an attempt means: whether another backend may be tried, and what the client gets if none is.
+fn judge(
+    result: Result<attempt::Answer, AttemptError>,
+    backend: &LiveBackend,
+    route: &Route,
+) -> (bool, Result<attempt::Switched, Declined>) {
+    match result {
+        Ok(attempt::Answer::Switched(switched)) => {
+            backend.succeeded();
+            (false, Ok(switched))
+        }
+        Ok(attempt::Answer::Declined {
+            head,
+            stream,
+            leftover,
+        }) => {
+            let is_failure = matches!(head.status, 502..=504);
+            match is_failure {
+                true => backend.failed(route),
+                false => backend.succeeded(),
+            }
+            (
+                is_failure,
+                Err(Declined::Answered {
+                    head,
+                    stream,
+                    leftover,
+                }),
+            )
+        }
+        Err(error) => {
+            backend.failed(route);
+            tracing::warn!(
+                route = %route.id,
+                backend = backend.config.name,
+                error = %ErrorChain(&error),
+                "handshake with backend failed"
+            );
+            (error.may_retry(), Err(error.refusal().into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The routes that are served right now, and what is kept for each while it is.
+
+use crate::backend::Backends;
+use crate::metrics::RouteMetrics;
+use crate::session::{SessionContext, SessionControl, SessionRules, Traffic};
+use heddle_route_config::{HasHeader, Route, RouteId, RouteTable};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A route, ready to take requests. It is made anew when its specification changes; what it shares with sessions stays.
+#[derive(Debug)]
+pub(crate) struct LiveRoute {
+    pub(crate) route: Arc<Route>,
+    pub(crate) rules: Arc<SessionRules>,
+    pub(crate) backends: Backends,
+    pub(crate) sessions: Arc<RouteSessions>,
+    /// Ends the sessions. Not that of a route of the same name that went away: its sessions are being drained.
+    pub(crate) control: SessionControl,
+}
+
+/// What all sessions of a route share, whatever generation of it they began with.
+#[derive(Debug)]
+pub(crate) struct RouteSessions {
+    pub(crate) id: RouteId,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) metrics: RouteMetrics,
+    open: AtomicU32,
+    clients: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// All routes of one moment. Never changed: a new one takes its place.
+#[derive(Debug, Default)]
+pub(crate) struct LiveRoutes {
+    table: RouteTable,
+    routes: HashMap<RouteId, Arc<LiveRoute>>,
+}
+
+/// Which limit a session would exceed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LimitReached {
+    Route,
+    Client,
+}
+
+/// The right to have one session. Given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct SessionPermit {
+    sessions: Arc<RouteSessions>,
+    /// Where clients are counted.
+    client: Option<IpAddr>,
+}
+
+impl LiveRoute {
+    /// What the data path goes by.
+    pub(crate) fn session_context(&self) -> SessionContext {
+        SessionContext {
+            rules: Arc::clone(&self.rules),
+            control: self.control.clone(),
+            traffic: Arc::clone(&self.sessions.traffic),
+        }
+    }
+
+    /// Counts a session in, if the route's limits let it.
+    pub(crate) fn admit(&self, client: IpAddr) -> Result<SessionPermit, LimitReached> {
+        let limits = &self.route.limits;
+        let most = limits.max_connections.unwrap_or(u32::MAX);
+        let sessions = &self.sessions;
+        sessions
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < most).then_some(open + 1)
+            })
+            .map_err(|_| LimitReached::Route)?;
+        let mut permit = SessionPermit {
+            sessions: Arc::clone(sessions),
+            client: None,
+        };
+        if let Some(most) = limits.max_connections_per_client {
+            let mut clients = lock(&sessions.clients);
+            let open = clients.entry(client).or_default();
+            if *open >= most {
+                return Err(LimitReached::Client);
+            }
+            *open += 1;
+            permit.client = Some(client);
+        }
+        Ok(permit)
+    }
+}
+
+impl RouteSessions {
+    pub(crate) fn new(id: RouteId) -> Self {
+        Self {
+            id,
+            traffic: Arc::default(),
+            metrics: RouteMetrics::default(),
+            open: AtomicU32::new(0),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// Sessions, and handshakes that may become some.
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for SessionPermit {
+    fn drop(&mut self) {
+        self.sessions.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(client) = self.client else { return };
+        let mut clients = lock(&self.sessions.clients);
+        if let Some(open) = clients.get_mut(&client) {
+            *open -= 1;
+            if *open == 0 {
+                clients.remove(&client);
+            }
+        }
+    }
+}
+
+impl LiveRoutes {
+    /// The routes of `table`, of which `routes` are the living ones.
+    pub(crate) fn new(table: RouteTable, routes: impl IntoIterator<Item = Arc<LiveRoute>>) -> Self {
+        let routes = routes.into_iter().map(|live| (live.route.id.clone(), live));
+        Self {
+            table,
+            routes: routes.collect(),
+        }
+    }
+
+    pub(crate) fn find(
+        &self,
+        port: u16,
+        host: &str,
+        path: &str,
+        headers: &impl HasHeader,
+    ) -> Option<&Arc<LiveRoute>> {
+        let route = self.table.find(port, host, path, headers)?;
+        self.routes.get(&route.id)
+    }
+
+    pub(crate) fn get(&self, id: &RouteId) -> Option<&Arc<LiveRoute>> {
+        self.routes.get(id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<LiveRoute>> {
+        self.routes.values()
+    }
+
+    pub(crate) fn table(&self) -> &RouteTable {
+        &self.table
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Counts are whole at every moment, also when somebody panics.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,197 @@
+//! The life of the process: what is started in which order, and how it ends.
+
+use crate::admin::{self, Answers};
+use crate::config::files::{self, FilesError};
+use crate::config::{Applied, Configurator};
+use crate::health::Health;
+use crate::metrics::RoutesCollector;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::worker::{WorkerError, Workers};
+use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long the last spans may take to be exported.
+const TELEMETRY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often files are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why the process ends before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    #[error("failed to listen for signals")]
+    Signals(#[source] std::io::Error),
+    #[error("failed to listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error("failed to read the routes to begin with")]
+    Files(#[from] FilesError),
+    #[error("failed to serve WsRoute {id}: {message}")]
+    Refused { id: String, message: String },
+    #[error("failed to end every session in time")]
+    SessionsLeft,
+}
+
+/// Runs until a signal says otherwise or something breaks.
+pub(crate) async fn run(settings: Settings) -> ExitCode {
+    let telemetry = match heddle_telemetry::init(settings.telemetry.clone()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("{}", ErrorChain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = run_with(&settings, &telemetry).await;
+    match &result {
+        Ok(()) => tracing::info!("proxy stopped"),
+        Err(error) => tracing::error!(error = %ErrorChain(error), "proxy failed"),
+    }
+    if let Err(error) = telemetry.shutdown(TELEMETRY_TIMEOUT).await {
+        tracing::warn!(error = %ErrorChain(&error), "spans were lost");
+    }
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
+    let mut signals = Signals::listen()?;
+    let shared = Arc::new(Shared::default());
+    let health = Health::default();
+    let stop_admin = CancellationToken::new();
+    let mut background = JoinSet::new();
+    let admin = TcpListener::bind(settings.admin)
+        .await
+        .map_err(|source| ProcessError::Listen {
+            address: settings.admin,
+            source,
+        })?;
+    let answers = Arc::new(Answers {
+        health: health.clone(),
+        metrics: metrics(&shared, telemetry),
+    });
+    background.spawn(admin::serve(admin, answers, stop_admin.clone()));
+    let workers = Workers::start(settings.threads, &shared)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        threads = settings.threads,
+        admin = %settings.admin,
+        "proxy started"
+    );
+    let configurator = Configurator::new(shared, workers, settings.listen_address);
+    let result = serve(settings, configurator, &health, &mut signals).await;
+    stop_admin.cancel();
+    background.join_all().await;
+    result
+}
+
+fn metrics(shared: &Arc<Shared>, telemetry: &Telemetry) -> MetricsRegistry {
+    let mut registry = MetricsRegistry::new("proxy", env!("CARGO_PKG_VERSION"));
+    registry.register_telemetry(telemetry);
+    shared.metrics.register(&mut registry);
+    registry.register_collector(RoutesCollector::new(Arc::clone(shared)));
+    registry
+}
+
+/// Serves by what the files say, until a signal says otherwise.
+async fn serve(
+    settings: &Settings,
+    mut configurator: Configurator,
+    health: &Health,
+    signals: &mut Signals,
+) -> Result<(), ProcessError> {
+    let mut set = files::read(&settings.files)?;
+    for applied in configurator.apply(set.clone()).await {
+        if let Some(error) = applied.error {
+            return Err(ProcessError::Refused {
+                id: applied.id.to_string(),
+                message: error.message,
+            });
+        }
+    }
+    tracing::info!(routes = set.routes.len(), "routes are served");
+    health.set_ready();
+    let mut ticks = tokio::time::interval(FILES_INTERVAL);
+    let mut trouble = None;
+    loop {
+        tokio::select! {
+            () = stop(&mut signals.terminate, &mut signals.interrupt) => break,
+            _ = signals.reload.recv() => {}
+            _ = ticks.tick() => {}
+        }
+        match files::read(&settings.files) {
+            Ok(read) if read.routes == set.routes => trouble = None,
+            Ok(read) => {
+                trouble = None;
+                set = read;
+                report(&configurator.apply(set.clone()).await);
+            }
+            // Said once: the files are looked at every second.
+            Err(error) => {
+                let text = ErrorChain(&error).to_string();
+                if trouble.as_ref() != Some(&text) {
+                    tracing::error!(
+                        error = text,
+                        "failed to read the routes anew; the former ones are served on"
+                    );
+                }
+                trouble = Some(text);
+            }
+        }
+    }
+    tracing::info!("draining");
+    health.stop();
+    match configurator.drain().await {
+        true => Ok(()),
+        false => Err(ProcessError::SessionsLeft),
+    }
+}
+
+fn report(applied: &[Applied]) {
+    for route in applied {
+        if let Some(error) = &route.error {
+            tracing::error!(route = %route.id, error = error.message, "failed to apply a route");
+        }
+    }
+    let refused = applied.iter().filter(|route| route.error.is_some()).count();
+    tracing::info!(routes = applied.len(), refused, "routes are served");
+}
+
+/// The signals that mean something: from Kubernetes, from a terminal, and from who has changed the files.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, ProcessError> {
+        let listen = |kind| signal(kind).map_err(ProcessError::Signals);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

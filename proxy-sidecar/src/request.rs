@@ -1,0 +1,198 @@
+//! A request for a session that is known to be right, whichever version of HTTP it came by.
+
+use crate::fields::{Fields, Repeated};
+use crate::head::{BodyLength, RequestHead, body_length};
+use crate::refusal::Refusal;
+use bytes::Bytes;
+
+/// The only version of the WebSocket protocol (RFC 6455, 4.1).
+pub(crate) const VERSION: &str = "13";
+
+/// A request for a session.
+#[derive(Debug)]
+pub(crate) struct SessionRequest {
+    /// Path and query as they were sent.
+    pub(crate) target: Bytes,
+    /// The host, with a port if one was sent.
+    pub(crate) host: String,
+    /// `Sec-WebSocket-Key`; HTTP/2 has none.
+    pub(crate) key: Option<Bytes>,
+    /// Everything else that is meant for the backend: no hop-by-hop fields, and neither `Host` nor the key.
+    pub(crate) fields: Fields,
+}
+
+impl SessionRequest {
+    /// Checks a handshake of HTTP/1.1 (RFC 6455, 4.2.1).
+    pub(crate) fn from_http1(head: RequestHead) -> Result<Self, Refusal> {
+        let RequestHead {
+            method,
+            target,
+            version,
+            fields,
+        } = head;
+        if version != 1 {
+            return Err(Refusal::Malformed("only HTTP/1.1 is spoken here"));
+        }
+        match body_length(&fields) {
+            Ok(BodyLength::Unsaid | BodyLength::Known(0)) => {}
+            Ok(_) => return Err(Refusal::Malformed("a WebSocket handshake has no body")),
+            Err(_) => return Err(Refusal::Malformed("the length of the body is ambiguous")),
+        }
+        let host = one(&fields, "host", "there must be one Host")?.cloned();
+        let host = host.ok_or(Refusal::Malformed("there must be one Host"))?;
+        let (target, host) = origin_form(target, host)?;
+        if method != "GET" {
+            return Err(Refusal::Method);
+        }
+        if !fields.has_token("upgrade", "websocket") || !fields.has_token("connection", "upgrade") {
+            return Err(Refusal::NotAnUpgrade);
+        }
+        check_version(&fields)?;
+        let key = one(
+            &fields,
+            "sec-websocket-key",
+            "there must be one Sec-WebSocket-Key",
+        )?
+        .cloned();
+        let key = key
+            .filter(|key| is_key(key))
+            .ok_or(Refusal::Malformed("Sec-WebSocket-Key must be 16 bytes in base64"))?;
+        Ok(Self {
+            target: checked_target(target)?,
+            host: checked_host(&host)?,
+            key: Some(key),
+            fields: end_to_end(fields),
+        })
+    }
+
+    /// The path, without the query.
+    pub(crate) fn path(&self) -> &str {
+        let end = memchr::memchr(b'?', &self.target).unwrap_or(self.target.len());
+        // Checked when it was made.
+        std::str::from_utf8(&self.target[..end]).unwrap_or_default()
+    }
+}
+
+fn one<'a>(fields: &'a Fields, name: &str, otherwise: &'static str) -> Result<Option<&'a Bytes>, Refusal> {
+    fields.one(name).map_err(|Repeated| Refusal::Malformed(otherwise))
+}
+
+pub(crate) fn check_version(fields: &Fields) -> Result<(), Refusal> {
+    match fields.one("sec-websocket-version") {
+        Ok(Some(version)) if version == VERSION => Ok(()),
+        Ok(_) => Err(Refusal::Version),
+        Err(Repeated) => Err(Refusal::Malformed("there must be one Sec-WebSocket-Version")),
+    }
+}
+
+/// A whole URL as the target counts for more than `Host` (RFC 9112, 3.2.2).
+fn origin_form(target: Bytes, host: Bytes) -> Result<(Bytes, Bytes), Refusal> {
+    if target.starts_with(b"/") {
+        return Ok((target, host));
+    }
+    let start = memchr::memmem::find(&target, b"://").map(|at| at + 3);
+    let start = start.ok_or(Refusal::Malformed("the request target must be a path"))?;
+    let scheme = &target[..start];
+    if !scheme.eq_ignore_ascii_case(b"http://") && !scheme.eq_ignore_ascii_case(b"https://") {
+        return Err(Refusal::Malformed("the request target must be a path"));
+    }
+    let rest = target.slice(start..);
+    match memchr::memchr2(b'/', b'?', &rest) {
+        Some(at) if rest[at] == b'/' => Ok((rest.slice(at..), rest.slice(..at))),
+        Some(_) => Err(Refusal::Malformed("the request target must have a path")),
+        None => Ok((Bytes::from_static(b"/"), rest)),
+    }
+}
+
+/// Refuses paths that a backend could take for others than the route was found by. Browsers and clients resolve `.` and
+/// `..` before they ask.
+pub(crate) fn checked_target(target: Bytes) -> Result<Bytes, Refusal> {
+    let is_plain = target.starts_with(b"/")
+        && target
+            .iter()
+            .all(|byte| matches!(byte, b'!'..=b'~' if *byte != b'#'));
+    if !is_plain {
+        return Err(Refusal::Malformed("the path has bytes that must be escaped"));
+    }
+    let end = memchr::memchr(b'?', &target).unwrap_or(target.len());
+    let has_dots = target[..end]
+        .split(|&byte| byte == b'/' || byte == b'\\')
+        .any(is_dots);
+    match has_dots {
+        true => Err(Refusal::Malformed("the path has elements '.' or '..'")),
+        false => Ok(target),
+    }
+}
+
+/// Whether an element of a path is `.` or `..`, escaped or not.
+fn is_dots(element: &[u8]) -> bool {
+    let mut rest = element;
+    let mut dots = 0;
+    while !rest.is_empty() {
+        rest = match rest {
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+            _ => return false,
+        };
+        dots += 1;
+    }
+    (1..=2).contains(&dots)
+}
+
+pub(crate) fn checked_host(host: &[u8]) -> Result<String, Refusal> {
+    let is_plain = !host.is_empty()
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte));
+    match std::str::from_utf8(host) {
+        Ok(host) if is_plain => Ok(host.to_owned()),
+        _ => Err(Refusal::Malformed("Host must be a host, with or without a port")),
+    }
+}
+
+/// 16 bytes in base64 are 22 digits and two signs of padding.
+fn is_key(key: &[u8]) -> bool {
+    key.len() == 24
+        && key.ends_with(b"==")
+        && key[..22]
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
+/// Fields that are for the next hop alone (RFC 9110, 7.6.1), and those that are written anew for the next one.
+const HOP_BY_HOP: [&str; 12] = [
+    "connection",
+    "upgrade",
+    "host",
+    "sec-websocket-key",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "content-length",
+    "http2-settings",
+];
+
+/// Takes out what is not meant for the backend, also what `Connection` names. That must not reach what the protocol
+/// itself needs: a client could have it dropped by naming it.
+pub(crate) fn end_to_end(mut fields: Fields) -> Fields {
+    let named: Vec<Bytes> = fields
+        .tokens("connection")
+        .filter(|name| !starts_with_ignore_case(name, b"sec-websocket-"))
+        .map(Bytes::copy_from_slice)
+        .collect();
+    fields.retain(|field| {
+        let is = |name: &[u8]| field.name.eq_ignore_ascii_case(name);
+        !HOP_BY_HOP.iter().any(|name| is(name.as_bytes())) && !named.iter().any(|name| is(name))
+    });
+    fields
+}
+
+pub(crate) fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+#[cfg(test)]
+mod tests;

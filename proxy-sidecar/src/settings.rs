@@ -1,0 +1,99 @@
+//! Everything that can be set, read and checked in one place before anything starts.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+use heddle_telemetry::settings::{LogFormat, SettingsError, TelemetrySettings};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Proxies WebSocket connections by the WsRoutes that it is given.
+#[derive(Debug, Parser)]
+#[command(name = "heddle-proxy", version, about)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve routes until told to stop
+    Run(Box<RunArguments>),
+    /// Check manifests and print what they say
+    Check(CheckArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArguments {
+    /// Files with WsRoute manifests, each of one or several YAML documents
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// Files with WsRoute manifests, each of one or several YAML documents; they are watched
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Address that routes' ports are opened at; all, if absent
+    #[arg(long, env = "HEDDLE_LISTEN_ADDRESS", value_name = "ADDRESS")]
+    listen_address: Option<IpAddr>,
+    /// Address and port of /livez, /readyz and /metrics
+    #[arg(
+        long,
+        env = "HEDDLE_ADMIN",
+        default_value = "127.0.0.1:9901",
+        value_name = "ADDRESS"
+    )]
+    admin: SocketAddr,
+    /// Threads that serve connections; as many as there are processors for this process, if absent
+    #[arg(long, env = "HEDDLE_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// What is logged: `level` or `target=level`, separated by commas. Sessions are of target `heddle_proxy::access`
+    #[arg(long, env = "HEDDLE_LOG", default_value = "info", value_name = "FILTER")]
+    log_level: String,
+    /// How it is written
+    #[arg(long, env = "HEDDLE_LOG_FORMAT", default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "json", "human"]))]
+    log_format: String,
+}
+
+/// What the proxy works by.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) telemetry: TelemetrySettings,
+    pub(crate) files: Vec<PathBuf>,
+    /// Every address, if absent.
+    pub(crate) listen_address: Option<IpAddr>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) threads: usize,
+}
+
+impl Settings {
+    /// Reads what the process was started with.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for variables of telemetry; clap has checked the rest.
+    pub(crate) fn new(
+        arguments: RunArguments,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let version = env!("CARGO_PKG_VERSION");
+        let mut telemetry = TelemetrySettings::from_variables("heddle-proxy", version, variable)?;
+        telemetry.log_filter = arguments.log_level;
+        telemetry.log_format = arguments
+            .log_format
+            .parse::<LogFormat>()
+            .map_err(SettingsError::LogFormat)?;
+        Ok(Self {
+            telemetry,
+            files: arguments.files,
+            listen_address: arguments.listen_address,
+            admin: arguments.admin,
+            threads: arguments.threads.map_or_else(processors, usize::from),
+        })
+    }
+}
+
+/// The processors that this process may use: the standard library asks the affinity mask and the control group.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
