@@ -8,6 +8,7 @@ mod value;
 
 pub(crate) mod message_set;
 pub(crate) mod parts;
+pub(crate) mod pass;
 pub(crate) mod scan;
 pub(crate) mod seek;
 pub(crate) mod target;

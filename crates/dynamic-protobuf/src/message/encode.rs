@@ -26,6 +26,9 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>, unchanged: Unchanged)
         out.extend_from_slice(message.bytes(start, len));
         return;
     }
+    if unchanged == Unchanged::Copy && splice::encode_around(message, out) {
+        return;
+    }
     let tables = message.schema.tables();
     let mut encoder = Encoder {
         tables,

@@ -1,38 +1,90 @@
 //! Messages of which one field was changed: that field is written, and what stands around it is copied.
 
-use super::Encoder;
-use crate::error::DecodeErrorKind;
-use crate::limits::Limits;
+use super::{Back, Encoder, Unchanged};
+use crate::message::Message;
 use crate::message::arena::At;
-use crate::schema::tables::{Entry, MessageTable, Op};
-use crate::view::scan::skip;
-use crate::wire;
+use crate::schema::tables::{Entry, FieldTable, MessageTable, Op};
+use crate::view::pass::{skip, tag};
 use std::ops::Range;
 
-impl Encoder<'_, '_> {
-    /// Writes a message that differs from its span in one field alone. `false` when it has to be written field by field;
-    /// nothing is written then.
-    pub(super) fn around_change(&mut self, node: At) -> bool {
-        let (message, tables) = (self.message, self.tables);
-        let arena = &message.arena;
+/// The one field in which a message differs from its span.
+struct Change<'e> {
+    table: &'e MessageTable,
+    field: &'e FieldTable,
+    span: &'e [u8],
+    /// Where in the span the field stood.
+    run: Range<usize>,
+    /// What it holds now; `None` when it is not set any more.
+    word: Option<u64>,
+}
+
+impl<'e> Change<'e> {
+    /// `None` when the message has to be written field by field.
+    #[inline]
+    fn of(message: &'e Message, node: At) -> Option<Self> {
+        let (arena, tables) = (&message.arena, message.schema.tables());
+        let slot = arena.changed_field(node)?;
         let table = tables.message(arena.message_of(node));
-        let field = arena
-            .changed_field(node)
-            .and_then(|slot| tables.fields_of(table).get(usize::from(slot)));
-        let Some(field) = field.filter(|field| stands_together(table, &field.entry)) else {
-            return false;
-        };
+        let field = tables.fields_of(table).get(usize::from(slot))?;
+        if !stands_together(table, &field.entry) {
+            return None;
+        }
         let (start, len) = arena.span(node);
         let span = message.bytes(start, len);
-        let Ok(run) = run_of(span, field.entry.tag) else {
+        let slot = u32::from(slot);
+        let is_set = arena.has(node, slot);
+        Some(Self {
+            table,
+            field,
+            span,
+            run: run_of(span, field.entry.tag)?,
+            word: is_set.then(|| arena.word(node + table.slots_at + slot)),
+        })
+    }
+
+    fn before(&self) -> &'e [u8] {
+        self.span.get(..self.run.start).unwrap_or_default()
+    }
+
+    fn behind(&self) -> &'e [u8] {
+        self.span.get(self.run.end..).unwrap_or_default()
+    }
+}
+
+/// Appends a message of which one field was changed to `out`: only that field is written from back to front. `false` when it
+/// has to be written field by field; nothing is written then.
+pub(super) fn encode_around(message: &Message, out: &mut Vec<u8>) -> bool {
+    let Some(change) = Change::of(message, message.root) else {
+        return false;
+    };
+    out.extend_from_slice(change.before());
+    if let Some(word) = change.word {
+        let mut encoder = Encoder {
+            tables: message.schema.tables(),
+            message,
+            unchanged: Unchanged::Copy,
+            back: Back::over(out, change.run.len() + message.added.len()),
+        };
+        encoder.field(change.table, change.field, word);
+        encoder.back.finish();
+    }
+    out.extend_from_slice(change.behind());
+    true
+}
+
+impl Encoder<'_, '_> {
+    /// Writes a message of which one field was changed. `false` when it has to be written field by field; nothing is written
+    /// then.
+    #[inline]
+    pub(super) fn around_change(&mut self, node: At) -> bool {
+        let Some(change) = Change::of(self.message, node) else {
             return false;
         };
-        let slot = u32::from(field.entry.slot);
-        self.back.slice(span.get(run.end..).unwrap_or_default());
-        if arena.has(node, slot) {
-            self.field(table, field, arena.word(node + table.slots_at + slot));
+        self.back.slice(change.behind());
+        if let Some(word) = change.word {
+            self.field(change.table, change.field, word);
         }
-        self.back.slice(span.get(..run.start).unwrap_or_default());
+        self.back.slice(change.before());
         true
     }
 }
@@ -44,22 +96,29 @@ fn stands_together(table: &MessageTable, entry: &Entry) -> bool {
 }
 
 /// Where the first records with this tag stand that follow each other; the end where there are none.
-fn run_of(span: &[u8], wanted: u32) -> Result<Range<usize>, DecodeErrorKind> {
-    let (mut pos, mut run) = (0, None);
-    while pos < span.len() {
+fn run_of(span: &[u8], wanted: u32) -> Option<Range<usize>> {
+    let mut pos = 0;
+    let begin = loop {
         let start = pos;
-        let tag = wire::read_tag(span, &mut pos)?;
-        if tag != wanted
-            && let Some(begin) = run
-        {
-            return Ok(begin..start);
+        if start >= span.len() {
+            break start;
         }
-        skip(span, &mut pos, tag, Limits::MAX_DEPTH)?;
+        let tag = tag(span, &mut pos)?;
+        skip(span, &mut pos, tag)?;
         if tag == wanted {
-            run = run.or(Some(start));
+            break start;
         }
+    };
+    let mut end = pos;
+    while pos < span.len() {
+        let tag = tag(span, &mut pos)?;
+        if tag != wanted {
+            break;
+        }
+        skip(span, &mut pos, tag)?;
+        end = pos;
     }
-    Ok(run.unwrap_or(pos)..pos)
+    Some(begin..end)
 }
 
 #[cfg(test)]
