@@ -264,7 +264,7 @@ impl Apply<'_, '_> {
         written.map_err(|misfit| misfit.at(place.node.path(self.edits)))
     }
 
-    fn count_at(&self, place: &Place, step: &Step) -> Result<usize, EditError> {
+    pub(super) fn count_at(&self, place: &Place, step: &Step) -> Result<usize, EditError> {
         self.count(&step.target, place.parts.clone(), place.depth)
             .map_err(|fault| self.locate_node(&place.node, fault))
     }

@@ -79,6 +79,10 @@ impl<'e> Apply<'_, 'e> {
         let target = &step.target;
         if hits.is_empty() {
             if place.node.creates {
+                if let Selector::Index(_) = step.selector {
+                    let count = self.count_at(place, step)?;
+                    return Err(self.out_of_range(place, count));
+                }
                 let end = self.end_of(place);
                 let from = self.plan.scratch.len();
                 self.build_node(&place.node, place.depth)?;

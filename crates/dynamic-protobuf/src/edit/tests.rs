@@ -297,6 +297,11 @@ fn changes_that_do_not_fit_the_place_are_refused() {
         error.to_string(),
         "failed to edit `words[2]`: the list has 2 elements"
     );
+    let inside = Path::compile(node(&schema), "nodes[-3].child.text").unwrap();
+    let error = Editor::new()
+        .set(b"\x4a\x00\x4a\x00", &inside, "x", &mut out)
+        .unwrap_err();
+    assert!(matches!(error, EditError::OutOfRange { count: 2, .. }), "{error}");
     let foreign = Path::compile(strict(&schema), "text").unwrap();
     let edits = [Edit::remove(&number), Edit::remove(&foreign)];
     let error = Editor::new().apply(b"", &edits, &mut out).unwrap_err();
