@@ -75,6 +75,7 @@ message Extra {
 extend Old {
   optional string note = 100;
   repeated Extra extras = 101;
+  repeated Closed levels = 102;
 }
 "#;
 

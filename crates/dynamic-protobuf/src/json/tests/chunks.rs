@@ -189,3 +189,32 @@ fn roots_with_text_of_their_own_are_held_whole() {
         assert_eq!(String::from_utf8(printed).unwrap(), text);
     }
 }
+
+#[test]
+fn lists_of_numbers_that_no_closed_enum_has_are_empty_in_chunks_too() {
+    let schema = schema();
+    for wire in [
+        &b"\x10\x09"[..],
+        b"\x1a\x02\x09\x08",
+        b"\x22\x05\x0a\x01a\x10\x09",
+        b"\xb0\x06\x09",
+        b"\xb2\x06\x02\x09\x08",
+        b"\x10\x09\x10\x01\xb0\x06\x09\xb0\x06\x02",
+    ] {
+        for zeros in [ZeroFields::Omit, ZeroFields::Show] {
+            let options = PrintOptions {
+                zeros,
+                ..PrintOptions::default()
+            };
+            let whole = print_with(options, &schema, "t2.Old", wire).unwrap();
+            let mut printer = ChunkedJsonPrinter::new(schema.message("t2.Old").unwrap(), options);
+            let mut out = Vec::new();
+            for byte in wire {
+                printer.push(&[*byte], &mut out).unwrap();
+            }
+            printer.finish(&mut out).unwrap();
+            let read = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+            assert_eq!(read(&out), read(whole.as_bytes()), "{wire:?}");
+        }
+    }
+}

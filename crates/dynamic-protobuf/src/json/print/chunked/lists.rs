@@ -4,7 +4,7 @@ use super::{Head, Open, Progress, Run, What};
 use crate::error::DecodeErrorKind;
 use crate::json::error::{JsonErrorKind, Step, Stop, stop};
 use crate::json::print::scalar::read_bits;
-use crate::json::print::{Mode, Span, ZeroFields};
+use crate::json::print::{Mode, Span};
 use crate::schema::tables::{Entry, FieldTable, Op};
 use crate::wire::{self, WireType};
 
@@ -204,7 +204,7 @@ impl<'r, 's: 'r> Run<'r, 's> {
         let at = self.printing.out.at();
         if open.elements > 0 {
             self.printing.out.byte(closing);
-        } else if self.printing.options.zeros == ZeroFields::Show {
+        } else if !self.printing.omits_empty(open.field) {
             self.printing.key(open.field);
             self.printing.out.put(&[opening, closing]);
             self.member_written(at);
