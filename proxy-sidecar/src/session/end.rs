@@ -1,5 +1,7 @@
 //! How a session ended.
 
+use super::peer::Side;
+
 /// How a session ended, for the access log and the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SessionEnd {
@@ -75,6 +77,15 @@ pub enum EndReason {
     /// The backend sent a Close frame with a code that must not be on the wire, or a message that cannot be transcoded
     /// arrived.
     InvalidMessage,
+}
+
+impl From<Side> for ClosedBy {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client,
+            Side::Backend => Self::Backend,
+        }
+    }
 }
 
 impl ClosedBy {

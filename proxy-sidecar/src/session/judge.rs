@@ -224,12 +224,10 @@ impl Judge {
         match self.frame {
             Frame::LastPart => self.messages += 1,
             Frame::Close(code) => {
-                source.input = Input::Closed;
-                source.code_received = Some(code.unwrap_or(code::NO_STATUS));
+                shared.saw_close(source, code);
                 if sink.output == Output::Open {
                     sink.passed_close(code);
                 }
-                shared.has_changed = true;
             }
             Frame::Part | Frame::Other => {}
         }

@@ -98,6 +98,13 @@ impl Shared {
         sink.request_close(code_for_other(sink.side), reason.text_for_other());
     }
 
+    /// Notes that a Close frame came from `source`.
+    pub(crate) fn saw_close<S>(&mut self, source: &mut Peer<S>, code: Option<u16>) {
+        source.input = Input::Closed;
+        source.code_received = Some(code.unwrap_or(code::NO_STATUS));
+        self.begin(source.side.into(), EndReason::Closed);
+    }
+
     /// Notes who ends the session and why, if nobody did before, and gives the next step its time.
     fn begin(&mut self, closed_by: ClosedBy, reason: EndReason) {
         self.end.get_or_insert((closed_by, reason));
@@ -312,15 +319,10 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
 
 /// What follows for the session, and for the `other` peer, from the state of `peer`.
 fn conclude<P, O>(peer: &mut Peer<P>, other: &mut Peer<O>, shared: &mut Shared) {
-    let closed_by = match peer.side {
-        Side::Client => ClosedBy::Client,
-        Side::Backend => ClosedBy::Backend,
-    };
     match (peer.input, peer.code_received) {
-        (Input::Closed, _) if shared.end.is_none() => shared.begin(closed_by, EndReason::Closed),
         (Input::Ended, None) => {
             if shared.end.is_none() {
-                shared.begin(closed_by, EndReason::Vanished);
+                shared.begin(peer.side.into(), EndReason::Vanished);
             }
             other.request_close(code_for_other(other.side), EndReason::Vanished.text_for_other());
         }
