@@ -46,6 +46,7 @@ pub struct Message {
     added: Vec<u8>,
     arena: Arena,
     scratch: Vec<u64>,
+    stack: Vec<decode::Around>,
     root: At,
 }
 
@@ -82,6 +83,7 @@ impl Message {
             added: Vec::new(),
             arena: Arena::default(),
             scratch: Vec::new(),
+            stack: Vec::new(),
             root: 0,
         };
         message.clear();
@@ -113,6 +115,7 @@ impl Message {
     fn reset(&mut self, source_len: usize) {
         self.added.clear();
         self.scratch.clear();
+        self.stack.clear();
         let table = self.schema.tables().message(self.message);
         // A message always has a root, whatever the limit.
         let root_bytes = (table.slots_at as usize + table.field_count() + 1) * 8;
@@ -213,7 +216,8 @@ impl Message {
             Source::Owned(bytes) => bytes.capacity(),
             Source::Shared(_) => 0,
         };
-        source + self.added.capacity() + self.arena.held_bytes() + self.scratch.capacity() * 8
+        let reading = self.scratch.capacity() * 8 + self.stack.capacity() * size_of::<decode::Around>();
+        source + self.added.capacity() + self.arena.held_bytes() + reading
     }
 
     /// The bytes that a string's, an unknown field's or an aliased list's word points to.

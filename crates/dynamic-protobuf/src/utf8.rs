@@ -8,27 +8,31 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Whether `bytes` are valid UTF-8.
 #[inline(always)]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
-    let ascii = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+    bytes.len() < LONG && is_ascii(bytes) || is_valid_beyond_ascii(bytes)
+}
+
+/// Whether no byte has its highest bit set.
+#[inline(always)]
+pub(crate) fn is_ascii(bytes: &[u8]) -> bool {
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         // The two may overlap: a byte that is looked at twice is as good as once.
         (Some(first), Some(last)) if bytes.len() <= 16 => {
             (u64::from_le_bytes(*first) | u64::from_le_bytes(*last)) & HIGH == 0
         }
-        (Some(_), Some(last)) if bytes.len() < LONG => {
+        (Some(_), Some(last)) => {
             let mut any = u64::from_le_bytes(*last);
             for chunk in bytes.as_chunks::<8>().0 {
                 any |= u64::from_le_bytes(*chunk);
             }
             any & HIGH == 0
         }
-        (None, _) | (_, None) => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             (Some(first), Some(last)) => {
                 (u32::from_le_bytes(*first) | u32::from_le_bytes(*last)) & HIGH as u32 == 0
             }
             _ => bytes.iter().all(u8::is_ascii),
         },
-        _ => false,
-    };
-    ascii || is_valid_beyond_ascii(bytes)
+    }
 }
 
 #[inline(never)]

@@ -69,21 +69,29 @@ pub(crate) fn varint(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKi
 #[inline(always)]
 fn long_varint(bytes: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
     let rest = bytes.get(*pos..).unwrap_or_default();
+    if let Some(&[low, high]) = rest.first_chunk::<2>()
+        && high < 0x80
+    {
+        *pos += 2;
+        return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
+    }
     match rest.first_chunk::<8>() {
-        Some(chunk) if chunk[1] < 0x80 => {
-            *pos += 2;
-            Ok(u64::from(chunk[0] & 0x7f) | u64::from(chunk[1]) << 7)
-        }
         Some(chunk) => {
             let word = u64::from_le_bytes(*chunk);
             let ends = !word & 0x8080_8080_8080_8080;
             if ends == 0 {
-                return longest_varint(rest, pos);
+                let (value, len) = longest_varint(rest)?;
+                *pos += len;
+                return Ok(value);
             }
             *pos += ends.trailing_zeros() as usize / 8 + 1;
             Ok(seven_bits_each(word & (ends ^ (ends - 1))))
         }
-        None => longest_varint(rest, pos),
+        None => {
+            let (value, len) = longest_varint(rest)?;
+            *pos += len;
+            Ok(value)
+        }
     }
 }
 
@@ -96,15 +104,15 @@ const fn seven_bits_each(word: u64) -> u64 {
     word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4
 }
 
-/// [`varint`] near the end of the input, or of nine and ten bytes.
+/// [`varint`] near the end of the input, or of nine and ten bytes: the value and its length. Returned and not written to a
+/// position, which so can stay in a register.
 #[inline(never)]
-fn longest_varint(rest: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> {
+fn longest_varint(rest: &[u8]) -> Result<(u64, usize), DecodeErrorKind> {
     let mut value = 0u64;
     for (index, &byte) in rest.iter().take(MAX_VARINT_LEN).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {
-            *pos += index + 1;
-            return Ok(value);
+            return Ok((value, index + 1));
         }
     }
     if rest.len() < MAX_VARINT_LEN {
@@ -117,34 +125,43 @@ fn longest_varint(rest: &[u8], pos: &mut usize) -> Result<u64, DecodeErrorKind> 
 /// Reads a tag: a varint of at most 32 bits whose field number is not zero and whose wire type exists.
 #[inline(always)]
 pub(crate) fn read_tag(bytes: &[u8], pos: &mut usize) -> Result<u32, DecodeErrorKind> {
-    let tag = match bytes.get(*pos) {
-        Some(&byte) if byte < 0x80 => {
-            *pos += 1;
-            u32::from(byte)
-        }
-        _ => long_tag(bytes, pos)?,
+    let (tag, after) = match bytes.get(*pos) {
+        Some(&byte) if byte < 0x80 => (u32::from(byte), *pos + 1),
+        _ => long_tag(bytes, *pos)?,
     };
-    if tag < 8 || tag & 7 > 5 {
-        return Err(DecodeErrorKind::InvalidTag);
-    }
+    *pos = after;
+    check_tag(tag)?;
     Ok(tag)
 }
 
-#[inline]
-fn long_tag(bytes: &[u8], pos: &mut usize) -> Result<u32, DecodeErrorKind> {
-    if let Some(&[low, high]) = bytes.get(*pos..*pos + 2)
-        && high < 0x80
-    {
-        *pos += 2;
-        return Ok(u32::from(low & 0x7f) | u32::from(high) << 7);
-    }
-    let start = *pos;
-    let value = long_varint(bytes, pos)?;
-    // Five bytes hold 32 bits; a longer tag is not one that any encoder writes.
-    if *pos - start > 5 {
+/// Whether the field number is not zero and the wire type exists.
+#[inline(always)]
+pub(crate) fn check_tag(tag: u32) -> Result<(), DecodeErrorKind> {
+    if tag < 8 || tag & 7 > 5 {
         return Err(DecodeErrorKind::InvalidTag);
     }
-    u32::try_from(value).map_err(|_| DecodeErrorKind::InvalidTag)
+    Ok(())
+}
+
+/// A tag of more than one byte, and the position after it.
+#[inline(always)]
+pub(crate) fn long_tag(bytes: &[u8], pos: usize) -> Result<(u32, usize), DecodeErrorKind> {
+    match bytes.get(pos..).and_then(<[u8]>::first_chunk::<2>) {
+        Some(&[low, high]) if high < 0x80 => Ok((u32::from(low & 0x7f) | u32::from(high) << 7, pos + 2)),
+        _ => longer_tag(bytes, pos),
+    }
+}
+
+#[inline(never)]
+fn longer_tag(bytes: &[u8], start: usize) -> Result<(u32, usize), DecodeErrorKind> {
+    let mut pos = start;
+    let value = varint(bytes, &mut pos)?;
+    // Five bytes hold 32 bits; a longer tag is not one that any encoder writes.
+    if pos - start > 5 {
+        return Err(DecodeErrorKind::InvalidTag);
+    }
+    let tag = u32::try_from(value).map_err(|_| DecodeErrorKind::InvalidTag)?;
+    Ok((tag, pos))
 }
 
 /// Reads a length and checks that so many bytes follow it. On success `*pos` is at the first of them.

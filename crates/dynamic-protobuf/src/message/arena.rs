@@ -115,7 +115,42 @@ impl Arena {
         Ok(at as At)
     }
 
+    /// Takes one word, next to the one taken before, and sets it.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, word: u64) -> Result<(), DecodeErrorKind> {
+        let at = self.take(1)?;
+        self.set_word(at, word);
+        Ok(())
+    }
+
+    /// Begins a list whose elements are then pushed one by one, with nothing else taken in between; returns where it begins.
+    #[inline(always)]
+    pub(crate) fn begin_list(&mut self) -> Result<At, DecodeErrorKind> {
+        self.take(1)
+    }
+
+    /// How many words were pushed since a list began at `header`.
+    pub(crate) fn since(&self, header: At) -> usize {
+        self.used - header as usize - 1
+    }
+
+    /// The list of what was pushed since it began at `header`.
+    #[inline(always)]
+    pub(crate) fn end_list(&mut self, header: At) -> Result<List, DecodeErrorKind> {
+        let len = self.since(header);
+        if len >= ALIASED as usize {
+            return Err(DecodeErrorKind::TooManyElements);
+        }
+        self.set_word(header, len as u64);
+        Ok(List {
+            at: header + 1,
+            len: len as u32,
+            aliased: false,
+        })
+    }
+
     #[cold]
+    #[inline(never)]
     fn grow(&mut self, needed: usize) -> Result<(), DecodeErrorKind> {
         if needed > self.most {
             return Err(DecodeErrorKind::AllocationLimit);

@@ -13,10 +13,14 @@ use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits::Limits;
 use crate::schema::tables::{Default, Entry, MessageTable, Op, Tables};
 use crate::wire::{self, WireType};
-use scalar::{Read, is_zero, op_wire_type, scalar};
+use scalar::{is_zero, op_wire_type, scalar};
 
+pub(super) use nested::Around;
+
+mod lists;
 mod maps;
 pub(crate) mod message_set;
+mod nested;
 pub(super) mod packed;
 mod scalar;
 mod unknown;
@@ -31,6 +35,7 @@ pub(super) fn decode(message: &mut Message) -> Result<(), DecodeError> {
         added,
         arena,
         scratch,
+        stack,
         root,
         ..
     } = message;
@@ -39,20 +44,23 @@ pub(super) fn decode(message: &mut Message) -> Result<(), DecodeError> {
         Source::Owned(bytes) => bytes.as_slice(),
         Source::Shared(bytes) => bytes,
     };
+    let frame = Frame {
+        node: *root,
+        depth: limits.depth.min(Limits::MAX_DEPTH),
+        end_group: NO_GROUP,
+    };
     let mut decoder = Decoder {
         tables,
+        table: tables.message(*index),
+        frame,
         arena,
         scratch,
+        stack,
         added,
         source_len: bytes.len(),
         elements: limits.elements,
         most_scratch: limits.allocation / size_of::<u64>(),
         child: NO_NODE,
-    };
-    let frame = Frame {
-        node: *root,
-        depth: limits.depth.min(Limits::MAX_DEPTH),
-        end_group: NO_GROUP,
     };
     decoder.message(tables.message(*index), frame, bytes, 0).map(drop)
 }
@@ -61,12 +69,16 @@ pub(super) fn decode(message: &mut Message) -> Result<(), DecodeError> {
 const NO_GROUP: u32 = 0;
 /// No node: the first word of an arena is never one.
 const NO_NODE: At = 0;
+/// Where the slots begin in a message of at most 64 fields.
+const ONE_WORD_OF_PRESENCE: At = super::slots_at(1);
 
 struct Decoder<'d> {
     tables: &'d Tables,
     arena: &'d mut Arena,
     /// Elements of lists that are being read, the innermost list's last.
     scratch: &'d mut Vec<u64>,
+    /// The messages around the one that is being read, the outermost first.
+    stack: &'d mut Vec<Around>,
     /// Unknown fields that are not a span of the source: numbers of closed enums taken out of packed lists.
     added: &'d mut Vec<u8>,
     source_len: usize,
@@ -76,6 +88,9 @@ struct Decoder<'d> {
     most_scratch: usize,
     /// The node that was read last.
     child: At,
+    /// The message that is being read. It is here and not in variables to leave the registers to what every field changes.
+    table: &'d MessageTable,
+    frame: Frame,
 }
 
 /// The message being filled.
@@ -91,59 +106,112 @@ struct Frame {
 /// What every step returns: the position after what it has read.
 type Next = Result<usize, DecodeError>;
 
-impl Decoder<'_> {
+impl<'d> Decoder<'d> {
     /// Reads fields from `pos` to the end of `input`, or of the group that the frame's tag ends.
-    fn message(&mut self, table: &MessageTable, frame: Frame, input: &[u8], mut pos: usize) -> Next {
+    fn message(&mut self, table: &'d MessageTable, frame: Frame, input: &[u8], pos: usize) -> Next {
         if table.message_set {
             return self.message_set(table, frame, input, pos);
         }
-        while pos < input.len() {
-            let start = pos;
-            let tag = wire::read_tag(input, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
-            let entry = table.entry_ref(tag >> 3);
-            if entry.tag != tag {
-                if tag == frame.end_group {
-                    // Here and not where the group began: the end may be written in more bytes than it needs.
-                    let (begin, _) = self.arena.span(frame.node);
-                    self.arena
-                        .set_span(frame.node, begin as usize, start.saturating_sub(begin as usize));
-                    return Ok(pos);
+        let around = (self.table, self.frame);
+        (self.table, self.frame) = (table, frame);
+        let base = self.stack.len();
+        let read = self.fields(input, pos, base);
+        (self.table, self.frame) = around;
+        read.map_err(|error| self.unwind(error, base))
+    }
+
+    /// Reads the fields of the message that is being read; errors know nothing of the messages on the stack, the first `base` of
+    /// which are not this call's.
+    ///
+    /// Messages inside are read by the same loop: most are tiny, and a call for each would cost more than their fields. `end` is
+    /// where the one that is being read ends; a number may reach beyond it, which is noticed there.
+    fn fields(&mut self, source: &[u8], mut pos: usize, base: usize) -> Next {
+        let mut end = source.len();
+        let end_group = self.frame.end_group;
+        loop {
+            while pos < end {
+                let start = pos;
+                let tag;
+                (tag, pos) = match source.get(pos) {
+                    Some(&byte) if byte < 0x80 => (u32::from(byte), pos + 1),
+                    _ => tag_before(source, end, pos)?,
+                };
+                let table = self.table;
+                let entry = table.entry_ref(tag >> 3);
+                if entry.tag != tag {
+                    if tag == self.frame.end_group {
+                        self.end_group(start);
+                        return Ok(pos);
+                    }
+                    pos = self.unusual(entry, upto(source, end), (tag, start, pos))?;
+                } else if entry.is(Entry::REPEATED) {
+                    pos = self.repeated(entry, source, &mut end, (start, pos))?;
+                } else {
+                    pos = self.single(entry, source, &mut end, (start, pos))?;
                 }
-                pos = self.unusual(table, entry, frame, input, (tag, start, pos))?;
-            } else if entry.is(Entry::REPEATED) {
-                pos = self.repeated(table, entry, frame, input, (start, pos))?;
-            } else if matches!(entry.op, Op::Message | Op::Group) {
-                pos = self.singular_message(table, entry, frame, input, pos)?;
-            } else {
-                let read =
-                    scalar(entry, input, &mut pos).map_err(|kind| self.failed(table, entry, kind, start))?;
-                self.singular(table, entry, frame, read, (start, pos))?;
+            }
+            if pos > end {
+                return Err(DecodeError::new(DecodeErrorKind::Truncated, end));
+            }
+            if self.stack.len() == base {
+                break;
+            }
+            pos = self.leave(source, &mut end, pos)?;
+            if self.stack.len() == base {
+                self.frame.end_group = end_group;
             }
         }
-        if frame.end_group != NO_GROUP {
+        if end_group != NO_GROUP {
             return Err(DecodeError::new(DecodeErrorKind::Truncated, pos));
         }
         Ok(pos)
     }
 
-    /// Sets a singular scalar field, which stands at these positions.
+    /// Now it is known where a group ends; here and not where it began, for the end may be written in more bytes than it needs.
+    fn end_group(&mut self, end: usize) {
+        let node = self.frame.node;
+        let (begin, _) = self.arena.span(node);
+        self.arena
+            .set_span(node, begin as usize, end.saturating_sub(begin as usize));
+    }
+
+    /// Reads the value of a field that is not repeated. `at` is where its tag begins and ends.
     #[inline(always)]
-    fn singular(
-        &mut self,
-        table: &MessageTable,
-        entry: &Entry,
-        frame: Frame,
-        read: Read,
-        at: (usize, usize),
-    ) -> Result<(), DecodeError> {
-        if entry.op == Op::EnumClosed && !self.knows(entry, read.value) {
-            return self.unknown_span(frame, at.0, at.1);
+    fn single(&mut self, entry: &Entry, source: &[u8], end: &mut usize, at: (usize, usize)) -> Next {
+        match entry.op {
+            Op::Message => self.enter(entry, source, end, at.1),
+            Op::Group => self.singular_message(self.table, entry, self.frame, upto(source, *end), at.1),
+            Op::String | Op::Bytes => self.singular(entry, Op::String, source, *end, at),
+            Op::Varint64 => self.singular(entry, Op::Varint64, source, *end, at),
+            Op::Int32 | Op::EnumOpen => self.singular(entry, Op::Int32, source, *end, at),
+            Op::Uint32 => self.singular(entry, Op::Uint32, source, *end, at),
+            Op::Bool => self.singular(entry, Op::Bool, source, *end, at),
+            Op::Sint32 => self.singular(entry, Op::Sint32, source, *end, at),
+            Op::Sint64 => self.singular(entry, Op::Sint64, source, *end, at),
+            Op::Fixed32 => self.singular(entry, Op::Fixed32, source, *end, at),
+            Op::Sfixed32 => self.singular(entry, Op::Sfixed32, source, *end, at),
+            Op::Fixed64 => self.singular(entry, Op::Fixed64, source, *end, at),
+            Op::EnumClosed => self.singular(entry, Op::EnumClosed, source, *end, at),
+            // Tags that are no tags find this.
+            Op::Unknown => self.unusual(entry, upto(source, *end), (entry.tag, at.0, at.1)),
         }
-        let (node, slot) = (frame.node, u32::from(entry.slot));
-        if entry.is(Entry::IMPLICIT) && is_zero(entry, read.value) {
+    }
+
+    /// Reads a singular scalar field, whose tag stands at these positions.
+    #[inline(always)]
+    fn singular(&mut self, entry: &Entry, op: Op, source: &[u8], end: usize, at: (usize, usize)) -> Next {
+        let mut pos = at.1;
+        let read = scalar(op, entry, source, end, &mut pos)
+            .map_err(|kind| self.failed(self.table, entry, kind, at.0))?;
+        let (table, node, slot) = (self.table, self.frame.node, u32::from(entry.slot));
+        if op == Op::EnumClosed && !self.knows(entry, read.value) {
+            self.unknown_span(self.frame, at.0, pos)?;
+            return Ok(pos);
+        }
+        if is_zero(op, read.value) && entry.is(Entry::IMPLICIT) {
             self.arena.clear_has(node, slot);
             self.arena.touch(node);
-            return Ok(());
+            return Ok(pos);
         }
         let mut irregular = !read.regular;
         if entry.oneof != 0 {
@@ -154,19 +222,29 @@ impl Decoder<'_> {
             self.arena.touch(node);
         }
         self.arena.set_word(node + table.slots_at + slot, read.value);
-        Ok(())
+        Ok(pos)
     }
 
     /// Unsets the other members of the field's oneof, and returns whether one was set.
-    #[inline]
+    #[inline(always)]
     fn leave_oneof(&mut self, table: &MessageTable, entry: &Entry, node: At) -> bool {
+        // Most often the oneof is all that there is.
+        if table.slots_at == ONE_WORD_OF_PRESENCE && self.arena.presence(node, 0) == 0 {
+            return false;
+        }
+        self.leave_others(table, entry, node)
+    }
+
+    #[inline(never)]
+    fn leave_others(&mut self, table: &MessageTable, entry: &Entry, node: At) -> bool {
         // When the field itself is the one that is set, no other is.
         let own = self.arena.has(node, u32::from(entry.slot));
         let oneof = &self.tables.oneofs[table.oneofs.start as usize + usize::from(entry.oneof) - 1];
         !own && self.arena.clear_masks(node, &oneof.masks)
     }
 
-    #[inline]
+    /// Reads a message or group of which there is one already, or in a format that is not read by the loop of the message around.
+    #[inline(never)]
     fn singular_message(
         &mut self,
         table: &MessageTable,
@@ -231,144 +309,11 @@ impl Decoder<'_> {
         Ok(next)
     }
 
-    /// Reads a list and the elements that follow its first at once. `at` is where its first tag begins and ends.
-    #[inline]
-    fn repeated(
-        &mut self,
-        table: &MessageTable,
-        entry: &Entry,
-        frame: Frame,
-        input: &[u8],
-        at: (usize, usize),
-    ) -> Next {
-        if entry.is(Entry::PACKED) {
-            return self.packed(table, entry, frame, input, at.1);
-        }
-        if entry.is(Entry::MAP) {
-            return self.map(table, entry, frame, input, at);
-        }
-        let tag = input.get(at.0..at.1).unwrap_or_default();
-        let base = self.scratch.len();
-        let mut pos = at.1;
-        loop {
-            pos = if matches!(entry.op, Op::Message | Op::Group) {
-                self.message_element(table, entry, frame, input, (base, pos))?
-            } else {
-                self.scalar_element(table, entry, frame, input, (base, pos, tag.len()))?
-            };
-            self.check_room(self.scratch.len() - base)
-                .map_err(|kind| self.failed(table, entry, kind, pos))?;
-            if !follows(input, pos, tag) {
-                break;
-            }
-            pos += tag.len();
-        }
-        self.commit(table, entry, frame, input, base)
-            .map_err(|kind| self.failed(table, entry, kind, pos))?;
-        Ok(pos)
-    }
-
-    #[inline(always)]
-    fn message_element(
-        &mut self,
-        table: &MessageTable,
-        entry: &Entry,
-        frame: Frame,
-        input: &[u8],
-        (base, pos): (usize, usize),
-    ) -> Next {
-        match self.child(entry, NO_NODE, frame, input, pos) {
-            Ok(next) => {
-                self.scratch.push(u64::from(self.child));
-                if !self.arena.is_verbatim(self.child) {
-                    self.arena.touch(frame.node);
-                }
-                Ok(next)
-            }
-            Err(error) => Err(self.inside(error.in_element(self.scratch.len() - base), table, entry)),
-        }
-    }
-
-    #[inline(always)]
-    fn scalar_element(
-        &mut self,
-        table: &MessageTable,
-        entry: &Entry,
-        frame: Frame,
-        input: &[u8],
-        (base, start, tag_len): (usize, usize, usize),
-    ) -> Next {
-        let mut pos = start;
-        let read = scalar(entry, input, &mut pos).map_err(|kind| {
-            let index = self.scratch.len() - base;
-            self.inside(DecodeError::new(kind, start).in_element(index), table, entry)
-        })?;
-        if entry.op == Op::EnumClosed && !self.knows(entry, read.value) {
-            // The number leaves its place in the list, so the order of fields is not all that encoding would change.
-            self.arena.touch(frame.node);
-            self.unknown_span(frame, start - tag_len, pos)?;
-            return Ok(pos);
-        }
-        if !read.regular {
-            self.arena.touch(frame.node);
-        }
-        self.scratch.push(read.value);
-        Ok(pos)
-    }
-
-    /// Checks that a list may have so many elements, and that what is being read has room.
-    #[inline(always)]
-    fn check_room(&self, count: usize) -> Result<(), DecodeErrorKind> {
-        if count > self.elements {
-            return Err(DecodeErrorKind::TooManyElements);
-        }
-        if self.scratch.len() > self.most_scratch {
-            return Err(DecodeErrorKind::AllocationLimit);
-        }
-        Ok(())
-    }
-
-    /// Moves what was read since `base` into the field's list.
-    #[inline]
-    fn commit(
-        &mut self,
-        table: &MessageTable,
-        entry: &Entry,
-        frame: Frame,
-        input: &[u8],
-        base: usize,
-    ) -> Result<(), DecodeErrorKind> {
-        let count = self.scratch.len() - base;
-        if count == 0 {
-            return Ok(());
-        }
-        self.elements = self.elements.saturating_sub(count);
-        let list_at = frame.node + table.slots_at + u32::from(entry.slot);
-        if self.arena.set_has(frame.node, u32::from(entry.slot)) {
-            self.arena.touch(frame.node);
-            packed::unalias(self.arena, entry.op, list_at, input)?;
-            let elements = self.scratch.get(base..).unwrap_or_default();
-            self.arena.extend_list(list_at, elements, 1)?;
-        } else {
-            let list = self.arena.new_list(count)?;
-            let elements = self.scratch.get(base..).unwrap_or_default();
-            self.arena.slice_mut(list.at, count).copy_from_slice(elements);
-            self.arena.set_word(list_at, list.to_word());
-        }
-        self.scratch.truncate(base);
-        Ok(())
-    }
-
     /// Reads a field whose tag is not the one that the encoder writes: unknown, of another wire type, or in the other packing.
     #[cold]
-    fn unusual(
-        &mut self,
-        table: &MessageTable,
-        entry: &Entry,
-        frame: Frame,
-        input: &[u8],
-        (tag, start, after): (u32, usize, usize),
-    ) -> Next {
+    fn unusual(&mut self, entry: &Entry, input: &[u8], (tag, start, after): (u32, usize, usize)) -> Next {
+        let (table, frame) = (self.table, self.frame);
+        wire::check_tag(tag).map_err(|kind| DecodeError::new(kind, start))?;
         let packable = entry.is(Entry::REPEATED)
             && !matches!(
                 entry.op,
@@ -386,7 +331,7 @@ impl Decoder<'_> {
                 flags: entry.flags & !Entry::PACKED,
                 ..*entry
             };
-            return self.repeated(table, &unpacked, frame, input, (start, after));
+            return self.elements(table, &unpacked, frame, input, (start, after));
         }
         let mut pos = after;
         wire::skip_value(input, &mut pos, tag, frame.depth).map_err(|kind| DecodeError::new(kind, start))?;
@@ -429,11 +374,34 @@ impl Decoder<'_> {
     }
 }
 
-/// Whether the next bytes are this tag again.
+/// The source up to the end of a message.
 #[inline(always)]
-fn follows(input: &[u8], pos: usize, tag: &[u8]) -> bool {
-    match tag {
-        [one] => input.get(pos) == Some(one),
-        _ => input.get(pos..).is_some_and(|rest| rest.starts_with(tag)),
+fn upto(source: &[u8], end: usize) -> &[u8] {
+    source.get(..end).unwrap_or_default()
+}
+
+/// Reads a tag of more than one byte that has to end at `end` or before.
+#[inline(always)]
+fn tag_before(source: &[u8], end: usize, pos: usize) -> Result<(u32, usize), DecodeError> {
+    match wire::long_tag(source, pos) {
+        Ok((tag, after)) if after <= end => Ok((tag, after)),
+        Ok(_) => Err(DecodeError::new(DecodeErrorKind::Truncated, pos)),
+        Err(kind) => Err(DecodeError::new(kind, pos)),
     }
+}
+
+/// The position after this tag, if it is what comes next, in as few bytes as it needs.
+#[inline(always)]
+fn past_tag(source: &[u8], end: usize, pos: usize, tag: u32) -> Option<usize> {
+    let first = u32::from(*source.get(pos)?);
+    let after = if tag < 0x80 {
+        (first == tag).then_some(pos + 1)?
+    } else if tag < 0x4000 {
+        let second = u32::from(*source.get(pos + 1)?);
+        (first == tag & 0x7f | 0x80 && second == tag >> 7).then_some(pos + 2)?
+    } else {
+        let mut after = pos;
+        (wire::read_tag(source, &mut after) == Ok(tag)).then_some(after)?
+    };
+    (after <= end).then_some(after)
 }

@@ -282,6 +282,47 @@ fn bombs_of_depth_elements_and_memory_meet_their_limits() {
 }
 
 #[test]
+fn what_reaches_beyond_its_message_is_refused() {
+    let schema = schema(PROTO);
+    let mut all = message(&schema);
+    for bytes in [
+        // Inside `leaf`: a number, a longer one, a tag, a length, a string and a message that end outside.
+        &b"\x4a\x01\x08\x05\x08\x01"[..],
+        b"\x4a\x02\x08\x80\x01\x08\x01",
+        b"\x4a\x01\x90\x01\x08\x01\x08\x01",
+        b"\x4a\x01\x12\x01a\x08\x01",
+        b"\x4a\x02\x12\x01a\x08\x01",
+        b"\x4a\x03\x1a\x02\x08\x01\x08\x01",
+        // The same in lists, maps and entries.
+        b"\x92\x01\x00\x92\x01\x01\x08\x01",
+        b"\xa2\x01\x02\x0a\x01a\x08\x01",
+        b"\xaa\x01\x03\x12\x02\x08\x01",
+    ] {
+        let error = all.decode(bytes).unwrap_err();
+        assert_eq!(error.kind(), DecodeErrorKind::Truncated, "{bytes:x?}");
+        assert!(error.offset() <= bytes.len(), "{error}");
+    }
+}
+
+#[test]
+fn an_error_says_where_at_every_depth() {
+    let schema = schema(PROTO);
+    let mut all = message(&schema);
+    let mut path = |bytes: &[u8]| all.decode(bytes).unwrap_err().path();
+    assert_eq!(path(b"\x4a\x03\x12\x01\xff"), "leaf.text");
+    let second = b"\x92\x01\x00\x92\x01\x05\x1a\x03\x12\x01\xff";
+    assert_eq!(path(second), "leaves[1].next.text");
+    assert_eq!(path(b"\x8a\x01\x01a\x8a\x01\x01\xff"), "words[1]");
+    assert_eq!(
+        path(b"\xaa\x01\x07\x08\x01\x12\x03\x12\x01\xff"),
+        "by_id[0].value.text"
+    );
+    assert_eq!(path(b"\xa2\x01\x03\x0a\x01\xff"), "counts[0].key");
+    // One message read well after another does not know of it.
+    assert_eq!(path(b"\x4a\x02\x08\x01\x32\x01\xff"), "s");
+}
+
+#[test]
 fn an_unset_message_reads_as_empty_at_every_depth() {
     let schema = schema(PROTO);
     let all = message(&schema);

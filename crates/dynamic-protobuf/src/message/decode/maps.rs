@@ -1,8 +1,9 @@
 //! Maps: entries become pairs, ascending by key and without repetitions, so that a lookup is a binary search.
 
 use super::super::arena::{List, unpack};
+use super::lists::follows;
 use super::scalar::scalar;
-use super::{Decoder, Frame, NO_NODE, Next, follows};
+use super::{Decoder, Frame, NO_NODE, Next, past_tag};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::schema::tables::{Entry, MessageTable, Op};
 use crate::wire;
@@ -18,6 +19,7 @@ struct Pair {
 
 impl Decoder<'_> {
     /// Reads a map's entries that stand together. `at` is where the first one's tag begins and ends.
+    #[inline(never)]
     pub(super) fn map(
         &mut self,
         table: &MessageTable,
@@ -56,6 +58,13 @@ impl Decoder<'_> {
     #[inline]
     fn entry(&mut self, table: &MessageTable, frame: Frame, input: &[u8], at: (usize, usize)) -> Next {
         let (start, mut pos) = at;
+        if let Some((pair, regular, end)) = self.usual_entry(table, input, pos) {
+            if !regular {
+                self.arena.touch(frame.node);
+            }
+            self.scratch.extend_from_slice(&pair);
+            return Ok(end);
+        }
         let depth = frame
             .depth
             .checked_sub(1)
@@ -85,7 +94,28 @@ impl Decoder<'_> {
         Ok(end)
     }
 
+    /// Reads an entry as encoders write it, from its length on: a key, then a value, both scalars. `None` for all others.
     #[inline(always)]
+    fn usual_entry(
+        &self,
+        table: &MessageTable,
+        input: &[u8],
+        mut pos: usize,
+    ) -> Option<([u64; 2], bool, usize)> {
+        let (key, value) = (table.entry_ref(1), table.entry_ref(2));
+        let len = wire::read_len(input, &mut pos).ok()?;
+        let end = pos + len;
+        if matches!(value.op, Op::Message | Op::Group | Op::EnumClosed) {
+            return None;
+        }
+        pos = past_tag(input, end, pos, key.tag)?;
+        let first = scalar(key.op, key, input, end, &mut pos).ok()?;
+        pos = past_tag(input, end, pos, value.tag)?;
+        let second = scalar(value.op, value, input, end, &mut pos).ok()?;
+        (pos == end).then_some(([first.value, second.value], first.regular && second.regular, end))
+    }
+
+    #[inline(never)]
     fn entry_field(
         &mut self,
         table: &MessageTable,
@@ -98,7 +128,8 @@ impl Decoder<'_> {
         let tag = wire::read_tag(content, &mut pos).map_err(|kind| DecodeError::new(kind, start))?;
         let (key, value) = (table.entry_ref(1), table.entry_ref(2));
         if tag == key.tag {
-            let read = scalar(key, content, &mut pos).map_err(|kind| self.failed(table, key, kind, start))?;
+            let read = scalar(key.op, key, content, content.len(), &mut pos)
+                .map_err(|kind| self.failed(table, key, kind, start))?;
             pair.irregular |= !read.regular || pair.key.is_some() || pair.value.is_some();
             pair.key = Some(read.value);
         } else if tag == value.tag && matches!(value.op, Op::Message | Op::Group) {
@@ -113,8 +144,8 @@ impl Decoder<'_> {
             }
             pair.value = Some(u64::from(self.child));
         } else if tag == value.tag {
-            let read =
-                scalar(value, content, &mut pos).map_err(|kind| self.failed(table, value, kind, start))?;
+            let read = scalar(value.op, value, content, content.len(), &mut pos)
+                .map_err(|kind| self.failed(table, value, kind, start))?;
             pair.irregular |= !read.regular || pair.value.is_some();
             pair.value = Some(read.value);
         } else {

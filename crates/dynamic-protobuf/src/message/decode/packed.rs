@@ -33,31 +33,75 @@ impl Decoder<'_> {
         mut pos: usize,
     ) -> Result<usize, Stopped> {
         let run = wire::read_bytes(input, &mut pos)?;
-        let Some(count) = count(entry.op, run)? else {
+        if !complete(entry.op, run)? {
             self.arena.touch(frame.node);
             return Ok(pos);
-        };
-        self.elements = self
-            .elements
-            .checked_sub(count)
-            .ok_or(DecodeErrorKind::TooManyElements)?;
+        }
         let list_at = frame.node + table.slots_at + u32::from(entry.slot);
         if self.arena.set_has(frame.node, u32::from(entry.slot)) {
             self.arena.touch(frame.node);
             unalias(self.arena, entry.op, list_at, input)?;
-        } else {
-            self.arena.set_word(list_at, 0);
+            self.append(entry, frame, run, list_at)?;
+        } else if entry.is(Entry::PACKED) && stays(entry.op, run) {
             // Elements one by one may follow where they are what the schema asks for, and those have to find a list that grows.
-            if entry.is(Entry::PACKED) && stays(entry.op, run) {
-                let list = List {
-                    at: (pos - run.len()) as u32,
-                    len: count as u32,
-                    aliased: true,
-                };
-                self.arena.set_word(list_at, list.to_word());
-                return Ok(pos);
+            let list = List {
+                at: (pos - run.len()) as u32,
+                len: (run.len() / aliased_width(entry.op)) as u32,
+                aliased: true,
+            };
+            let list = self.count(list)?;
+            self.arena.set_word(list_at, list.to_word());
+        } else if entry.op == Op::EnumClosed || op_wire_type(entry.op) != WireType::Varint {
+            self.arena.set_word(list_at, 0);
+            self.append(entry, frame, run, list_at)?;
+        } else {
+            let header = self.arena.begin_list()?;
+            if !self.push_varints(entry.op, run)? {
+                self.arena.touch(frame.node);
             }
+            let list = self.arena.end_list(header)?;
+            let list = self.count(list)?;
+            self.arena.set_word(list_at, list.to_word());
         }
+        Ok(pos)
+    }
+
+    /// Pushes the numbers of a run; whether they are written in the shortest way.
+    fn push_varints(&mut self, op: Op, run: &[u8]) -> Result<bool, DecodeErrorKind> {
+        match op {
+            Op::Int32 | Op::EnumOpen => self.push_varints_as(Op::Int32, run),
+            Op::Varint64 => self.push_varints_as(Op::Varint64, run),
+            op => self.push_varints_as(op, run),
+        }
+    }
+
+    #[inline(always)]
+    fn push_varints_as(&mut self, op: Op, run: &[u8]) -> Result<bool, DecodeErrorKind> {
+        let (mut pos, mut regular) = (0, true);
+        while let Some(&byte) = run.get(pos) {
+            let start = pos;
+            let raw = if byte < 0x80 {
+                pos += 1;
+                u64::from(byte)
+            } else {
+                let raw = wire::varint(run, &mut pos)?;
+                regular &= pos - start == wire::varint_len(raw);
+                raw
+            };
+            let (value, written) = from_varint(op, raw);
+            regular &= raw == written;
+            self.arena.push(value)?;
+        }
+        Ok(regular)
+    }
+
+    /// Appends a run to a list that is in the arena.
+    fn append(&mut self, entry: &Entry, frame: Frame, run: &[u8], list_at: u32) -> Result<(), Stopped> {
+        let count = count(entry.op, run);
+        self.elements = self
+            .elements
+            .checked_sub(count)
+            .ok_or(DecodeErrorKind::TooManyElements)?;
         let regular = self.unpack(entry, frame, run, list_at, count)?;
         if List::from_word(self.arena.word(list_at)).len == 0 {
             self.arena.clear_has(frame.node, u32::from(entry.slot));
@@ -65,7 +109,7 @@ impl Decoder<'_> {
         if !regular {
             self.arena.touch(frame.node);
         }
-        Ok(pos)
+        Ok(())
     }
 
     /// Reads the elements of a run into the arena; whether they are written in the shortest way.
@@ -149,23 +193,27 @@ impl From<DecodeErrorKind> for Stopped {
     }
 }
 
-/// How many elements a run has; `None` for none.
-fn count(op: Op, run: &[u8]) -> Result<Option<usize>, DecodeErrorKind> {
-    let width = match op_wire_type(op) {
-        WireType::I32 => 4,
-        WireType::I64 => 8,
-        _ => {
-            return match run.last() {
-                None => Ok(None),
-                Some(0x80..) => Err(DecodeErrorKind::Truncated),
-                Some(_) => Ok(Some(run.iter().map(|byte| usize::from(*byte < 0x80)).sum())),
-            };
-        }
+/// Whether a run has elements; an error when it ends inside one.
+#[inline(always)]
+fn complete(op: Op, run: &[u8]) -> Result<bool, DecodeErrorKind> {
+    let whole = match op_wire_type(op) {
+        WireType::I32 => run.len().is_multiple_of(4),
+        WireType::I64 => run.len().is_multiple_of(8),
+        _ => run.last().is_none_or(|byte| *byte < 0x80),
     };
-    if !run.len().is_multiple_of(width) {
+    if !whole {
         return Err(DecodeErrorKind::Truncated);
     }
-    Ok((!run.is_empty()).then_some(run.len() / width))
+    Ok(!run.is_empty())
+}
+
+/// How many elements a complete run has.
+fn count(op: Op, run: &[u8]) -> usize {
+    match op_wire_type(op) {
+        WireType::I32 => run.len() / 4,
+        WireType::I64 => run.len() / 8,
+        _ => run.iter().map(|byte| usize::from(*byte < 0x80)).sum(),
+    }
 }
 
 /// How many bytes each element of an aliased list has.
@@ -183,7 +231,7 @@ fn stays(op: Op, run: &[u8]) -> bool {
         Op::Fixed32 | Op::Sfixed32 | Op::Fixed64 => true,
         // The numbers of closed enums are looked at one by one, and a bool may be written as any number.
         Op::EnumClosed | Op::Bool => false,
-        _ => run.is_ascii(),
+        _ => crate::utf8::is_ascii(run),
     }
 }
 

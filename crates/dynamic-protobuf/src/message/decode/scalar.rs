@@ -26,33 +26,40 @@ pub(super) fn op_wire_type(op: Op) -> WireType {
 
 /// Whether a slot's value is its type's zero.
 #[inline(always)]
-pub(super) fn is_zero(entry: &Entry, value: u64) -> bool {
-    match entry.op {
+pub(super) fn is_zero(op: Op, value: u64) -> bool {
+    match op {
         Op::String | Op::Bytes => value >> 32 == 0,
         _ => value == 0,
     }
 }
 
-/// Reads one scalar, not a message, into the form of a slot.
+/// Reads one scalar, not a message, into the form of a slot. `op` is the entry's, apart so that callers can be for one op. The
+/// message ends at `end`; a number that goes on beyond it is read whole.
 #[inline(always)]
-pub(super) fn scalar(entry: &Entry, input: &[u8], pos: &mut usize) -> Result<Read, DecodeErrorKind> {
-    let value = match entry.op {
+pub(super) fn scalar(
+    op: Op,
+    entry: &Entry,
+    source: &[u8],
+    end: usize,
+    pos: &mut usize,
+) -> Result<Read, DecodeErrorKind> {
+    let value = match op {
         Op::String | Op::Bytes => {
-            let len = wire::read_len(input, pos)?;
+            let len = len_before(source, end, pos)?;
             let start = *pos;
             *pos += len;
-            if entry.is(Entry::UTF8) && !utf8::is_valid(input.get(start..*pos).unwrap_or_default()) {
+            if entry.is(Entry::UTF8) && !utf8::is_valid(source.get(start..*pos).unwrap_or_default()) {
                 return Err(DecodeErrorKind::InvalidUtf8);
             }
             pack(start as u32, len as u32)
         }
-        Op::Fixed32 => u64::from(wire::read_i32(input, pos)?),
-        Op::Sfixed32 => i64::from(wire::read_i32(input, pos)? as i32) as u64,
-        Op::Fixed64 => wire::read_i64(input, pos)?,
+        Op::Fixed32 => u64::from(wire::read_i32(source, pos)?),
+        Op::Sfixed32 => i64::from(wire::read_i32(source, pos)? as i32) as u64,
+        Op::Fixed64 => wire::read_i64(source, pos)?,
         _ => {
             let start = *pos;
-            let raw = wire::varint(input, pos)?;
-            let (value, written) = from_varint(entry.op, raw);
+            let raw = wire::varint(source, pos)?;
+            let (value, written) = from_varint(op, raw);
             let shortest = *pos - start == 1 || *pos - start == wire::varint_len(raw);
             return Ok(Read {
                 value,
@@ -61,6 +68,16 @@ pub(super) fn scalar(entry: &Entry, input: &[u8], pos: &mut usize) -> Result<Rea
         }
     };
     Ok(Read { value, regular: true })
+}
+
+/// Reads a length of bytes that have to end at `end` or before.
+#[inline(always)]
+pub(super) fn len_before(source: &[u8], end: usize, pos: &mut usize) -> Result<usize, DecodeErrorKind> {
+    let len = wire::varint(source, pos)?;
+    if *pos > end || len > (end - *pos) as u64 {
+        return Err(DecodeErrorKind::Truncated);
+    }
+    Ok(len as usize)
 }
 
 /// What a varint means to this op, and the varint that would be written for it.
