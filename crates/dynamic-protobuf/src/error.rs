@@ -1,6 +1,9 @@
 //! What can be wrong with bytes: the kind, the place in the message and the offset in the input.
 
+pub(crate) mod trail;
+
 use std::fmt;
+use trail::Trail;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -50,18 +53,8 @@ pub struct DecodeError {
 struct Inner {
     kind: DecodeErrorKind,
     offset: usize,
-    /// Innermost first: it is pushed while the error travels outwards.
-    path: Vec<Segment>,
+    path: Trail,
 }
-
-#[derive(Clone, PartialEq, Eq)]
-enum Segment {
-    Field(String),
-    Index(usize),
-}
-
-/// Longer paths are cut in the middle; the innermost and outermost parts tell most.
-const MAX_PATH_SEGMENTS: usize = 128;
 
 impl DecodeError {
     /// An error at byte `offset` of the input.
@@ -72,7 +65,7 @@ impl DecodeError {
             inner: Box::new(Inner {
                 kind,
                 offset,
-                path: Vec::new(),
+                path: Trail::default(),
             }),
         }
     }
@@ -80,18 +73,14 @@ impl DecodeError {
     /// The same error, seen from the message around it: it happened inside `field`.
     #[cold]
     pub(crate) fn in_field(mut self, field: &str) -> Self {
-        if self.inner.path.len() < MAX_PATH_SEGMENTS {
-            self.inner.path.push(Segment::Field(field.to_owned()));
-        }
+        self.inner.path.in_field(field);
         self
     }
 
     /// The same error, seen from the list around it: it happened inside element `index`.
     #[cold]
     pub(crate) fn in_element(mut self, index: usize) -> Self {
-        if self.inner.path.len() < MAX_PATH_SEGMENTS {
-            self.inner.path.push(Segment::Index(index));
-        }
+        self.inner.path.in_element(index);
         self
     }
 
@@ -105,24 +94,13 @@ impl DecodeError {
         self.inner.offset
     }
 
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.inner.path
+    }
+
     /// Where in the message, as in `spans[3].name`; empty at its root.
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for segment in self.inner.path.iter().rev() {
-            match segment {
-                Segment::Field(name) if path.is_empty() => path.push_str(name),
-                Segment::Field(name) => {
-                    path.push('.');
-                    path.push_str(name);
-                }
-                Segment::Index(index) => {
-                    path.push('[');
-                    path.push_str(&index.to_string());
-                    path.push(']');
-                }
-            }
-        }
-        path
+        self.inner.path.to_string()
     }
 }
 
@@ -130,7 +108,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}", self.inner.kind, self.inner.offset)?;
         if !self.inner.path.is_empty() {
-            write!(f, " in {}", self.path())?;
+            write!(f, " in {}", self.inner.path)?;
         }
         Ok(())
     }

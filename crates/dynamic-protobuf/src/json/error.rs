@@ -1,6 +1,7 @@
 //! What can be wrong with JSON, or with a message that is to become JSON.
 
 use crate::error::DecodeErrorKind;
+use crate::error::trail::Trail;
 use std::fmt;
 
 /// What is wrong.
@@ -138,18 +139,8 @@ struct Inner {
     offset: usize,
     /// Only where the input is text: from 1.
     line_and_column: Option<(usize, usize)>,
-    /// Innermost first: it is pushed while the error travels outwards.
-    path: Vec<Segment>,
+    path: Trail,
 }
-
-#[derive(Clone, PartialEq, Eq)]
-enum Segment {
-    Field(String),
-    Index(usize),
-}
-
-/// Longer paths lose their outermost part; the innermost tells most.
-const MAX_PATH_SEGMENTS: usize = 128;
 
 impl JsonError {
     #[cold]
@@ -160,14 +151,8 @@ impl JsonError {
                 kind: kind.into(),
                 offset,
                 line_and_column: None,
-                path: Vec::new(),
+                path: Trail::default(),
             }),
-        }
-    }
-
-    fn push(&mut self, segment: Segment) {
-        if self.inner.path.len() < MAX_PATH_SEGMENTS {
-            self.inner.path.push(segment);
         }
     }
 
@@ -212,18 +197,7 @@ impl JsonError {
 
     /// Where in the message, as in `spans[3].name`; map entries count like elements. Empty at its root.
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for segment in self.inner.path.iter().rev() {
-            match segment {
-                Segment::Field(name) if path.is_empty() => path.push_str(name),
-                Segment::Field(name) => {
-                    path.push('.');
-                    path.push_str(name);
-                }
-                Segment::Index(index) => path.push_str(&format!("[{index}]")),
-            }
-        }
-        path
+        self.inner.path.to_string()
     }
 }
 
@@ -235,7 +209,7 @@ impl fmt::Display for JsonError {
             write!(f, " ({line}:{column})")?;
         }
         if !inner.path.is_empty() {
-            write!(f, " in {}", self.path())?;
+            write!(f, " in {}", inner.path)?;
         }
         Ok(())
     }
@@ -301,7 +275,7 @@ impl Stop {
     #[inline(never)]
     pub(super) fn in_field(mut self, name: &str) -> Self {
         if let Self::Failed(error) = &mut self {
-            error.push(Segment::Field(name.to_owned()));
+            error.inner.path.in_field(name);
         }
         self
     }
@@ -311,7 +285,7 @@ impl Stop {
     #[inline(never)]
     pub(super) fn in_element(mut self, index: usize) -> Self {
         if let Self::Failed(error) = &mut self {
-            error.push(Segment::Index(index));
+            error.inner.path.in_element(index);
         }
         self
     }

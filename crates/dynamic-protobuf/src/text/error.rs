@@ -1,5 +1,6 @@
 //! What can be wrong with text, and why a message cannot be printed.
 
+use crate::error::trail::Trail;
 use crate::error::{DecodeError, DecodeErrorKind};
 use std::fmt;
 
@@ -117,12 +118,8 @@ struct Inner {
     offset: usize,
     line: usize,
     column: usize,
-    /// Innermost first: it is pushed while the error travels outwards.
-    path: Vec<String>,
+    path: Trail,
 }
-
-/// Longer paths lose their outermost part; the innermost tells most.
-const MAX_PATH_SEGMENTS: usize = 128;
 
 impl ParseError {
     /// An error at byte `offset`; [`ParseError::located`] adds the line.
@@ -135,7 +132,7 @@ impl ParseError {
                 offset,
                 line: 0,
                 column: 0,
-                path: Vec::new(),
+                path: Trail::default(),
             }),
         }
     }
@@ -144,17 +141,14 @@ impl ParseError {
     #[cold]
     pub(super) fn of_message(error: &DecodeError, offset: usize) -> Self {
         let mut own = Self::new(error.kind(), offset);
-        let path = error.path();
-        own.inner.path.extend((!path.is_empty()).then_some(path));
+        own.inner.path = error.trail().clone();
         own
     }
 
     /// The same error, seen from the message around it: it happened inside `field`.
     #[cold]
     pub(super) fn in_field(mut self, field: &str) -> Self {
-        if self.inner.path.len() < MAX_PATH_SEGMENTS {
-            self.inner.path.push(field.to_owned());
-        }
+        self.inner.path.in_field(field);
         self
     }
 
@@ -192,8 +186,7 @@ impl ParseError {
     /// Where in the message, as in `spans.name`; empty at its root. Elements of lists and entries of maps are told by line and
     /// column alone.
     pub fn path(&self) -> String {
-        let segments: Vec<&str> = self.inner.path.iter().rev().map(String::as_str).collect();
-        segments.join(".")
+        self.inner.path.to_string()
     }
 }
 
@@ -202,7 +195,7 @@ impl fmt::Display for ParseError {
         let inner = &*self.inner;
         write!(f, "{}:{}: {}", inner.line, inner.column, inner.kind)?;
         if !inner.path.is_empty() {
-            write!(f, " in {}", self.path())?;
+            write!(f, " in {}", inner.path)?;
         }
         Ok(())
     }
