@@ -23,6 +23,7 @@ mod request;
 pub mod session;
 mod settings;
 mod shared;
+pub mod transcode;
 pub mod transport;
 mod worker;
 

@@ -58,6 +58,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
 
+pub(crate) use peer::Side;
+
 pub use control::SessionControl;
 pub use end::{ClosedBy, EndReason, SessionEnd, Volume};
 pub use rules::SessionRules;

@@ -65,7 +65,7 @@ pub(crate) struct Peer<T> {
     /// Whether a Ping is sent at the next boundary.
     is_ping_due: bool,
     /// Whether bytes may be held by the transport.
-    needs_flush: bool,
+    pub(crate) needs_flush: bool,
     /// Whether a Ping of anybody has gone to the peer since it was heard.
     pub(crate) was_pinged: bool,
     /// When it sent something, or took something that had had to wait.

@@ -1,0 +1,171 @@
+//! One message into the other encoding.
+
+use crate::session::Side;
+use bytes::Bytes;
+use heddle_crds::ws_route::{Encoding, InvalidMessagePolicy, UnknownFields};
+use heddle_dynamic_protobuf::json::{self, JsonError, JsonParser, JsonPrinter, ParseOptions, PrintOptions};
+use heddle_dynamic_protobuf::{Schema, SchemaCell};
+use heddle_route_config::Transcoding;
+use std::cell::RefCell;
+use std::sync::Arc;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+/// The most memory that a thread keeps for the next message.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// Turns the messages of one route's sessions, by the schema that counts at the time.
+#[derive(Debug)]
+pub struct Transcoder {
+    schema: Arc<SchemaCell>,
+    transcoding: Transcoding,
+}
+
+/// The schema has no message type of a name that the route gives.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("failed to find message type {name} in the descriptor set")]
+pub struct MissingType {
+    /// The full name.
+    pub name: String,
+}
+
+/// Why a message could not be turned. The texts tell places, never values.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConversionError {
+    #[error("expected a {0} message")]
+    WrongKind(&'static str),
+    #[error("{0}")]
+    Json(#[from] JsonError),
+    #[error("the message type is not known now")]
+    MissingType,
+}
+
+/// What is reused from one message to the next: one for each thread.
+struct Tools {
+    lenient: JsonParser,
+    strict: JsonParser,
+    printer: JsonPrinter,
+    out: Vec<u8>,
+}
+
+thread_local! {
+    static TOOLS: RefCell<Tools> = RefCell::new(Tools::new());
+}
+
+impl Tools {
+    fn new() -> Self {
+        let parser = |unknown| {
+            JsonParser::new(ParseOptions {
+                unknown,
+                ..ParseOptions::default()
+            })
+        };
+        Self {
+            lenient: parser(json::UnknownFields::Ignore),
+            strict: parser(json::UnknownFields::Refuse),
+            printer: JsonPrinter::new(PrintOptions::default()),
+            out: Vec::new(),
+        }
+    }
+
+    /// Hands out what was written, in memory of its own, and keeps the buffer unless it has grown large.
+    fn take(&mut self) -> Bytes {
+        let bytes = Bytes::copy_from_slice(&self.out);
+        self.out.clear();
+        self.out.shrink_to(KEPT_BYTES);
+        bytes
+    }
+}
+
+impl Transcoder {
+    /// A transcoder as the route wants it. A schema that `schema` gets later counts from then on.
+    ///
+    /// # Errors
+    /// When a type is not in the schema that is there now.
+    pub fn new(transcoding: Transcoding, schema: Arc<SchemaCell>) -> Result<Self, MissingType> {
+        let transcoder = Self { schema, transcoding };
+        transcoder.check(&transcoder.schema.load())?;
+        Ok(transcoder)
+    }
+
+    /// Whether `schema` has the types of this route.
+    ///
+    /// # Errors
+    /// When it lacks one.
+    pub fn check(&self, schema: &Schema) -> Result<(), MissingType> {
+        let names = [
+            &self.transcoding.client_message,
+            &self.transcoding.backend_message,
+        ];
+        match names.into_iter().find(|name| schema.message(name).is_none()) {
+            Some(name) => Err(MissingType { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What becomes of messages that cannot be turned.
+    pub(super) fn policy(&self) -> InvalidMessagePolicy {
+        self.transcoding.on_invalid_message
+    }
+
+    /// Turns a message of `from`.
+    pub(super) fn convert(&self, from: Side, message: &Message) -> Result<Message, ConversionError> {
+        match self.encoding(from) {
+            Encoding::Json => {
+                let Message::Text(text) = message else {
+                    return Err(ConversionError::WrongKind("text"));
+                };
+                self.parse(from, text.as_bytes())
+            }
+            Encoding::Protobuf => {
+                let Message::Binary(wire) = message else {
+                    return Err(ConversionError::WrongKind("binary"));
+                };
+                self.print(from, wire)
+            }
+        }
+    }
+
+    fn encoding(&self, side: Side) -> Encoding {
+        match (side, self.transcoding.client_encoding) {
+            (Side::Client, encoding) => encoding,
+            (Side::Backend, Encoding::Json) => Encoding::Protobuf,
+            (Side::Backend, Encoding::Protobuf) => Encoding::Json,
+        }
+    }
+
+    fn message_name(&self, side: Side) -> &str {
+        match side {
+            Side::Client => &self.transcoding.client_message,
+            Side::Backend => &self.transcoding.backend_message,
+        }
+    }
+
+    fn parse(&self, from: Side, text: &[u8]) -> Result<Message, ConversionError> {
+        let schema = self.schema.load();
+        let message = schema
+            .message(self.message_name(from))
+            .ok_or(ConversionError::MissingType)?;
+        TOOLS.with_borrow_mut(|tools| {
+            let parser = match self.transcoding.unknown_fields {
+                UnknownFields::Ignore => &mut tools.lenient,
+                UnknownFields::Refuse => &mut tools.strict,
+            };
+            parser.parse(message, text, &mut tools.out)?;
+            Ok(Message::Binary(tools.take()))
+        })
+    }
+
+    fn print(&self, from: Side, wire: &[u8]) -> Result<Message, ConversionError> {
+        let schema = self.schema.load();
+        let message = schema
+            .message(self.message_name(from))
+            .ok_or(ConversionError::MissingType)?;
+        TOOLS.with_borrow_mut(|tools| {
+            tools.printer.print(message, wire, &mut tools.out)?;
+            let text = Utf8Bytes::try_from(tools.take());
+            // Printed JSON is UTF-8; if it were not, nothing of it would go out.
+            text.map(Message::Text)
+                .map_err(|_| ConversionError::WrongKind("UTF-8"))
+        })
+    }
+}
