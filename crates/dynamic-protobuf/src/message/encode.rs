@@ -1,5 +1,6 @@
 //! Encodes messages from back to front: a length is known when what it counts has been written, so nothing is measured first.
 
+mod chain;
 mod splice;
 
 use super::Message;

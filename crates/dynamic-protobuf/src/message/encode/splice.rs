@@ -1,6 +1,6 @@
 //! Messages of which one field was changed: that field is written, and what stands around it is copied.
 
-use super::{Back, Encoder, Unchanged};
+use super::{Back, Encoder, Unchanged, chain};
 use crate::message::Message;
 use crate::message::arena::At;
 use crate::schema::tables::{Entry, FieldTable, MessageTable, Op};
@@ -8,20 +8,20 @@ use crate::view::pass::{skip, tag};
 use std::ops::Range;
 
 /// The one field in which a message differs from its span.
-struct Change<'e> {
+pub(super) struct Change<'e> {
     table: &'e MessageTable,
-    field: &'e FieldTable,
+    pub(super) field: &'e FieldTable,
     span: &'e [u8],
     /// Where in the span the field stood.
     run: Range<usize>,
     /// What it holds now; `None` when it is not set any more.
-    word: Option<u64>,
+    pub(super) word: Option<u64>,
 }
 
 impl<'e> Change<'e> {
     /// `None` when the message has to be written field by field.
     #[inline]
-    fn of(message: &'e Message, node: At) -> Option<Self> {
+    pub(super) fn of(message: &'e Message, node: At) -> Option<Self> {
         let (arena, tables) = (&message.arena, message.schema.tables());
         let slot = arena.changed_field(node)?;
         let table = tables.message(arena.message_of(node));
@@ -42,11 +42,11 @@ impl<'e> Change<'e> {
         })
     }
 
-    fn before(&self) -> &'e [u8] {
+    pub(super) fn before(&self) -> &'e [u8] {
         self.span.get(..self.run.start).unwrap_or_default()
     }
 
-    fn behind(&self) -> &'e [u8] {
+    pub(super) fn behind(&self) -> &'e [u8] {
         self.span.get(self.run.end..).unwrap_or_default()
     }
 }
@@ -57,6 +57,9 @@ pub(super) fn encode_around(message: &Message, out: &mut Vec<u8>) -> bool {
     let Some(change) = Change::of(message, message.root) else {
         return false;
     };
+    if chain::encode_number(message, &change, out) {
+        return true;
+    }
     out.extend_from_slice(change.before());
     if let Some(word) = change.word {
         let mut encoder = Encoder {
@@ -142,6 +145,9 @@ message All {
   optional group Body = 9 { optional int32 number = 1; optional string text = 2; }
   oneof choice { int32 one = 10; string two = 11; }
   map<string, int32> counts = 12;
+  optional sint64 signed = 13;
+  optional fixed32 four = 14;
+  optional double eight = 15;
 }
 "#;
 
@@ -171,7 +177,29 @@ message All {
         schema.message("t.All").unwrap().field_named(name).unwrap()
     }
 
-    const EDITS: [Edit; 19] = [
+    /// Sets a number so many messages deep.
+    fn nested(schema: &Schema, message: &mut MessageMut<'_>, depth: usize) {
+        match depth {
+            0 => message.set(field(schema, "number"), 128).unwrap(),
+            _ => nested(
+                schema,
+                &mut message.message(field(schema, "child")).unwrap(),
+                depth - 1,
+            ),
+        }
+    }
+
+    const EDITS: [Edit; 23] = [
+        |s, m| m.set(field(s, "eight"), 1.5).unwrap(),
+        |s, m| {
+            let mut child = m.message(field(s, "child")).unwrap();
+            child.set(field(s, "signed"), -300_i64).unwrap();
+        },
+        |s, m| {
+            let mut child = m.message(field(s, "child")).unwrap();
+            child.set(field(s, "four"), 4_u32).unwrap();
+        },
+        |s, m| nested(s, m, 10),
         |s, m| m.set(field(s, "number"), 300).unwrap(),
         |s, m| m.set(field(s, "text"), "").unwrap(),
         |s, m| m.set(field(s, "level"), Scalar::Enum(1)).unwrap(),
@@ -229,6 +257,22 @@ message All {
                         assert_eq!(said(&schema, &message.encode_to_vec()), anew, "{one} {two}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_at_any_depth() {
+        let schema = schema();
+        for depth in 0..20 {
+            let mut message = Message::new(schema.message("t.All").unwrap());
+            for _ in 0..2 {
+                nested(&schema, &mut message.as_mut(), depth);
+                let bytes = message.encode_to_vec();
+                let mut anew = Vec::new();
+                message.encode_deterministic_into(&mut anew);
+                assert_eq!(bytes, anew, "{depth}");
+                message.decode(&bytes).unwrap();
             }
         }
     }
