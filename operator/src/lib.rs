@@ -3,6 +3,8 @@
 //! [`main`] is all there is to call: it reads the settings, takes part in the election of a leader, runs the controllers
 //! while it leads, and serves probes and metrics all the time.
 
+mod certificates;
+mod config_stream;
 mod context;
 mod failures;
 mod health;
@@ -13,6 +15,10 @@ mod process;
 mod server;
 mod settings;
 mod source;
+mod tls_server;
+mod webhook;
+mod write_status;
+mod ws_route;
 
 use clap::Parser;
 use heddle_telemetry::ErrorChain;

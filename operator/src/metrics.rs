@@ -30,6 +30,16 @@ pub(crate) struct Metrics {
     runs_started: Family<CauseLabels, Counter>,
     runs_finished: Family<OutcomeLabels, Counter>,
     run_seconds: Histogram,
+    ws_routes: Gauge,
+    ws_route_reconcile_seconds: Histogram,
+    pub(crate) sidecars_connected: Gauge,
+    sidecars_refused: Family<ClassLabels, Counter>,
+    pub(crate) configurations_sent: Counter,
+    acknowledgements: Family<AcknowledgementLabels, Counter>,
+    reviews: Family<ReviewLabels, Counter>,
+    certificate_expiry: Gauge,
+    authority_expiry: Gauge,
+    pub(crate) certificate_failures: Counter,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -58,6 +68,22 @@ struct CauseLabels {
     cause: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ClassLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct AcknowledgementLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReviewLabels {
+    webhook: &'static str,
+    outcome: &'static str,
+}
+
 impl Metrics {
     /// Makes the metrics and registers them.
     pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
@@ -73,8 +99,19 @@ impl Metrics {
             runs_started: Family::default(),
             runs_finished: Family::default(),
             run_seconds: Histogram::new(RUN_BUCKETS),
+            ws_routes: Gauge::default(),
+            ws_route_reconcile_seconds: Histogram::new(RECONCILE_BUCKETS),
+            sidecars_connected: Gauge::default(),
+            sidecars_refused: Family::default(),
+            configurations_sent: Counter::default(),
+            acknowledgements: Family::default(),
+            reviews: Family::default(),
+            certificate_expiry: Gauge::default(),
+            authority_expiry: Gauge::default(),
+            certificate_failures: Counter::default(),
         };
         metrics.register(registry);
+        metrics.register_ws_routes(registry);
         metrics
     }
 
@@ -126,6 +163,90 @@ impl Metrics {
             "Time from a Job's creation to its end",
             self.run_seconds.clone(),
         );
+    }
+
+    fn register_ws_routes(&self, registry: &mut MetricsRegistry) {
+        registry.register(
+            "ws_routes",
+            "WsRoutes known to this replica",
+            self.ws_routes.clone(),
+        );
+        registry.register(
+            "ws_route_reconcile_seconds",
+            "Time that reconciles of the WsRoutes of a namespace took",
+            self.ws_route_reconcile_seconds.clone(),
+        );
+        registry.register(
+            "sidecars_connected",
+            "Sidecars connected to this replica",
+            self.sidecars_connected.clone(),
+        );
+        registry.register(
+            "sidecars_refused",
+            "Sidecars that could not prove which pod they are in",
+            self.sidecars_refused.clone(),
+        );
+        registry.register(
+            "configurations_sent",
+            "Configurations sent to sidecars",
+            self.configurations_sent.clone(),
+        );
+        registry.register(
+            "acknowledgements",
+            "Answers of sidecars to configurations",
+            self.acknowledgements.clone(),
+        );
+        registry.register(
+            "admission_reviews",
+            "Reviews of pods and WsRoutes",
+            self.reviews.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the serving certificate expires",
+            self.certificate_expiry.clone(),
+        );
+        registry.register(
+            "authority_expiry_timestamp_seconds",
+            "When the authority that signs it expires",
+            self.authority_expiry.clone(),
+        );
+        registry.register(
+            "certificate_failures",
+            "Looks after the certificates that failed",
+            self.certificate_failures.clone(),
+        );
+    }
+
+    pub(crate) fn set_ws_routes(&self, count: usize) {
+        self.ws_routes.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn observe_ws_route_reconcile(&self, took: Duration) {
+        self.ws_route_reconcile_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn count_sidecar_refused(&self, reason: &'static str) {
+        self.sidecars_refused.get_or_create(&ClassLabels { reason }).inc();
+    }
+
+    pub(crate) fn count_acknowledgement(&self, refused: bool) {
+        let outcome = if refused { "refused" } else { "accepted" };
+        self.acknowledgements
+            .get_or_create(&AcknowledgementLabels { outcome })
+            .inc();
+    }
+
+    pub(crate) fn count_review(&self, webhook: &'static str, outcome: &'static str) {
+        self.reviews
+            .get_or_create(&ReviewLabels { webhook, outcome })
+            .inc();
+    }
+
+    /// Both in seconds since 1970.
+    pub(crate) fn note_certificates(&self, certificate: i64, authority: i64) {
+        self.certificate_expiry.set(certificate);
+        self.authority_expiry.set(authority);
     }
 
     pub(crate) fn count_reconcile(&self, outcome: &'static str, took: Duration) {

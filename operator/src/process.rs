@@ -1,5 +1,8 @@
 //! The life of the process: what is started in which order, and how it ends.
 
+mod sidecars;
+
+use crate::certificates::Serving;
 use crate::context::Context;
 use crate::failures::Failures;
 use crate::health::Health;
@@ -82,12 +85,7 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
     background.spawn(stop_on_signal(signals()?, health.clone(), stop.clone()));
     let config = kube::Config::infer().await.map_err(ProcessError::Configuration)?;
     let client = Client::try_from(config).map_err(ProcessError::Client)?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|source| ProcessError::Listen {
-            address: settings.listen,
-            source,
-        })?;
+    let listener = listen(settings.listen).await?;
     let mut registry = MetricsRegistry::new("operator", env!("CARGO_PKG_VERSION"));
     registry.register_telemetry(telemetry);
     let metrics = Metrics::new(&mut registry);
@@ -109,12 +107,35 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
         health.clone(),
         stop_background.clone(),
     ));
-    let result = work(settings, client, &health, &metrics, &stop).await;
+    let serving = Serving::default();
+    let mut started = Ok(());
+    if let Some(of_sidecars) = &settings.sidecars {
+        let stop = &stop_background;
+        started = sidecars::start_on_every_replica(
+            of_sidecars,
+            &client,
+            &health,
+            &metrics,
+            &serving,
+            &mut background,
+            stop,
+        )
+        .await;
+    }
+    let result = match started {
+        Ok(()) => work(settings, client, &health, &metrics, &serving, &stop).await,
+        Err(error) => Err(error),
+    };
     // What waits for a signal may have none to wait for any more.
     stop.cancel();
     stop_background.cancel();
     background.join_all().await;
     result
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ProcessError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| ProcessError::Listen { address, source })
 }
 
 /// The signals that end a process: from Kubernetes and from a terminal.
@@ -178,11 +199,12 @@ async fn work(
     client: Client,
     health: &Health,
     metrics: &Metrics,
+    serving: &Serving,
     stop: &CancellationToken,
 ) -> Result<(), ProcessError> {
     let Some(lease) = &settings.lease else {
         metrics.leader.set(1);
-        return lead(settings, client, health, metrics, stop).await;
+        return lead(settings, client, health, metrics, serving, stop).await;
     };
     let heartbeat = health.heartbeat("leader election");
     let (election, leads) = Election::new(client.clone(), lease, settings.replica.clone(), heartbeat);
@@ -193,7 +215,7 @@ async fn work(
         let worked = match wait_until_leading(leads, stop).await {
             true => {
                 metrics.leader.set(1);
-                lead(settings, client, health, metrics, stop).await
+                lead(settings, client, health, metrics, serving, stop).await
             }
             false => Ok(()),
         };
@@ -228,8 +250,52 @@ async fn lead(
     client: Client,
     health: &Health,
     metrics: &Metrics,
+    serving: &Serving,
     stop: &CancellationToken,
 ) -> Result<(), ProcessError> {
+    let mut controllers = JoinSet::new();
+    if let Some(of_sidecars) = &settings.sidecars {
+        let tasks = &mut controllers;
+        sidecars::start_on_leader(
+            settings,
+            of_sidecars,
+            &client,
+            health,
+            metrics,
+            serving,
+            tasks,
+            stop,
+        )
+        .await?;
+    }
+    start_idl_repos(settings, &client, health, metrics, &mut controllers, stop);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = controllers.join_next() => {
+            // The signal ends controllers too.
+            if !stop.is_cancelled() {
+                let who = ended.and_then(Result::ok).unwrap_or("a controller");
+                return Err(ProcessError::Ended(who));
+            }
+        }
+    }
+    tracing::info!("stopping; waiting for what is in flight");
+    let ended = tokio::time::timeout(settings.shutdown_timeout, async {
+        while controllers.join_next().await.is_some() {}
+    });
+    ended
+        .await
+        .map_err(|_| ProcessError::ShutdownTimeout(settings.shutdown_timeout))
+}
+
+fn start_idl_repos(
+    settings: &Settings,
+    client: &Client,
+    health: &Health,
+    metrics: &Metrics,
+    controllers: &mut JoinSet<&'static str>,
+    stop: &CancellationToken,
+) {
     let context = Arc::new(Context {
         client: client.clone(),
         source: SourceClient::new(
@@ -249,7 +315,6 @@ async fn lead(
     });
     let everywhere = [None];
     let some: Vec<_> = settings.watch_namespaces.iter().cloned().map(Some).collect();
-    let mut controllers = JoinSet::new();
     for namespace in if some.is_empty() {
         everywhere.to_vec()
     } else {
@@ -262,22 +327,10 @@ async fn lead(
             heartbeat: health.heartbeat("the controller of IdlRepos"),
             synced: Synced::expected_by(health),
         };
-        controllers.spawn(idl_repo::run(controller, stop.clone()));
+        let controlled = idl_repo::run(controller, stop.clone());
+        controllers.spawn(async move {
+            controlled.await;
+            "the controller of IdlRepos"
+        });
     }
-    tokio::select! {
-        () = stop.cancelled() => {}
-        _ = controllers.join_next() => {
-            // The signal ends controllers too.
-            if !stop.is_cancelled() {
-                return Err(ProcessError::Ended("the controller of IdlRepos"));
-            }
-        }
-    }
-    tracing::info!("stopping; waiting for what is in flight");
-    let ended = tokio::time::timeout(settings.shutdown_timeout, async {
-        while controllers.join_next().await.is_some() {}
-    });
-    ended
-        .await
-        .map_err(|_| ProcessError::ShutdownTimeout(settings.shutdown_timeout))
 }

@@ -1,5 +1,7 @@
 //! Everything that can be set, read and checked in one place before anything starts.
 
+mod sidecars;
+
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser};
 use heddle_git_remote::AddressPolicy;
@@ -10,6 +12,9 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
+
+use sidecars::SidecarArguments;
+pub(crate) use sidecars::SidecarsSettings;
 
 /// Which spans exist unless somebody asks for others. kube's own spans would make a trace of every look at an object,
 /// also of those that find nothing.
@@ -26,6 +31,8 @@ pub(crate) struct Arguments {
     jobs: JobArguments,
     #[command(flatten)]
     lease: LeaseArguments,
+    #[command(flatten)]
+    sidecars: SidecarArguments,
     /// Namespaces to look after, separated by commas; all, if empty
     #[arg(
         long,
@@ -122,6 +129,8 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) replica: String,
     pub(crate) shutdown_timeout: Duration,
+    /// Absent where WsRoutes are not looked after.
+    pub(crate) sidecars: Option<SidecarsSettings>,
 }
 
 /// What every Job gets.
@@ -207,6 +216,7 @@ impl Settings {
         Ok(Self {
             telemetry,
             job_defaults: job_defaults(&arguments, &variables),
+            sidecars: sidecars::settings(&arguments, &variables),
             address_policy: denied_cidrs.map_or_else(AddressPolicy::default, AddressPolicy::denying),
             lease: lease(arguments.lease),
             watch_namespaces: not_empty(arguments.watch_namespaces),

@@ -6,6 +6,7 @@
 
 mod origin;
 mod parse;
+pub mod protocol;
 mod route;
 mod table;
 

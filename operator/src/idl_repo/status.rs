@@ -5,21 +5,33 @@ mod gate;
 mod publication;
 #[cfg(test)]
 mod tests;
-mod write;
 
 use super::observe::{Check, Observed, Problem};
 use super::plan::{Plan, Step};
 use super::validate::{InvalidSpec, ValidatedSpec};
+use crate::write_status;
 use heddle_crds::condition::{self, Condition, ConditionStatus};
-use heddle_crds::idl_repo::{ConditionType, IdlRepoStatus, LastRun, Reason, Retry};
+use heddle_crds::idl_repo::{ConditionType, IdlRepo, IdlRepoStatus, LastRun, Reason, Retry};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use kube::api::ObjectMeta;
 
+pub(crate) use crate::write_status::WriteStatusError;
 pub(crate) use gate::found_in_words;
-pub(crate) use write::{WriteStatusError, write_if_changed};
 
 /// How many digits of a commit's id are shown to people.
 const SHORT_ID: usize = 7;
+
+/// See [`write_status::write_if_changed`].
+pub(crate) async fn write_if_changed(
+    client: &Client,
+    object: &ObjectMeta,
+    before: Option<&IdlRepoStatus>,
+    after: &IdlRepoStatus,
+) -> Result<(), WriteStatusError> {
+    write_status::write_if_changed::<IdlRepo, _>(client, object, before, after).await
+}
 
 /// The status of an IdlRepo whose plan has been carried out.
 pub(crate) fn status(

@@ -14,7 +14,7 @@ fn route(name: &str, age: i64, extra: &str) -> Route {
 }
 
 fn found(table: &RouteTable, host: &str, path: &str, headers: &[(&str, &str)]) -> Option<String> {
-    let headers = headers
+    let headers: http::HeaderMap = headers
         .iter()
         .map(|(name, value)| {
             (

@@ -4,12 +4,10 @@
 //! needs a status more than any. A merge patch that names the version it was made for is as safe, since all of the
 //! status that others may have written was read before.
 
-use heddle_crds::IdlRepoStatus;
-use heddle_crds::idl_repo::IdlRepo;
 use heddle_crds::metadata::FIELD_MANAGER;
-use kube::api::{ObjectMeta, Patch, PatchParams};
-use kube::core::DeserializeGuard;
-use kube::{Api, Client};
+use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Why a status could not be written.
@@ -25,14 +23,18 @@ pub(crate) enum WriteStatusError {
 }
 
 /// Writes `after` unless it is what is there. Only to the very version of the object that was read, so that a decision
-/// made for a past state is never recorded for the present one. That the object is gone is no success either: its Jobs went
-/// with it, which would be told of as a failed run.
-pub(crate) async fn write_if_changed(
+/// made for a past state is never recorded for the present one. That the object is gone is no success either: what it owned
+/// went with it, which would be told of as a failure.
+pub(crate) async fn write_if_changed<K, S>(
     client: &Client,
     object: &ObjectMeta,
-    before: Option<&IdlRepoStatus>,
-    after: &IdlRepoStatus,
-) -> Result<(), WriteStatusError> {
+    before: Option<&S>,
+    after: &S,
+) -> Result<(), WriteStatusError>
+where
+    K: Resource<DynamicType = ()>,
+    S: PartialEq + Serialize,
+{
     if before == Some(after) {
         return Ok(());
     }
@@ -46,7 +48,8 @@ pub(crate) async fn write_if_changed(
         object.namespace.as_deref(),
     );
     // The answer holds the whole object, which need not be readable to have a status.
-    let api = Api::<DeserializeGuard<IdlRepo>>::namespaced(client.clone(), namespace.unwrap_or_default());
+    let kind = ApiResource::erase::<K>(&());
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace.unwrap_or_default(), &kind);
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()

@@ -1,0 +1,150 @@
+//! The configuration stream: one long-lived HTTP/2 `POST` of [`PATH`] over TLS, with one JSON object a line in both
+//! directions.
+//!
+//! The sidecar authenticates itself by a service-account token for [`TOKEN_AUDIENCE`] that is bound to its pod, in
+//! `Authorization: Bearer`. It begins with [`Hello`]. Whenever the sidecar should have something else, the operator sends the
+//! descriptor sets that it lacks, part by part, and then a [`Configuration`], which is always the whole of it. The sidecar
+//! answers each with an [`Acknowledgement`]. Versions are digests of what they name, so a configuration that comes twice
+//! changes nothing.
+
+mod configuration;
+mod descriptors;
+mod lines;
+
+use serde::{Deserialize, Serialize};
+
+pub use configuration::{Configuration, DescriptorsReference, Held, SentRoute};
+pub use descriptors::{Assembly, AssemblyError, DescriptorsPart, PART_BYTES, parts};
+pub use lines::{Lines, LinesError, line};
+
+/// Where the stream is served.
+pub const PATH: &str = "/v1/configuration";
+
+/// The audience of tokens that sidecars show.
+pub const TOKEN_AUDIENCE: &str = "heddle-configuration";
+
+/// The media type of both directions.
+pub const CONTENT_TYPE: &str = "application/x-ndjson";
+
+/// The most bytes of a line from the operator.
+pub const LINE_BYTES_LIMIT: usize = 32 << 20;
+
+/// The most bytes of a line from a sidecar.
+pub const ANSWER_BYTES_LIMIT: usize = 2 << 20;
+
+/// The most bytes of a message about one route in an acknowledgement. A longer one is cut.
+pub const MESSAGE_BYTES_LIMIT: usize = 1024;
+
+/// What the operator sends.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ToSidecar {
+    /// What the sidecar should do from now on.
+    Configuration(Configuration),
+    /// A part of a descriptor set that a configuration to come refers to.
+    DescriptorsPart(DescriptorsPart),
+}
+
+/// What a sidecar sends.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ToOperator {
+    /// The first line.
+    Hello(Hello),
+    /// What became of a configuration.
+    Acknowledged(Acknowledgement),
+}
+
+/// Who is there, and what it has from before.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    /// The version of the sidecar's program.
+    pub sidecar_version: String,
+    /// What became of the configuration that it works by. Absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Acknowledgement>,
+    /// The digests of the descriptor sets that it keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub descriptors: Vec<String>,
+}
+
+/// What became of a configuration.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acknowledgement {
+    /// See [`Configuration::version`].
+    pub version: String,
+    /// Of every route of the configuration.
+    #[serde(default)]
+    pub routes: Vec<RouteResult>,
+}
+
+/// What became of one route.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteResult {
+    /// The route, in the pod's namespace.
+    pub name: String,
+    /// The uid that it came with: another object may have had the name before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The generation that is served. Of a route that is held, or whose newest generation was refused, an older one;
+    /// absent if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// Why the generation of the configuration is not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RouteError>,
+}
+
+/// Why a sidecar does not serve a route.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteError {
+    /// The generation that is not served.
+    pub generation: i64,
+    /// What kind of trouble it is.
+    pub kind: RouteErrorKind,
+    /// What it is, for people: at most [`MESSAGE_BYTES_LIMIT`] bytes, without secrets.
+    pub message: String,
+}
+
+/// Why a sidecar does not serve a route, for programs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum RouteErrorKind {
+    /// The specification cannot be read; the sidecar may be older than the operator.
+    Invalid,
+    /// A Secret is not mounted, or what is in it cannot be used.
+    Secret,
+    /// The descriptor set cannot be read.
+    Descriptors,
+    /// The descriptor set has no message type of that name.
+    MessageType,
+    /// Something else, such as a port that is taken.
+    #[serde(other)]
+    Other,
+}
+
+impl Acknowledgement {
+    /// What became of a route.
+    pub fn of(&self, route: &str) -> Option<&RouteResult> {
+        self.routes.iter().find(|result| result.name == route)
+    }
+}
+
+impl RouteError {
+    /// With a message that is cut where it is too long.
+    pub fn new(generation: i64, kind: RouteErrorKind, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        heddle_crds::condition::truncate(&mut message, MESSAGE_BYTES_LIMIT);
+        Self {
+            generation,
+            kind,
+            message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

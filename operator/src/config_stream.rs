@@ -1,0 +1,156 @@
+//! The server of the configuration stream, run by the leader: sidecars connect, prove which pod they are in, and get what
+//! that pod should have whenever it changes.
+
+mod authenticate;
+mod endpoint;
+mod session;
+mod sidecars;
+
+use crate::certificates::Serving;
+use crate::metrics::Metrics;
+use crate::tls_server;
+use authenticate::{Authenticator, Refusal};
+use bytes::Bytes;
+use heddle_route_config::protocol::{CONTENT_TYPE, PATH};
+use heddle_telemetry::ErrorChain;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use kube::Client;
+use session::Session;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use endpoint::point_here;
+pub(crate) use sidecars::{Descriptors, Desired, GRACE, ObservedSidecar, PodId, Sidecars};
+
+/// How many sidecars may be connected.
+const CONNECTION_LIMIT: usize = 20_000;
+
+/// Streams of one connection; a sidecar needs one.
+const STREAM_LIMIT: u32 = 4;
+
+/// How often a silent peer is asked for a sign of life, and how long it may take.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of the head of a request.
+const HEAD_LIMIT: u32 = 32 * 1024;
+
+/// Where the stream is served.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigStreamSettings {
+    pub(crate) listen: SocketAddr,
+    /// The Service that sidecars reach it by, in the operator's namespace, and this pod's address. Absent outside of a
+    /// cluster.
+    pub(crate) service: Option<ServiceSettings>,
+}
+
+/// A Service without selector, whose endpoint is the leader.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceSettings {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) pod_name: String,
+    pub(crate) pod_address: IpAddr,
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+struct Shared {
+    authenticator: Authenticator,
+    sidecars: Sidecars,
+    metrics: Metrics,
+}
+
+/// Serves until `stop` is cancelled.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    client: Client,
+    serving: Serving,
+    sidecars: Sidecars,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Result<(), rustls::Error> {
+    let config = serving.server_config(&["h2"])?;
+    let shared = Arc::new(Shared {
+        authenticator: Authenticator::new(client),
+        sidecars,
+        metrics,
+    });
+    let converse = |stream, stop| converse(stream, Arc::clone(&shared), stop);
+    tls_server::serve(listener, config, CONNECTION_LIMIT, stop, converse).await;
+    Ok(())
+}
+
+async fn converse(stream: TlsStream<TcpStream>, shared: Arc<Shared>, stop: CancellationToken) {
+    let of_requests = stop.clone();
+    let service = service_fn(move |request| {
+        let (shared, stop) = (Arc::clone(&shared), of_requests.clone());
+        async move { Ok::<_, Infallible>(answer(request, &shared, stop).await) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAM_LIMIT)
+        .max_header_list_size(HEAD_LIMIT)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %ErrorChain(&error), "connection of a sidecar broke");
+    }
+}
+
+async fn answer(request: Request<Incoming>, shared: &Shared, stop: CancellationToken) -> Answer {
+    if request.method() != Method::POST || request.uri().path() != PATH {
+        return text(StatusCode::NOT_FOUND, "there is POST of the configuration stream");
+    }
+    let pod = match shared.authenticator.pod(request.headers()).await {
+        Ok(pod) => pod,
+        Err(refusal) => {
+            shared.metrics.count_sidecar_refused(refusal.class());
+            tracing::warn!(error = %ErrorChain(&refusal), "sidecar refused");
+            let status = match refusal {
+                Refusal::NoToken | Refusal::NotAuthenticated => StatusCode::UNAUTHORIZED,
+                Refusal::NotBound => StatusCode::FORBIDDEN,
+                Refusal::Review(_) | Refusal::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            return text(status, &refusal.to_string());
+        }
+    };
+    let session = Session::new(
+        pod,
+        request.into_body(),
+        shared.sidecars.clone(),
+        shared.metrics.clone(),
+        stop,
+    );
+    let mut response = Response::new(session.into_body().boxed_unsync());
+    let type_ = HeaderValue::from_static(CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, type_);
+    response
+}
+
+fn text(status: StatusCode, body: &str) -> Answer {
+    let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+    let mut response = Response::new(body.boxed_unsync());
+    *response.status_mut() = status;
+    response
+}

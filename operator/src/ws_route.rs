@@ -1,0 +1,163 @@
+//! The controller of `WsRoute`: has the sidecars of the pods that routes select serve them, and says how far they are.
+//!
+//! Routes of a namespace decide about each other, so a namespace is what is reconciled.
+
+mod apply;
+mod cache;
+mod controller;
+mod notice;
+mod observe;
+mod plan;
+pub(crate) mod sidecar;
+mod status;
+mod validate;
+mod world;
+
+use crate::config_stream::Sidecars;
+use crate::context::{DeadlinePassed, now};
+use crate::metrics::Metrics;
+use crate::write_status::{self, WriteStatusError};
+use apply::Changes;
+use heddle_crds::WsRoute;
+use heddle_telemetry::ErrorChain;
+use kube::Client;
+use observe::{DescriptorsCache, ObserveError, Observed, SecretsCache};
+use plan::Plan;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use world::World;
+
+pub(crate) use controller::{Controller, Synced, run};
+pub(crate) use validate::validate;
+
+/// How long one look at a namespace may take.
+const WORK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How soon a status is written again that somebody else has overtaken.
+const OUTDATED_DELAY: Duration = Duration::from_millis(200);
+
+/// What every reconcile needs.
+pub(crate) struct WsRouteContext {
+    pub(crate) client: Client,
+    pub(crate) sidecars: Sidecars,
+    pub(crate) metrics: Metrics,
+    /// The authorities that sidecars trust, in PEM.
+    pub(crate) trust_bundle: watch::Receiver<Arc<str>>,
+    /// Who reports events: the name of the pod.
+    pub(crate) instance: String,
+    world: World,
+    secrets: SecretsCache,
+    descriptors: DescriptorsCache,
+    changes: Changes,
+}
+
+/// Why a reconcile failed. What is wrong with a route is none of these: that is reported in its status.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error(transparent)]
+    WriteStatus(#[from] WriteStatusError),
+    #[error(transparent)]
+    Deadline(#[from] DeadlinePassed),
+}
+
+impl ReconcileError {
+    /// For metrics.
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Observe(_) => "observe",
+            Self::WriteStatus(_) => "status",
+            Self::Deadline(_) => "deadline",
+        }
+    }
+}
+
+impl WsRouteContext {
+    pub(crate) fn new(
+        client: Client,
+        sidecars: Sidecars,
+        metrics: Metrics,
+        trust_bundle: watch::Receiver<Arc<str>>,
+        instance: String,
+    ) -> Self {
+        Self {
+            client,
+            sidecars,
+            metrics,
+            trust_bundle,
+            instance,
+            world: World::default(),
+            secrets: SecretsCache::default(),
+            descriptors: DescriptorsCache::default(),
+            changes: Changes::default(),
+        }
+    }
+}
+
+/// Brings a namespace up to date. When to look again, if nothing happens.
+async fn reconcile(context: &WsRouteContext, namespace: &str) -> Result<Option<Duration>, ReconcileError> {
+    tokio::time::timeout(WORK_TIMEOUT, advance(context, namespace))
+        .await
+        .unwrap_or(Err(DeadlinePassed.into()))
+}
+
+async fn advance(context: &WsRouteContext, namespace: &str) -> Result<Option<Duration>, ReconcileError> {
+    let snapshot = context.world.snapshot(namespace);
+    let observed = observe::observe(context, namespace, snapshot).await?;
+    let plan = plan::plan(&observed);
+    // Nothing may be sent before it is known whom sidecars are to trust.
+    if !observed.trust_bundle.is_empty() {
+        apply::apply(context, namespace, &observed, &plan);
+    }
+    forget_deleted(context);
+    let outdated = write_statuses(context, &observed, &plan).await?;
+    Ok(plan.wake_after.into_iter().chain(outdated).min())
+}
+
+/// Writes what is new. One that is overtaken does not keep the others from being written: how soon to try it again.
+async fn write_statuses(
+    context: &WsRouteContext,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<Option<Duration>, ReconcileError> {
+    let mut outdated = None;
+    for (route, planned) in observed.routes.iter().zip(&plan.routes) {
+        let metadata = &route.stored.metadata;
+        let change = context.changes.of(metadata.uid.as_deref(), metadata.generation);
+        let trace_id = change.and_then(|change| change.trace_id);
+        let before = route.stored.status.as_ref();
+        let after = status::status(route, planned, trace_id, now());
+        let written =
+            write_status::write_if_changed::<WsRoute, _>(&context.client, metadata, before, &after).await;
+        match written {
+            Ok(()) => {
+                if let Some(notice) = notice::notice(before, &after) {
+                    notice.tell(context, metadata).await;
+                }
+            }
+            Err(error @ WriteStatusError::Outdated) => {
+                let (namespace, name) = (&metadata.namespace, &metadata.name);
+                tracing::debug!(?namespace, ?name, error = %ErrorChain(&error), "status not written");
+                outdated = Some(OUTDATED_DELAY);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(outdated)
+}
+
+fn forget_deleted(context: &WsRouteContext) {
+    let caches = context.world.caches();
+    let uids: BTreeSet<String> = caches
+        .routes
+        .namespaces()
+        .filter_map(|namespace| caches.routes.of_namespace(namespace))
+        .flat_map(|routes| routes.values())
+        .filter_map(|route| route.metadata.uid.clone())
+        .collect();
+    drop(caches);
+    context.changes.retain(|uid| uids.contains(uid));
+}

@@ -1,0 +1,106 @@
+//! Has every sidecar of a namespace get what the plan says.
+
+use super::WsRouteContext;
+use super::observe::Observed;
+use super::plan::{Plan, PlannedConfiguration};
+use crate::config_stream::{Desired, PodId};
+use heddle_route_config::protocol::{Configuration, Held, SentRoute};
+use heddle_telemetry::TraceParent;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing::info_span;
+
+/// Which change of each route was sent last, and which has been told of. Lost with the process, which costs a repeated
+/// event at most.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(Mutex<HashMap<String, Change>>);
+
+/// The change that a generation was sent by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) generation: i64,
+    pub(crate) trace_id: Option<String>,
+}
+
+impl Changes {
+    /// The change that this generation of the route was sent by.
+    pub(crate) fn of(&self, uid: Option<&str>, generation: Option<i64>) -> Option<Change> {
+        let changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = changes.get(uid?)?;
+        (Some(change.generation) == generation).then(|| change.clone())
+    }
+
+    fn is_known(&self, route: &SentRoute) -> bool {
+        self.of(route.uid(), Some(route.generation())).is_some()
+    }
+
+    fn note(&self, route: &SentRoute, trace_id: Option<String>) {
+        let change = Change {
+            generation: route.generation(),
+            trace_id,
+        };
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.insert(route.uid().unwrap_or_default().to_owned(), change);
+    }
+
+    /// Forgets routes of which `is_there` says that they are gone.
+    pub(crate) fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.retain(|uid, _| is_there(uid));
+    }
+}
+
+/// Hands everything to the streams. Nothing can fail: a sidecar that is away gets it when it is back.
+pub(crate) fn apply(context: &WsRouteContext, namespace: &str, observed: &Observed, plan: &Plan) {
+    let trace_parent = change(context, namespace, plan);
+    let mut desired: HashMap<PodId, Arc<Desired>> = HashMap::new();
+    for planned in &plan.configurations {
+        let one = Arc::new(desire(observed, planned, trace_parent.as_ref()));
+        desired.extend(planned.pods.iter().map(|pod| (pod.clone(), Arc::clone(&one))));
+    }
+    context.sidecars.desire(namespace, &desired);
+}
+
+fn desire(
+    observed: &Observed,
+    planned: &PlannedConfiguration,
+    trace_parent: Option<&TraceParent>,
+) -> Desired {
+    let references = planned
+        .descriptors
+        .iter()
+        .map(|descriptors| descriptors.reference.clone());
+    let configuration = Configuration::new(
+        planned.routes.clone(),
+        references.collect(),
+        observed.trust_bundle.to_string(),
+        trace_parent.map(TraceParent::to_string),
+    );
+    Desired::new(configuration, planned.descriptors.clone())
+}
+
+/// A new generation of a route starts a trace, which goes on in the sidecars that it reaches.
+fn change(context: &WsRouteContext, namespace: &str, plan: &Plan) -> Option<TraceParent> {
+    let routes = plan
+        .configurations
+        .iter()
+        .flat_map(|configuration| &configuration.routes);
+    let new: Vec<_> = routes
+        .filter(|route| route.held == Held::No && !context.changes.is_known(route))
+        .collect();
+    if new.is_empty() {
+        return None;
+    }
+    let span = info_span!(parent: None, "ws_route.change", namespace);
+    let trace_parent = TraceParent::of(&span);
+    let trace_id = trace_parent.as_ref().map(TraceParent::trace_id_hex);
+    for route in new {
+        if context.changes.is_known(route) {
+            continue;
+        }
+        context.changes.note(route, trace_id.clone());
+        let (name, generation) = (route.name(), route.generation());
+        span.in_scope(|| tracing::info!(namespace, name, generation, "route is sent to sidecars"));
+    }
+    trace_parent
+}

@@ -1,0 +1,298 @@
+//! Runs reconciles: watches what can make one necessary, and looks at each namespace once at a time.
+
+mod queue;
+
+use super::cache::Scope;
+use super::world::{self, Caches, Guarded};
+use super::{WsRouteContext, reconcile};
+use crate::failures::Failures;
+use crate::health::{Health, Heartbeat};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use heddle_crds::metadata;
+use heddle_telemetry::ErrorChain;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use queue::Queue;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often the loop shows that it turns.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Changes that come within this time are one.
+const DEBOUNCE: Duration = Duration::from_millis(30);
+
+/// The component label of published descriptor sets, which the controller of IdlRepos sets.
+const DESCRIPTORS: &str = "descriptors";
+
+/// The controller before it runs.
+pub(crate) struct Controller {
+    pub(crate) context: Arc<WsRouteContext>,
+    /// All namespaces, if empty.
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) concurrency: usize,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) synced: Synced,
+}
+
+/// What is cancelled when each watch has seen all there is for the first time.
+#[derive(Clone, Debug)]
+pub(crate) struct Synced(BTreeMap<(&'static str, Scope), CancellationToken>);
+
+const ROUTES: &str = "WsRoutes";
+const PODS: &str = "pods of WsRoutes";
+const SECRETS: &str = "Secrets of WsRoutes";
+const CONFIG_MAPS: &str = "ConfigMaps of WsRoutes";
+
+impl Synced {
+    /// Has readiness wait for all of them.
+    pub(crate) fn expected_by(health: &Health, namespaces: &[String]) -> Self {
+        let kinds = [ROUTES, PODS, SECRETS, CONFIG_MAPS];
+        let all = scopes(namespaces)
+            .into_iter()
+            .flat_map(|scope| kinds.map(|kind| ((kind, scope.clone()), health.expect_cache(kind))));
+        Self(all.collect())
+    }
+
+    fn note(&self, kind: &'static str, scope: &Scope) {
+        if let Some(token) = self.0.get(&(kind, scope.clone())) {
+            token.cancel();
+        }
+    }
+
+    /// Before that, a pod might be thought to have no routes, and would lose those it has.
+    fn is_complete(&self) -> bool {
+        self.0.values().all(CancellationToken::is_cancelled)
+    }
+}
+
+fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    match namespaces.is_empty() {
+        true => vec![None],
+        false => namespaces.iter().cloned().map(Some).collect(),
+    }
+}
+
+/// What a watch has seen.
+struct Seen {
+    kind: &'static str,
+    scope: Scope,
+    event: Result<Change, watcher::Error>,
+    is_listed: bool,
+}
+
+enum Change {
+    Route(Box<Event<Guarded>>),
+    Pod(Box<Event<Pod>>),
+    Secret(Box<Event<PartialObjectMeta<Secret>>>),
+    ConfigMap(Box<Event<PartialObjectMeta<ConfigMap>>>),
+}
+
+/// Runs until `stop` is cancelled and the reconciles in flight have ended.
+pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
+    let Controller {
+        context,
+        namespaces,
+        concurrency,
+        heartbeat,
+        synced,
+    } = controller;
+    let mut seen = watches(&context.client, &namespaces);
+    let mut bundle = context.trust_bundle.clone();
+    let mut queue = Queue::new(concurrency);
+    let failures = Failures::default();
+    let mut running = JoinSet::new();
+    let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
+    loop {
+        let now = Instant::now();
+        if synced.is_complete() {
+            for namespace in queue.start(now) {
+                running.spawn(reconcile_one(Arc::clone(&context), namespace));
+            }
+        }
+        let due = queue.next_due().filter(|_| synced.is_complete());
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(seen) = seen.next() => {
+                for namespace in take(&context, &synced, seen) {
+                    queue.add(namespace, now + DEBOUNCE);
+                }
+            }
+            namespaces = context.sidecars.changed() => {
+                for namespace in namespaces {
+                    queue.add(namespace, now + DEBOUNCE);
+                }
+            }
+            Ok(()) = bundle.changed() => {
+                for namespace in context.world.namespaces_with_routes() {
+                    queue.add(namespace, now);
+                }
+            }
+            Some(ended) = running.join_next(), if !running.is_empty() => {
+                if let Ok((namespace, result)) = ended {
+                    let again = report(&context, &failures, &namespace, result);
+                    queue.end(namespace, again.map(|delay| Instant::now() + delay));
+                }
+            }
+            () = sleep_until(due) => {}
+            _ = ticks.tick() => heartbeat.beat(),
+        }
+    }
+    drop(heartbeat);
+    while running.join_next().await.is_some() {}
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+type Reconciled = Result<Option<Duration>, Failure>;
+
+/// Why a reconcile failed, in a form that survives its task.
+struct Failure {
+    class: &'static str,
+    text: String,
+}
+
+/// Each runs in a task of its own, so that a panic of one does not stop the others.
+async fn reconcile_one(context: Arc<WsRouteContext>, namespace: String) -> (String, Reconciled) {
+    let started = Instant::now();
+    let of_task = (Arc::clone(&context), namespace.clone());
+    let mut task = JoinSet::new();
+    task.spawn(async move { reconcile(&of_task.0, &of_task.1).await });
+    let result = match task.join_next().await {
+        Some(Ok(Ok(again))) => Ok(again),
+        Some(Ok(Err(error))) => Err(Failure {
+            class: error.class(),
+            text: ErrorChain(&error).to_string(),
+        }),
+        Some(Err(_)) | None => Err(Failure {
+            class: "panic",
+            text: "failed to reconcile: it panicked, which is logged with its place".into(),
+        }),
+    };
+    context.metrics.observe_ws_route_reconcile(started.elapsed());
+    (namespace, result)
+}
+
+/// Errors are logged here and nowhere else. How soon to look again.
+fn report(
+    context: &WsRouteContext,
+    failures: &Failures,
+    namespace: &str,
+    result: Reconciled,
+) -> Option<Duration> {
+    match result {
+        Ok(again) => {
+            if failures.clear(namespace) {
+                tracing::info!(namespace, "reconcile of WsRoutes succeeds again");
+            }
+            again
+        }
+        Err(failure) => {
+            context.metrics.count_reconcile_error(failure.class);
+            tracing::warn!(namespace, error = failure.text, "reconcile of WsRoutes failed");
+            Some(failures.add(namespace))
+        }
+    }
+}
+
+/// Remembers what was seen. The namespaces to look at.
+fn take(context: &WsRouteContext, synced: &Synced, seen: Seen) -> BTreeSet<String> {
+    let Seen {
+        kind,
+        scope,
+        event,
+        is_listed,
+    } = seen;
+    let change = match event {
+        Ok(change) => change,
+        Err(error) => {
+            context.metrics.count_watch_error(kind);
+            tracing::warn!(kind, error = %ErrorChain(&error), "watch broke and is started again");
+            return BTreeSet::new();
+        }
+    };
+    let mut caches = context.world.caches();
+    let namespaces = match change {
+        Change::Route(event) => caches.routes.take(&scope, *event, world::route),
+        Change::Pod(event) => caches.pods.take(&scope, *event, world::pod),
+        Change::Secret(event) => caches.secrets.take(&scope, *event, world::secret),
+        Change::ConfigMap(event) => caches.indexes.take(&scope, *event, world::index),
+    };
+    context.metrics.set_ws_routes(caches.routes.len());
+    if is_listed {
+        synced.note(kind, &scope);
+    }
+    // The other caches may not be full yet; who is looked at is looked at when they are.
+    let matters = |namespace: &String| !synced.is_complete() || concerns_routes(&caches, namespace);
+    namespaces.into_iter().filter(matters).collect()
+}
+
+/// Whether there is anything to do in a namespace: it has a route, or pods whose sidecars may have one to lose.
+fn concerns_routes(caches: &Caches, namespace: &str) -> bool {
+    let pods = || caches.pods.of_namespace(namespace);
+    caches.routes.of_namespace(namespace).is_some()
+        || pods().is_some_and(|pods| pods.values().any(|pod| pod.has_sidecar))
+}
+
+fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
+    let descriptors = format!("{}={DESCRIPTORS}", metadata::COMPONENT);
+    let all = scopes(namespaces).into_iter().flat_map(|scope| {
+        [
+            watch(client, &scope, "", ROUTES, |event| Change::Route(Box::new(event))),
+            watch(client, &scope, "", PODS, |event| Change::Pod(Box::new(event))),
+            watch(client, &scope, "", SECRETS, |event| {
+                Change::Secret(Box::new(event))
+            }),
+            watch(client, &scope, &descriptors, CONFIG_MAPS, |event| {
+                Change::ConfigMap(Box::new(event))
+            }),
+        ]
+    });
+    stream::select_all(all).boxed()
+}
+
+/// Each watch has a backoff of its own, so that one that is forbidden does not hold up the others.
+fn watch<K>(
+    client: &Client,
+    scope: &Scope,
+    labels: &str,
+    kind: &'static str,
+    change: impl Fn(Event<K>) -> Change + Send + 'static,
+) -> BoxStream<'static, Seen>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api: Api<K> = match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let scope = scope.clone();
+    watcher(api, watcher::Config::default().labels(labels))
+        .default_backoff()
+        .map(move |event| Seen {
+            kind,
+            scope: scope.clone(),
+            is_listed: matches!(event, Ok(Event::InitDone)),
+            event: event.map(&change),
+        })
+        .boxed()
+}

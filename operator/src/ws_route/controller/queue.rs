@@ -1,0 +1,95 @@
+//! Which namespaces are to be looked at, and when. Each is looked at by one at a time, and so many at the same time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// Namespaces and when they are due.
+#[derive(Debug)]
+pub(super) struct Queue {
+    limit: usize,
+    due: BTreeMap<String, Instant>,
+    running: BTreeSet<String>,
+}
+
+impl Queue {
+    /// At most `limit` run at the same time.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            due: BTreeMap::new(),
+            running: BTreeSet::new(),
+        }
+    }
+
+    /// Has a namespace looked at, at the latest at `due`. One that runs is looked at again afterwards.
+    pub(super) fn add(&mut self, namespace: String, due: Instant) {
+        let at = self.due.entry(namespace).or_insert(due);
+        *at = due.min(*at);
+    }
+
+    /// Those to begin with now.
+    pub(super) fn start(&mut self, now: Instant) -> Vec<String> {
+        let ready: Vec<_> = self
+            .due
+            .iter()
+            .filter(|(namespace, due)| **due <= now && !self.running.contains(*namespace))
+            .map(|(namespace, _)| namespace.clone())
+            .take(self.limit.saturating_sub(self.running.len()))
+            .collect();
+        for namespace in &ready {
+            self.due.remove(namespace);
+            self.running.insert(namespace.clone());
+        }
+        ready
+    }
+
+    /// One has ended, and is to be looked at again at `again`, unless something happens before.
+    pub(super) fn end(&mut self, namespace: String, again: Option<Instant>) {
+        self.running.remove(&namespace);
+        if let Some(again) = again {
+            self.add(namespace, again);
+        }
+    }
+
+    /// When the next one can begin. None while all that may run do; their end is waited for anyway.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if self.running.len() >= self.limit {
+            return None;
+        }
+        let waiting = self
+            .due
+            .iter()
+            .filter(|(namespace, _)| !self.running.contains(*namespace));
+        waiting.map(|(_, due)| *due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_namespace_runs_once_at_a_time_and_what_comes_meanwhile_is_not_lost() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut queue = Queue::new(2);
+        for name in ["a", "b", "c"] {
+            queue.add(name.into(), now);
+        }
+        assert_eq!(queue.start(now), ["a", "b"]);
+        assert_eq!(queue.start(now), [""; 0]);
+        queue.add("a".into(), later);
+        queue.add("a".into(), now);
+        assert_eq!(queue.next_due(), None);
+        queue.end("b".into(), Some(later));
+        assert_eq!(queue.next_due(), Some(now));
+        assert_eq!(queue.start(now), ["c"]);
+        queue.end("c".into(), None);
+        assert_eq!(queue.next_due(), Some(later));
+        queue.end("a".into(), None);
+        assert_eq!(queue.start(now), ["a"]);
+        queue.end("a".into(), None);
+        assert_eq!(queue.start(later), ["b"]);
+    }
+}

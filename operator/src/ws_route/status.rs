@@ -1,0 +1,243 @@
+//! The conditions that follow from a plan, by the rules of kstatus: `Reconciling` and `Stalled` are there only while
+//! true, and never both.
+
+use super::observe::{ObservedRoute, Problem};
+use super::plan::{PlannedRoute, Progress, names};
+use heddle_crds::condition::{self, Condition, ConditionStatus};
+use heddle_crds::metadata;
+use heddle_crds::reason::Retry;
+use heddle_crds::ws_route::{ConditionType, Descriptors, Reason, WsRouteStatus};
+use heddle_route_config::protocol::RouteErrorKind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+/// How many refusals are quoted in a message.
+const QUOTED_REFUSALS: usize = 3;
+
+/// A condition without its type and times.
+#[derive(Clone, Debug)]
+struct State {
+    status: ConditionStatus,
+    reason: Reason,
+    message: String,
+}
+
+impl State {
+    fn is_true(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            status: ConditionStatus::True,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    fn is_false(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            status: ConditionStatus::False,
+            ..Self::is_true(reason, message)
+        }
+    }
+}
+
+impl From<&Problem> for State {
+    fn from(problem: &Problem) -> Self {
+        Self::is_false(problem.reason, &*problem.message)
+    }
+}
+
+/// The status of a route by what was planned for it. `trace_id` is that of the change that sent this generation, if known.
+pub(crate) fn status(
+    route: &ObservedRoute,
+    planned: &PlannedRoute,
+    trace_id: Option<String>,
+    now: Timestamp,
+) -> WsRouteStatus {
+    let mut status = route.stored.status.clone().unwrap_or_default();
+    let accepted = accepted(planned);
+    let resolved = resolved(planned);
+    let programmed = programmed(planned, route.stored.metadata.generation);
+    let ready = [&accepted, &resolved]
+        .into_iter()
+        .find(|state| state.status == ConditionStatus::False)
+        .unwrap_or(&programmed)
+        .clone();
+    if programmed.status == ConditionStatus::True {
+        status.trace_id = trace_id.or(status.trace_id);
+    }
+    status.sidecars = Some(planned.progress.counts.clone());
+    status.descriptors = planned.descriptors.as_ref().map(|descriptors| Descriptors {
+        digest: descriptors.reference.digest.clone(),
+        source_revision: descriptors.source_commit.clone(),
+    });
+    let annotations = route.stored.metadata.annotations.as_ref();
+    status.last_handled_requested_at =
+        annotations
+            .and_then(|all| all.get(metadata::REQUESTED_AT))
+            .map(|value| {
+                let mut value = value.clone();
+                condition::truncate(&mut value, REQUEST_LIMIT);
+                value
+            });
+    status.observed_generation = route.stored.metadata.generation;
+    let mut conditions = Conditions {
+        list: std::mem::take(&mut status.conditions),
+        generation: route.stored.metadata.generation,
+        now,
+    };
+    conditions.set(ConditionType::Accepted, accepted);
+    conditions.set(ConditionType::ResolvedRefs, resolved);
+    conditions.set(ConditionType::Programmed, programmed);
+    conditions.set_while_true(ConditionType::Reconciling, when(&ready, Retry::Backoff));
+    conditions.set_while_true(ConditionType::Stalled, when(&ready, Retry::OnChange));
+    conditions.set(ConditionType::Ready, ready);
+    status.conditions = conditions.list;
+    status
+}
+
+/// The most characters of an answered request, which the schema sets.
+const REQUEST_LIMIT: usize = 256;
+
+fn accepted(planned: &PlannedRoute) -> State {
+    match &planned.refusal {
+        Some(problem) => problem.into(),
+        None => State::is_true(
+            Reason::Accepted,
+            "The specification can work, and no older route has its requests.",
+        ),
+    }
+}
+
+fn resolved(planned: &PlannedRoute) -> State {
+    if let Some(problem) = &planned.unresolved {
+        return problem.into();
+    }
+    let refusals = planned.progress.refused.iter();
+    let mut unknown_types = refusals.filter(|(_, error)| error.kind == RouteErrorKind::MessageType);
+    match unknown_types.next() {
+        Some((pod, error)) => State::is_false(
+            Reason::MessageTypeNotFound,
+            format!("{} (as pod {pod} found)", error.message),
+        ),
+        None => State::is_true(
+            Reason::ResolvedRefs,
+            "Everything that the specification names was found.",
+        ),
+    }
+}
+
+fn programmed(planned: &PlannedRoute, generation: Option<i64>) -> State {
+    let generation = generation.unwrap_or_default();
+    if let Some(problem) = &planned.refusal {
+        return State::is_false(
+            problem.reason,
+            format!(
+                "Generation {generation} is not sent to sidecars: {}",
+                problem.message
+            ),
+        );
+    }
+    let progress = &planned.progress;
+    if let Some(state) = hindered(progress, generation) {
+        return match planned.suspended {
+            true => State::is_false(
+                Reason::Suspended,
+                format!(
+                    "spec.suspend is true: sidecars keep what they have. {}",
+                    state.message
+                ),
+            ),
+            false => match &planned.unresolved {
+                Some(problem) => problem.into(),
+                None => state,
+            },
+        };
+    }
+    let ready = progress.counts.ready;
+    State::is_true(
+        Reason::Programmed,
+        match ready {
+            1 => format!("The one ready pod serves generation {generation}."),
+            ready => format!("All {ready} ready pods serve generation {generation}."),
+        },
+    )
+}
+
+/// What keeps a generation from being served everywhere.
+fn hindered(progress: &Progress, generation: i64) -> Option<State> {
+    if !progress.refused.is_empty() {
+        let quoted: Vec<_> = progress.refused[..progress.refused.len().min(QUOTED_REFUSALS)]
+            .iter()
+            .map(|(pod, error)| format!("{pod}: {}", error.message))
+            .collect();
+        let message = format!(
+            "{} sidecars cannot serve generation {generation}: {}",
+            progress.refused.len(),
+            quoted.join("; ")
+        );
+        return Some(State::is_false(Reason::SidecarRefused, message));
+    }
+    let several = |pods: &[String], what: &str| format!("{} ready pods {what}: {}.", pods.len(), names(pods));
+    if !progress.missing.is_empty() {
+        let text = several(&progress.missing, "have no sidecar");
+        let advice = "They are older than the route, or were made while the webhook was away: restart them.";
+        return Some(State::is_false(
+            Reason::SidecarMissing,
+            format!("{text} {advice}"),
+        ));
+    }
+    if !progress.not_connected.is_empty() {
+        let text = several(
+            &progress.not_connected,
+            "have a sidecar that is not connected to the operator",
+        );
+        return Some(State::is_false(Reason::SidecarNotConnected, text));
+    }
+    if !progress.pending.is_empty() {
+        let what = format!("have not acknowledged generation {generation} yet");
+        let text = several(&progress.pending, &what);
+        return Some(State::is_false(Reason::SidecarPending, text));
+    }
+    (progress.counts.ready == 0).then(|| {
+        let text = match progress.counts.selected {
+            0 => "The route selects no pods.".to_owned(),
+            selected => format!("None of the {selected} pods that the route selects is ready."),
+        };
+        State::is_false(Reason::NoReadyPods, text)
+    })
+}
+
+fn when(ready: &State, retry: Retry) -> Option<State> {
+    let is_so = ready.status == ConditionStatus::False && ready.reason.retry() == retry;
+    is_so.then(|| State {
+        status: ConditionStatus::True,
+        ..ready.clone()
+    })
+}
+
+/// The list of conditions with what all new ones have in common.
+struct Conditions {
+    list: Vec<Condition>,
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl Conditions {
+    fn set(&mut self, type_: ConditionType, state: State) {
+        let new = Condition {
+            type_: type_.as_str().into(),
+            status: state.status,
+            observed_generation: self.generation,
+            last_transition_time: Time(self.now),
+            reason: state.reason.as_str().into(),
+            message: state.message,
+        };
+        condition::set(&mut self.list, new);
+    }
+
+    fn set_while_true(&mut self, type_: ConditionType, state: Option<State>) {
+        match state {
+            Some(state) => self.set(type_, state),
+            None => condition::remove(&mut self.list, type_.as_str()),
+        }
+    }
+}
