@@ -136,4 +136,4 @@ pub(crate) async fn drive<C, B, L: Lane<C, B> + Lane<B, C>>(mut relay: Relay<C, 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

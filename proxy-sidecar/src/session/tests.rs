@@ -3,6 +3,6 @@
 mod closing;
 mod keepalive;
 mod limits;
-mod pair;
+pub(crate) mod pair;
 mod relaying;
 mod tcp;

@@ -2,48 +2,49 @@
 
 use crate::frame::{Header, Opcode};
 use crate::session::{Endpoint, SessionContext, SessionControl, SessionEnd, SessionRules, Traffic, run};
+use crate::transcode::{self, Transcoder};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 
-pub(super) const TEXT: u8 = 0x81;
-pub(super) const TEXT_BEGINS: u8 = 0x01;
-pub(super) const CONTINUES: u8 = 0x00;
-pub(super) const CONTINUATION_ENDS: u8 = 0x80;
-pub(super) const CLOSE: u8 = 0x88;
-pub(super) const PING: u8 = 0x89;
-pub(super) const PONG: u8 = 0x8A;
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const TEXT_BEGINS: u8 = 0x01;
+pub(crate) const CONTINUES: u8 = 0x00;
+pub(crate) const CONTINUATION_ENDS: u8 = 0x80;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8A;
 
 /// How much a connection holds that nobody reads.
 const CONNECTION_BYTES: usize = 8 * 1024;
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A frame as a receiver sees it.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Frame {
-    pub(super) first: u8,
-    pub(super) is_masked: bool,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) first: u8,
+    pub(crate) is_masked: bool,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
     /// The code of a Close frame.
-    pub(super) fn code(&self) -> u16 {
+    pub(crate) fn code(&self) -> u16 {
         assert_eq!(self.first, CLOSE, "not a Close frame: {self:?}");
         u16::from_be_bytes(*self.payload.first_chunk().expect("a code"))
     }
 }
 
 /// One end, without any WebSocket library.
-pub(super) struct Raw<T = DuplexStream> {
-    pub(super) stream: T,
+pub(crate) struct Raw<T = DuplexStream> {
+    pub(crate) stream: T,
     masks: bool,
     read: Vec<u8>,
 }
 
 /// The bytes of a frame.
-pub(super) fn encode(first: u8, payload: &[u8], masks: bool) -> Vec<u8> {
+pub(crate) fn encode(first: u8, payload: &[u8], masks: bool) -> Vec<u8> {
     let mask = [0x11, 0x22, 0x33, 0x44];
     let mut bytes = vec![first];
     let bit = if masks { 0x80 } else { 0 };
@@ -67,7 +68,7 @@ pub(super) fn encode(first: u8, payload: &[u8], masks: bool) -> Vec<u8> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
-    pub(super) fn new(stream: T, masks: bool) -> Self {
+    pub(crate) fn new(stream: T, masks: bool) -> Self {
         Self {
             stream,
             masks,
@@ -75,17 +76,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         }
     }
 
-    pub(super) async fn send(&mut self, first: u8, payload: &[u8]) {
+    pub(crate) async fn send(&mut self, first: u8, payload: &[u8]) {
         let bytes = encode(first, payload, self.masks);
         self.stream.write_all(&bytes).await.expect("the session reads");
     }
 
-    pub(super) async fn send_close(&mut self, code: u16) {
+    pub(crate) async fn send_close(&mut self, code: u16) {
         self.send(CLOSE, &code.to_be_bytes()).await;
     }
 
     /// The next frame; nothing at the end of the connection.
-    pub(super) async fn next(&mut self) -> Option<Frame> {
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(header) = Header::parse(&self.read) {
                 let start = usize::from(header.bytes);
@@ -114,17 +115,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         }
     }
 
-    pub(super) async fn frame(&mut self) -> Frame {
+    pub(crate) async fn frame(&mut self) -> Frame {
         self.next().await.expect("a frame rather than the end")
     }
 
-    pub(super) async fn expect(&mut self, first: u8, payload: &[u8]) {
+    pub(crate) async fn expect(&mut self, first: u8, payload: &[u8]) {
         let frame = self.frame().await;
         assert_eq!((frame.first, frame.payload.as_slice()), (first, payload));
         assert_eq!(frame.is_masked, !self.masks, "clients mask, backends do not");
     }
 
-    pub(super) async fn expect_close(&mut self, code: u16) {
+    pub(crate) async fn expect_close(&mut self, code: u16) {
         let frame = self.frame().await;
         assert_eq!(
             frame.code(),
@@ -135,12 +136,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         assert_eq!(frame.is_masked, !self.masks, "clients mask, backends do not");
     }
 
-    pub(super) async fn expect_end(&mut self) {
+    pub(crate) async fn expect_end(&mut self) {
         assert_eq!(self.next().await, None);
     }
 
     /// What is left until the end of the connection, which may be inside a frame.
-    pub(super) async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.read);
         self.stream
             .read_to_end(&mut rest)
@@ -150,22 +151,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
     }
 
     /// Answers a Close frame with the same code and closes the connection.
-    pub(super) async fn answer_close(&mut self, code: u16) {
+    pub(crate) async fn answer_close(&mut self, code: u16) {
         self.expect_close(code).await;
         self.send_close(code).await;
     }
 }
 
 /// A session and both of its ends.
-pub(super) struct Pair {
-    pub(super) client: Raw,
-    pub(super) backend: Raw,
-    pub(super) control: SessionControl,
-    pub(super) traffic: Arc<Traffic>,
+pub(crate) struct Pair {
+    pub(crate) client: Raw,
+    pub(crate) backend: Raw,
+    pub(crate) control: SessionControl,
+    pub(crate) traffic: Arc<Traffic>,
     session: JoinSet<SessionEnd>,
 }
 
-pub(super) fn rules() -> SessionRules {
+pub(crate) fn rules() -> SessionRules {
     SessionRules {
         close: CLOSE_TIMEOUT,
         ..SessionRules::default()
@@ -173,19 +174,19 @@ pub(super) fn rules() -> SessionRules {
 }
 
 impl Pair {
-    pub(super) fn new(rules: SessionRules) -> Self {
+    pub(crate) fn new(rules: SessionRules) -> Self {
         Self::with_leftovers(rules, b"", b"")
     }
 
-    pub(super) fn with_leftovers(rules: SessionRules, client: &[u8], backend: &[u8]) -> Self {
+    pub(crate) fn with_leftovers(rules: SessionRules, client: &[u8], backend: &[u8]) -> Self {
         let (client_side, client_end) = tokio::io::duplex(CONNECTION_BYTES);
         let (backend_side, backend_end) = tokio::io::duplex(CONNECTION_BYTES);
         let context = context(rules);
+        let mut session = JoinSet::new();
         let endpoint = |transport, leftover: &[u8]| Endpoint {
             transport,
             leftover: leftover.to_vec().into(),
         };
-        let mut session = JoinSet::new();
         session.spawn(run(
             endpoint(client_end, client),
             endpoint(backend_end, backend),
@@ -200,14 +201,36 @@ impl Pair {
         }
     }
 
+    /// A session whose messages are turned.
+    pub(crate) fn transcoding(rules: SessionRules, transcoder: Arc<Transcoder>) -> Self {
+        let (client_side, client_end) = tokio::io::duplex(CONNECTION_BYTES);
+        let (backend_side, backend_end) = tokio::io::duplex(CONNECTION_BYTES);
+        let context = context(rules);
+        let mut session = JoinSet::new();
+        let (client_end, backend_end) = (Endpoint::new(client_end), Endpoint::new(backend_end));
+        session.spawn(transcode::run(
+            client_end,
+            backend_end,
+            context.clone(),
+            transcoder,
+        ));
+        Self {
+            client: Raw::new(client_side, true),
+            backend: Raw::new(backend_side, false),
+            control: context.control,
+            traffic: context.traffic,
+            session,
+        }
+    }
+
     /// How the session ends.
-    pub(super) async fn end(mut self) -> SessionEnd {
+    pub(crate) async fn end(mut self) -> SessionEnd {
         let end = self.session.join_next().await.expect("there is one session");
         end.expect("it does not panic")
     }
 
     /// How the session ends when both ends are gone.
-    pub(super) async fn end_without_peers(self) -> SessionEnd {
+    pub(crate) async fn end_without_peers(self) -> SessionEnd {
         let Self { mut session, .. } = self;
         drop((self.client, self.backend));
         let end = session.join_next().await.expect("there is one session");
@@ -215,7 +238,7 @@ impl Pair {
     }
 }
 
-pub(super) fn context(rules: SessionRules) -> SessionContext {
+pub(crate) fn context(rules: SessionRules) -> SessionContext {
     SessionContext {
         rules: Arc::new(rules),
         control: SessionControl::new(),
