@@ -2,6 +2,8 @@
 
 use crate::json::error::JsonErrorKind;
 use crate::schema::Kind;
+use std::ops::{Div, Mul, Neg};
+use std::str::FromStr;
 
 /// A number as it stands in the text.
 pub(super) struct Number {
@@ -180,25 +182,59 @@ fn fit(kind: Kind, negative: bool, magnitude: u64) -> Option<u64> {
     fits.then_some(value)
 }
 
-/// Powers of ten that a double holds exactly.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
-/// Integers up to here are doubles.
-const EXACT_DOUBLE: u64 = 1 << 53;
+/// `f32` and `f64`.
+pub(super) trait Float:
+    Copy + Neg<Output = Self> + Mul<Output = Self> + Div<Output = Self> + FromStr + 'static
+{
+    /// Powers of ten that it holds exactly.
+    const POWERS: &'static [Self];
+    /// Integers up to here are exact.
+    const EXACT: u64;
 
-/// Reads the double at `pos`, and where it ends.
-pub(super) fn double(text: &[u8], pos: usize) -> Result<(f64, usize), JsonErrorKind> {
+    fn from_exact(integer: u64) -> Self;
+    fn is_finite(self) -> bool;
+}
+
+impl Float for f64 {
+    const POWERS: &'static [Self] = &[
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+        1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    const EXACT: u64 = 1 << 53;
+
+    fn from_exact(integer: u64) -> Self {
+        integer as Self
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Float for f32 {
+    const POWERS: &'static [Self] = &[1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+    const EXACT: u64 = 1 << 24;
+
+    fn from_exact(integer: u64) -> Self {
+        integer as Self
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+/// Reads the number at `pos`, and where it ends. It is rounded once, floats too: not by way of a double.
+pub(super) fn float<T: Float>(text: &[u8], pos: usize) -> Result<(T, usize), JsonErrorKind> {
     let number = scan(text, pos)?;
-    let power = POWERS.get(number.exponent.unsigned_abs() as usize);
+    let power = T::POWERS.get(number.exponent.unsigned_abs() as usize);
     let value = match (number.mantissa, power) {
         // Both operands are exact, so the one operation rounds correctly.
-        (Some(mantissa), Some(power)) if mantissa <= EXACT_DOUBLE => {
+        (Some(mantissa), Some(power)) if mantissa <= T::EXACT => {
             let magnitude = if number.exponent < 0 {
-                mantissa as f64 / power
+                T::from_exact(mantissa) / *power
             } else {
-                mantissa as f64 * power
+                T::from_exact(mantissa) * *power
             };
             if number.negative { -magnitude } else { magnitude }
         }
@@ -211,34 +247,7 @@ pub(super) fn double(text: &[u8], pos: usize) -> Result<(f64, usize), JsonErrorK
     }
 }
 
-/// Powers of ten that a float holds exactly.
-const SHORT_POWERS: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
-/// Integers up to here are floats.
-const EXACT_FLOAT: u64 = 1 << 24;
-
-/// Reads the float at `pos`, and where it ends. It is rounded once, not by way of a double.
-pub(super) fn float(text: &[u8], pos: usize) -> Result<(f32, usize), JsonErrorKind> {
-    let number = scan(text, pos)?;
-    let power = SHORT_POWERS.get(number.exponent.unsigned_abs() as usize);
-    let value = match (number.mantissa, power) {
-        (Some(mantissa), Some(power)) if mantissa <= EXACT_FLOAT => {
-            let magnitude = if number.exponent < 0 {
-                mantissa as f32 / power
-            } else {
-                mantissa as f32 * power
-            };
-            if number.negative { -magnitude } else { magnitude }
-        }
-        _ => parse(text, pos, number.end)?,
-    };
-    if value.is_finite() {
-        Ok((value, number.end))
-    } else {
-        Err(JsonErrorKind::NumberRange)
-    }
-}
-
-fn parse<T: std::str::FromStr>(text: &[u8], start: usize, end: usize) -> Result<T, JsonErrorKind> {
+fn parse<T: FromStr>(text: &[u8], start: usize, end: usize) -> Result<T, JsonErrorKind> {
     let digits = text.get(start..end).unwrap_or_default();
     let digits = std::str::from_utf8(digits).map_err(|_| JsonErrorKind::InvalidNumber)?;
     digits.parse().map_err(|_| JsonErrorKind::InvalidNumber)
@@ -321,7 +330,7 @@ mod tests {
             "1e-400",
             "0.000000000000000000000000000000000000001",
         ] {
-            let (value, end) = double(text.as_bytes(), 0).unwrap();
+            let (value, end) = float::<f64>(text.as_bytes(), 0).unwrap();
             assert_eq!(end, text.len());
             let expected = text.parse::<f64>().unwrap();
             assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
@@ -338,11 +347,11 @@ mod tests {
             "1e11",
             "7e-46",
         ] {
-            let (value, end) = float(text.as_bytes(), 0).unwrap();
+            let (value, end) = float::<f32>(text.as_bytes(), 0).unwrap();
             assert_eq!(end, text.len());
             assert_eq!(value.to_bits(), text.parse::<f32>().unwrap().to_bits(), "{text}");
         }
-        assert_eq!(double(b"1e309", 0), Err(JsonErrorKind::NumberRange));
-        assert_eq!(float(b"3.5e38", 0), Err(JsonErrorKind::NumberRange));
+        assert_eq!(float::<f64>(b"1e309", 0), Err(JsonErrorKind::NumberRange));
+        assert_eq!(float::<f32>(b"3.5e38", 0), Err(JsonErrorKind::NumberRange));
     }
 }

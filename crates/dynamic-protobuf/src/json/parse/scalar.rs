@@ -1,6 +1,6 @@
 //! Numbers, bools, enums and bytes: from text to bits, from bits to the wire.
 
-use super::number::{double, float, integer};
+use super::number::{float, integer};
 use super::text::Scanned;
 use super::{Parsing, UnknownFields};
 use crate::json::error::{JsonErrorKind, Step, stop};
@@ -165,8 +165,8 @@ impl<'a> Parsing<'a> {
 #[inline(always)]
 fn number_at(kind: Kind, text: &[u8], pos: usize) -> Result<(u64, usize), JsonErrorKind> {
     match kind {
-        Kind::Double => double(text, pos).map(|(value, end)| (value.to_bits(), end)),
-        Kind::Float => float(text, pos).map(|(value, end)| (u64::from(value.to_bits()), end)),
+        Kind::Double => float::<f64>(text, pos).map(|(value, end)| (value.to_bits(), end)),
+        Kind::Float => float::<f32>(text, pos).map(|(value, end)| (u64::from(value.to_bits()), end)),
         _ => integer(kind, text, pos),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Parsing;
 use super::fields::Members;
-use super::number::double;
+use super::number::float;
 use super::scalar::put_bits;
 use crate::json::calendar::{read_duration, read_timestamp};
 use crate::json::error::{JsonErrorKind, Step, stop};
@@ -170,7 +170,7 @@ impl<'a> Parsing<'a> {
                 Ok(())
             }
             b'-' | b'0'..=b'9' => {
-                let (value, end) = double(self.text, self.pos).map_err(|kind| self.fail(kind))?;
+                let (value, end) = float::<f64>(self.text, self.pos).map_err(|kind| self.fail(kind))?;
                 self.pos = end;
                 self.out.byte(0x11);
                 self.out.put(&value.to_bits().to_le_bytes());
