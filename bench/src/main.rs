@@ -7,6 +7,7 @@ mod machine;
 mod protobuf;
 mod rounds;
 mod table;
+mod websocket;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum Benchmark {
     Logs(logs::Arguments),
     /// What the dynamic protobuf engine costs.
     Protobuf(protobuf::Arguments),
+    /// What the WebSocket proxy costs.
+    Websocket(websocket::Arguments),
 }
 
 /// What a benchmark has found.
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
     let report = match arguments.benchmark {
         Benchmark::Logs(arguments) => logs::run(&arguments)?,
         Benchmark::Protobuf(arguments) => protobuf::run(&arguments)?,
+        Benchmark::Websocket(arguments) => websocket::run(&arguments)?,
     };
     print!("{}", report.markdown);
     match report.is_partial {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-/// What one subject took, in nanoseconds an operation, one figure for each round.
+/// What one subject took, such as nanoseconds an operation, one figure for each round.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     sorted: Vec<f64>,
@@ -31,19 +31,29 @@ impl Sample {
 pub(crate) fn alternate(
     subjects: usize,
     rounds: usize,
-    mut measure: impl FnMut(usize) -> Result<f64>,
+    measure: impl FnMut(usize) -> Result<f64>,
 ) -> Result<Vec<Sample>> {
-    let mut durations: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); subjects];
+    let durations = turns(subjects, rounds, measure)?;
+    Ok(durations.into_iter().map(Sample::new).collect())
+}
+
+/// The same with any result; those of each subject, round by round.
+pub(crate) fn turns<T>(
+    subjects: usize,
+    rounds: usize,
+    mut measure: impl FnMut(usize) -> Result<T>,
+) -> Result<Vec<Vec<T>>> {
+    let mut results: Vec<Vec<T>> = (0..subjects).map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..=rounds {
         for turn in 0..subjects {
             let index = (round + turn) % subjects;
-            let nanoseconds = measure(index)?;
+            let result = measure(index)?;
             if round > 0 {
-                durations[index].push(nanoseconds);
+                results[index].push(result);
             }
         }
     }
-    Ok(durations.into_iter().map(Sample::new).collect())
+    Ok(results)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::root;
 use anyhow::{Result, bail};
 
 /// The benchmarks there are.
-const NAMES: [&str; 2] = ["logs", "protobuf"];
+const NAMES: [&str; 3] = ["logs", "protobuf", "websocket"];
 
 /// Builds and runs the benchmark called `name`; `arguments` go to it.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
@@ -15,10 +15,15 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
             NAMES.join(", ")
         );
     }
-    if name == "protobuf" {
-        // The worker of our own engine stands beside the program that `cargo run` starts.
-        let worker = ["build", "--locked", "--release", "--package", "heddle-bench-ours"];
-        run_command(&mut cargo(&root(), &worker))?;
+    // What is measured, and measures, stands beside the program that `cargo run` starts.
+    let beside: &[&str] = match name {
+        "protobuf" => &["heddle-bench-ours"],
+        "websocket" => &["heddle-bench-websocket", "heddle-proxy-sidecar"],
+        _ => &[],
+    };
+    for package in beside {
+        let build = ["build", "--locked", "--release", "--package", package];
+        run_command(&mut cargo(&root(), &build))?;
     }
     let program = [
         "run",

@@ -1,5 +1,7 @@
 //! Frames of RFC 6455, section 5.2, as far as load and echo need them.
 
+/// A whole message of text.
+pub(crate) const TEXT: u8 = 0x81;
 /// A whole message of bytes.
 pub(crate) const BINARY: u8 = 0x82;
 /// The end of a session.

@@ -4,6 +4,7 @@ mod connection;
 mod echo;
 mod idle;
 mod latency;
+mod message;
 mod setups;
 
 use anyhow::{Context, Result};

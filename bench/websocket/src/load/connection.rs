@@ -1,6 +1,7 @@
 //! A client's end of a session.
 
-use crate::frame::{BINARY, Header};
+use super::message::Message;
+use crate::frame::Header;
 use crate::handshake::{self, Answer};
 use anyhow::{Context, Result, bail, ensure};
 use mio::net::TcpStream;
@@ -103,9 +104,9 @@ impl Connection {
     }
 
     /// Sends a frame whose echo is then awaited; the last has to have come back.
-    pub(super) fn send(&mut self, frame: &[u8], echo: usize) -> Result<()> {
-        (self.unsent, self.awaited, self.is_header_awaited) = (frame.len(), echo, true);
-        self.flush(frame)
+    pub(super) fn send(&mut self, message: &Message) -> Result<()> {
+        (self.unsent, self.awaited, self.is_header_awaited) = (message.frame.len(), message.echo, true);
+        self.flush(&message.frame)
     }
 
     /// Whether an echo is awaited.
@@ -114,8 +115,8 @@ impl Connection {
     }
 
     /// Goes on with sending and receiving; true when the echo has come whole with that.
-    pub(super) fn go_on(&mut self, frame: &[u8], buffer: &mut [u8]) -> Result<bool> {
-        self.flush(frame)?;
+    pub(super) fn go_on(&mut self, message: &Message, buffer: &mut [u8]) -> Result<bool> {
+        self.flush(&message.frame)?;
         if self.awaited == 0 {
             return Ok(false);
         }
@@ -124,7 +125,8 @@ impl Connection {
             ensure!(read <= self.awaited, "something has come unasked");
             if std::mem::take(&mut self.is_header_awaited) && read > 1 {
                 let header = Header::read(&buffer[..read]);
-                let is_echo = header.is_none_or(|header| header.first == BINARY && header.mask.is_none());
+                let is_echo =
+                    header.is_none_or(|header| header.first == message.first && header.mask.is_none());
                 ensure!(is_echo, "another frame than the echo has come: {header:?}");
             }
             self.awaited -= read;

@@ -1,7 +1,7 @@
 //! How long messages take that are sent at a fixed rate. Time counts from when a message was due, so that a stall meets
 //! all that were due in it.
 
-use super::echo::message;
+use super::message::Message;
 use super::{Connection, Load, SILENCE_LIMIT, announce};
 use anyhow::{Context, Result};
 use mio::unix::SourceFd;
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(mut load: Load<'_>, arguments: &Arguments) -> Result<Value> {
-    let (frame, echo) = message(arguments.bytes);
+    let message = Message::bytes(arguments.bytes);
     let mut clients: Vec<Client> = load.open()?.into_iter().map(Client::new).collect();
     let clock = clock(&load)?;
     let time = Duration::from_millis(arguments.milliseconds);
@@ -48,14 +48,14 @@ pub(super) fn run(mut load: Load<'_>, arguments: &Arguments) -> Result<Value> {
                 continue;
             }
             let client = &mut clients[event.token().0];
-            if client.connection.go_on(&frame, &mut load.buffer)? {
+            if client.connection.go_on(&message, &mut load.buffer)? {
                 latencies.extend(client.answered(measured_from));
-                client.send_next(&frame, echo)?;
+                client.send_next(&message)?;
             }
         }
         while let Some((place, due)) = schedule.next(Instant::now()) {
             clients[place].due.push_back(due);
-            clients[place].send_next(&frame, echo)?;
+            clients[place].send_next(&message)?;
         }
         if !is_measuring && Instant::now() >= measured_from {
             announce()?;
@@ -137,10 +137,10 @@ impl Client {
         }
     }
 
-    fn send_next(&mut self, frame: &[u8], echo: usize) -> Result<()> {
+    fn send_next(&mut self, message: &Message) -> Result<()> {
         match self.connection.is_busy() || self.due.is_empty() {
             true => Ok(()),
-            false => self.connection.send(frame, echo),
+            false => self.connection.send(message),
         }
     }
 
