@@ -99,40 +99,43 @@ pub struct SessionContext {
 /// Relays one session to its end: both connections are closed when it returns.
 ///
 /// Dropping the future closes both at once, without Close frames.
-pub async fn run<C: Transport, B: Transport>(
+pub fn run<C: Transport, B: Transport>(
     client: Endpoint<C>,
     backend: Endpoint<B>,
     context: SessionContext,
-) -> SessionEnd {
+) -> impl Future<Output = SessionEnd> + Send {
     let rate = context.rules.message_rate.as_ref();
     let pace = rate.map(|rate| Pace::new(rate, Instant::now()));
     let up = ByteLane::new(Judge::new(pace), client.leftover);
     let down = ByteLane::new(Judge::new(None), backend.leftover);
-    drive(Relay::new(client.transport, backend.transport, up, down, context)).await
+    drive(Relay::new(client.transport, backend.transport, up, down, context))
 }
 
-/// Polls a session to its end.
-pub(crate) async fn drive<C, B, L: Lane<C, B> + Lane<B, C>>(mut relay: Relay<C, B, L>) -> SessionEnd {
-    let control = relay.control();
-    let mut seen = 0;
-    let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
-    let mut window = pin!(control.clone().after(seen));
-    let mut is_new = true;
-    poll_fn(|task| {
-        // A look at a number for each message; the lock behind the window is taken only when there is another one.
-        while std::mem::take(&mut is_new) || control.windows() != seen {
-            let Poll::Ready(next) = window.as_mut().poll(task) else {
-                break;
-            };
-            seen = next.number;
-            relay.drain_at(next.moment());
-            window.set(control.clone().after(seen));
-            is_new = true;
-        }
-        relay.poll(task, sleep.as_mut())
-    })
-    .await;
-    relay.end()
+/// Polls a session to its end. Not an `async fn`, which would have room for the session twice.
+pub(crate) fn drive<C: Send, B: Send, L: Lane<C, B> + Lane<B, C> + Send>(
+    mut relay: Relay<C, B, L>,
+) -> impl Future<Output = SessionEnd> + Send {
+    async move {
+        let mut seen = 0;
+        let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
+        let mut window = pin!(relay.control().after(seen));
+        let mut is_new = true;
+        poll_fn(|task| {
+            // A look at a number for each message; the lock behind the window is taken only when there is another one.
+            while std::mem::take(&mut is_new) || relay.windows() != seen {
+                let Poll::Ready(next) = window.as_mut().poll(task) else {
+                    break;
+                };
+                seen = next.number;
+                relay.drain_at(next.moment());
+                window.set(relay.control().after(seen));
+                is_new = true;
+            }
+            relay.poll(task, sleep.as_mut())
+        })
+        .await;
+        relay.end()
+    }
 }
 
 #[cfg(test)]

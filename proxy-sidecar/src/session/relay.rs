@@ -148,6 +148,11 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         self.shared.context.control.clone()
     }
 
+    /// How many times it was told to.
+    pub(crate) fn windows(&self) -> usize {
+        self.shared.context.control.windows()
+    }
+
     /// Ends the session at `moment`, unless it ends before.
     pub(crate) fn drain_at(&mut self, moment: Instant) {
         if self.ends_at.is_none_or(|(earlier, _)| moment < earlier) {
