@@ -1,13 +1,42 @@
-//! One line for each session, at its end, and its metrics.
+//! Runs sessions, counts them, and writes one line for each at its end.
 
+use crate::dial::BackendStream;
 use crate::handshake::SessionOrigin;
-use crate::session::SessionEnd;
+use crate::session::{self, Endpoint, SessionEnd};
+use crate::transcode;
+use crate::transport::Transport;
 use heddle_telemetry::ContinueTrace as _;
 use tokio::time::Instant;
 
+/// Runs a session to its end.
+pub(crate) async fn converse<C: Transport>(
+    client: Endpoint<C>,
+    backend: Endpoint<BackendStream>,
+    origin: SessionOrigin,
+) {
+    let context = origin.route.session_context();
+    let transcoder = origin.route.transcoder.clone();
+    let record = SessionRecord::begin(origin);
+    let Endpoint { transport, leftover } = backend;
+    let end = match (transcoder, transport) {
+        // Frames as a whole take room of their own; those sessions are apart so that the others stay small.
+        (Some(transcoder), transport) => {
+            let backend = Endpoint { transport, leftover };
+            Box::pin(transcode::run(client, backend, context, transcoder)).await
+        }
+        (None, BackendStream::Plain(transport)) => {
+            session::run(client, Endpoint { transport, leftover }, context).await
+        }
+        (None, BackendStream::Other(transport)) => {
+            session::run(client, Endpoint { transport, leftover }, context).await
+        }
+    };
+    record.finish(&end);
+}
+
 /// A session that goes on.
 #[derive(Debug)]
-pub(crate) struct SessionRecord {
+struct SessionRecord {
     origin: SessionOrigin,
     began: Instant,
 }
@@ -22,7 +51,7 @@ pub(crate) fn established(origin: &SessionOrigin) {
 }
 
 impl SessionRecord {
-    pub(crate) fn begin(origin: SessionOrigin) -> Self {
+    fn begin(origin: SessionOrigin) -> Self {
         origin.route.sessions.metrics.open.inc();
         Self {
             origin,
@@ -31,7 +60,7 @@ impl SessionRecord {
     }
 
     /// Counts and writes the end.
-    pub(crate) fn finish(self, end: &SessionEnd) {
+    fn finish(self, end: &SessionEnd) {
         let origin = &self.origin;
         origin.route.sessions.metrics.closed(end);
         let span = tracing::info_span!(parent: None, "websocket session", otel.kind = "server");

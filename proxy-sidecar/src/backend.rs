@@ -3,11 +3,14 @@
 mod health;
 mod resolve;
 
+use crate::http2::Pool;
 use crate::metrics::BackendMetrics;
+use crate::tls::{DialTls, Secrets, TlsError};
 use health::Health;
 use heddle_route_config::{Backend, Route};
 use rand::Rng as _;
 use resolve::Addresses;
+use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +22,26 @@ pub(crate) struct LiveBackend {
     pub(crate) config: Backend,
     pub(crate) metrics: BackendMetrics,
     pub(crate) addresses: Addresses,
+    /// Plain connections, if absent.
+    pub(crate) tls: Option<Arc<DialTls>>,
+    /// The name that its certificate must be for.
+    pub(crate) server_name: ServerName<'static>,
+    /// Its HTTP/2 connections.
+    pub(crate) pool: Pool,
     health: Health,
+}
+
+/// Why a backend cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BackendError {
+    #[error("failed to use backend {backend}")]
+    Tls {
+        backend: String,
+        #[source]
+        source: TlsError,
+    },
+    #[error("failed to use backend {backend}: {name:?} is no name that a certificate can be for")]
+    ServerName { backend: String, name: String },
 }
 
 /// The backends of a route, in its order.
@@ -28,16 +50,16 @@ pub(crate) struct Backends(Vec<Arc<LiveBackend>>);
 
 impl Backends {
     /// The backends of `route`. What is known about those that `former` has is kept.
-    pub(crate) fn new(route: &Route, former: Option<&Self>) -> Self {
+    pub(crate) fn new(route: &Route, former: Option<&Self>, secrets: &Secrets) -> Result<Self, BackendError> {
         let keep = |config: &Backend| {
             let known = former?.0.iter().find(|known| known.config == *config)?;
             Some(Arc::clone(known))
         };
-        let live = route
-            .backends
-            .iter()
-            .map(|config| keep(config).unwrap_or_else(|| Arc::new(LiveBackend::new(config.clone()))));
-        Self(live.collect())
+        let live = route.backends.iter().map(|config| match keep(config) {
+            Some(known) => Ok(known),
+            None => LiveBackend::new(config.clone(), secrets).map(Arc::new),
+        });
+        live.collect::<Result<_, _>>().map(Self)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<LiveBackend>> {
@@ -81,13 +103,30 @@ fn by_weight<'a>(
 }
 
 impl LiveBackend {
-    fn new(config: Backend) -> Self {
-        Self {
+    fn new(config: Backend, secrets: &Secrets) -> Result<Self, BackendError> {
+        let tls = secrets.dial(&config).map_err(|source| BackendError::Tls {
+            backend: config.name.clone(),
+            source,
+        })?;
+        let name = config.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        let name = name.unwrap_or(config.host()).to_owned();
+        let server_name = ServerName::try_from(name.clone()).map_err(|_| BackendError::ServerName {
+            backend: config.name.clone(),
+            name,
+        });
+        Ok(Self {
             addresses: Addresses::new(config.host(), config.port),
+            server_name: match &tls {
+                Some(_) => server_name?,
+                // Nobody asks for it; names that no certificate can be for may still be connected to.
+                None => ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()),
+            },
+            tls,
             config,
             metrics: BackendMetrics::default(),
+            pool: Pool::default(),
             health: Health::default(),
-        }
+        })
     }
 
     /// A handshake was answered, by whatever is no failure.

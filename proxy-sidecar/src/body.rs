@@ -1,8 +1,10 @@
-//! Reads the body of a backend's answer, piece by piece, however its end is marked (RFC 9112, 6 and 7).
+//! Reads the body of a backend's answer, piece by piece, however its end is marked (RFC 9112, 6 and 7; RFC 9113, 8.1).
 
 use crate::dial::BackendStream;
 use crate::head::BodyLength;
 use bytes::{Buf as _, Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use std::io;
 use tokio::io::AsyncReadExt as _;
 
@@ -17,17 +19,60 @@ const LINE_LIMIT: usize = 4096;
 pub(crate) enum BodyError {
     #[error("failed to read the body of the backend's answer")]
     Read(#[source] io::Error),
+    #[error("failed to read the body of the backend's answer")]
+    Http2(#[source] hyper::Error),
     #[error("failed to read the body of the backend's answer: it ends too early")]
     Truncated,
     #[error("failed to read the body of the backend's answer: a chunk is malformed")]
     Chunk,
 }
 
-/// A body that is being read.
+/// The body of an answer, by whichever version of HTTP it comes.
+#[derive(Debug)]
+pub(crate) enum AnswerBody {
+    Http1(Box<BodyReader>),
+    Http2(Incoming),
+}
+
+impl AnswerBody {
+    /// How long it is, as far as that is known before.
+    pub(crate) fn length(&self) -> BodyLength {
+        match self {
+            Self::Http1(reader) => reader.length,
+            Self::Http2(body) => match body.size_hint().exact() {
+                Some(length) => BodyLength::Known(length),
+                None => BodyLength::Chunked,
+            },
+        }
+    }
+
+    /// The next piece; never empty. Nothing at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match self {
+            Self::Http1(reader) => reader.next().await,
+            Self::Http2(body) => loop {
+                let Some(frame) = body.frame().await else {
+                    return Ok(None);
+                };
+                match frame.map_err(BodyError::Http2)?.into_data() {
+                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    // Trailers of an error page have no reader.
+                    Ok(_) | Err(_) => {}
+                }
+            },
+        }
+    }
+}
+
+/// A body of HTTP/1.1 that is being read.
+#[derive(Debug)]
 pub(crate) struct BodyReader {
+    length: BodyLength,
     stream: BackendStream,
     buffer: BytesMut,
     state: State,
+    /// Bytes of trailers so far.
+    trailers: usize,
 }
 
 /// What comes next.
@@ -54,9 +99,11 @@ impl BodyReader {
             BodyLength::Unsaid => State::UntilClose,
         };
         Self {
+            length,
             stream,
             buffer,
             state,
+            trailers: 0,
         }
     }
 
@@ -88,8 +135,12 @@ impl BodyReader {
                     false => return Err(BodyError::Chunk),
                 },
                 State::Trailers => {
-                    if self.line().await?.is_empty() {
-                        self.state = State::Ended;
+                    let line = self.line().await?;
+                    self.trailers += line.len() + 1;
+                    match line.is_empty() {
+                        true => self.state = State::Ended,
+                        false if self.trailers > LINE_LIMIT => return Err(BodyError::Chunk),
+                        false => {}
                     }
                 }
             }

@@ -1,22 +1,32 @@
 //! The one way that routes come into effect, wherever they come from.
 
 pub(crate) mod files;
+mod schemas;
 
 use crate::backend::Backends;
 use crate::live::{LiveRoute, LiveRoutes};
 use crate::session::{SessionControl, SessionRules};
 use crate::shared::Shared;
+use crate::tls::{self, ListenerTls, Secrets};
 use crate::worker::{Socket, Workers};
 use heddle_route_config::protocol::RouteErrorKind;
 use heddle_route_config::{Route, RouteId, RouteTable};
+use heddle_telemetry::ErrorChain;
+use schemas::Schemas;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub(crate) use schemas::DescriptorSets;
+
+/// The certificates of ports, or why there are none.
+type Listeners = BTreeMap<u16, Result<Option<Arc<ListenerTls>>, ServeError>>;
+
 /// All that should be served.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RouteSet {
     pub(crate) routes: Vec<Route>,
+    pub(crate) descriptors: DescriptorSets,
 }
 
 /// What became of one route of a set.
@@ -46,15 +56,24 @@ pub(crate) struct Configurator {
     workers: Workers,
     /// Every address, if absent.
     address: Option<IpAddr>,
+    secrets: Secrets,
+    schemas: Schemas,
     ports: BTreeSet<u16>,
 }
 
 impl Configurator {
-    pub(crate) fn new(shared: Arc<Shared>, workers: Workers, address: Option<IpAddr>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        workers: Workers,
+        address: Option<IpAddr>,
+        secrets: Secrets,
+    ) -> Self {
         Self {
             shared,
             workers,
             address,
+            secrets,
+            schemas: Schemas::default(),
             ports: BTreeSet::new(),
         }
     }
@@ -63,17 +82,24 @@ impl Configurator {
     /// was served before stays. Sessions go on by what they began with; those of routes that are gone are drained.
     pub(crate) async fn apply(&mut self, set: RouteSet) -> Vec<Applied> {
         let former = Arc::clone(&self.shared.routes());
+        let (sockets, unbound) = self.bind(&set);
+        let mut listeners = self.listeners(&set, &former);
+        self.schemas.update(&set.descriptors, &set.routes);
         let mut live = Vec::new();
         let mut applied = Vec::new();
-        let (sockets, ports) = self.bind(&set);
         for route in set.routes {
             let known = former.get(&route.id);
             let id = route.id.clone();
-            let prepared = match ports.get(&route.port) {
-                Some(error) => Err(error.clone()),
-                None => Ok(self.prepare(route, known)),
+            let port = match (unbound.get(&route.port), listeners.get(&route.port)) {
+                (Some(error), _) | (None, Some(Err(error))) => Err(error.clone()),
+                (None, Some(Ok(listener)))
+                    if listener.as_ref().map(|tls| tls.key()) != route.tls.as_ref() =>
+                {
+                    Err(other_certificates(route.port))
+                }
+                _ => Ok(()),
             };
-            let (route, error) = match prepared {
+            let (route, error) = match port.and_then(|()| self.prepare(route, known)) {
                 Ok(route) => (Some(route), None),
                 Err(error) => (known.cloned(), Some(error)),
             };
@@ -84,7 +110,12 @@ impl Configurator {
             });
             live.extend(route);
         }
-        self.swap(&former, live).await;
+        keep_former(&live, &former, &mut listeners);
+        let listeners = listeners
+            .into_iter()
+            .filter_map(|(port, tls)| Some((port, tls.ok()??)));
+        self.swap(&former, LiveRoutes::new(live, listeners.collect()))
+            .await;
         // Not before there are routes: a request that comes too early would not find its own.
         for sockets in sockets {
             self.workers.listen(sockets).await;
@@ -95,17 +126,38 @@ impl Configurator {
         applied
     }
 
-    fn prepare(&self, route: Route, known: Option<&Arc<LiveRoute>>) -> Arc<LiveRoute> {
+    fn prepare(&self, route: Route, known: Option<&Arc<LiveRoute>>) -> Result<Arc<LiveRoute>, ServeError> {
+        let transcoder = route
+            .transcoding
+            .as_ref()
+            .map(|transcoding| self.schemas.transcoder(transcoding))
+            .transpose()?;
         if let Some(known) = known.filter(|known| *known.route == route) {
-            return Arc::clone(known);
+            return Ok(Arc::clone(known));
         }
-        Arc::new(LiveRoute {
+        let backends = Backends::new(&route, known.map(|known| &known.backends), &self.secrets);
+        Ok(Arc::new(LiveRoute {
             rules: Arc::new(SessionRules::new(&route)),
-            backends: Backends::new(&route, known.map(|known| &known.backends)),
+            backends: backends.map_err(|error| ServeError::secret(&error))?,
+            transcoder,
             sessions: self.shared.sessions_of(&route.id),
             control: known.map_or_else(SessionControl::new, |known| known.control.clone()),
             route: Arc::new(route),
-        })
+        }))
+    }
+
+    /// The certificates of each port of `set`: none where it takes plain connections. The oldest route of a port counts.
+    fn listeners(&self, set: &RouteSet, former: &LiveRoutes) -> Listeners {
+        let table = RouteTable::new(set.routes.iter().cloned());
+        let mut listeners = Listeners::new();
+        for route in table.routes() {
+            listeners.entry(route.port).or_insert_with(|| {
+                let Some(tls) = &route.tls else { return Ok(None) };
+                let listener = self.secrets.listener(tls, former.listener(route.port));
+                listener.map(Some).map_err(|error| ServeError::secret(&error))
+            });
+        }
+        listeners
     }
 
     /// Sockets for each port of `set` that none are open for yet, and why there are none.
@@ -128,9 +180,7 @@ impl Configurator {
         (opened, errors)
     }
 
-    async fn swap(&mut self, former: &LiveRoutes, live: Vec<Arc<LiveRoute>>) {
-        let table = RouteTable::new(live.iter().map(|live| Arc::clone(&live.route)));
-        let routes = LiveRoutes::new(table, live);
+    async fn swap(&mut self, former: &LiveRoutes, routes: LiveRoutes) {
         let used: BTreeSet<u16> = routes.iter().map(|live| live.route.port).collect();
         for gone in former.iter().filter(|live| routes.get(&live.route.id).is_none()) {
             gone.control.drain(gone.route.timeouts.drain);
@@ -142,12 +192,18 @@ impl Configurator {
         self.ports = used;
     }
 
+    /// Looks at the files of Secrets again.
+    pub(crate) fn refresh_secrets(&self) {
+        tls::refresh(&self.shared.routes());
+    }
+
     /// Ends everything in order: no new connections, every session with 1001 within its route's window. Whether all have
     /// ended in time.
     pub(crate) async fn drain(self) -> bool {
         /// What sessions may take longer than they are told to.
         const MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
         let routes = Arc::clone(&self.shared.routes());
+        self.shared.draining.cancel();
         let mut limit = MARGIN;
         for live in routes.iter() {
             let timeouts = &live.route.timeouts;
@@ -158,3 +214,32 @@ impl Configurator {
         self.workers.finish(limit).await
     }
 }
+
+impl ServeError {
+    fn secret(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self {
+            kind: RouteErrorKind::Secret,
+            message: ErrorChain(error).to_string(),
+        }
+    }
+}
+
+fn other_certificates(port: u16) -> ServeError {
+    ServeError {
+        kind: RouteErrorKind::Other,
+        message: format!("an older route has port {port} with other certificates"),
+    }
+}
+
+/// Routes that are served on as they were need the certificates that their port had.
+fn keep_former(live: &[Arc<LiveRoute>], former: &LiveRoutes, listeners: &mut Listeners) {
+    for port in live.iter().map(|live| live.route.port).collect::<BTreeSet<_>>() {
+        let is_known = matches!(listeners.get(&port), Some(Ok(_)));
+        if let (false, Some(tls)) = (is_known, former.listener(port)) {
+            listeners.insert(port, Ok(Some(Arc::clone(tls))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// Why there is no connection to a backend.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,14 @@ pub(crate) enum DialError {
     Resolve(#[from] ResolveError),
     #[error("failed to connect to the backend")]
     Connect(#[source] io::Error),
+    #[error("failed to agree with the backend on TLS")]
+    Tls(#[source] io::Error),
+    #[error("failed to open an HTTP/2 connection to the backend")]
+    Http2(#[source] hyper::Error),
+    #[error(
+        "failed to open an HTTP/2 connection to the backend: it does not take extended CONNECT (RFC 8441)"
+    )]
+    NoExtendedConnect,
     #[error("failed to connect to the backend in time")]
     Timeout,
 }
@@ -44,12 +53,23 @@ pub(crate) async fn dial(backend: &LiveBackend, limit: Duration) -> Result<Backe
         .unwrap_or(Err(DialError::Timeout))
 }
 
-async fn connect(backend: &LiveBackend) -> Result<BackendStream, DialError> {
+/// Connects to one of the backend's addresses, TLS included.
+pub(crate) async fn connect(backend: &LiveBackend) -> Result<BackendStream, DialError> {
+    let stream = connect_tcp(backend).await?;
+    let Some(tls) = &backend.tls else {
+        return Ok(BackendStream::Plain(stream));
+    };
+    let connector = TlsConnector::from(tls.current());
+    let stream = connector.connect(backend.server_name.clone(), stream).await;
+    Ok(BackendStream::Other(Box::new(stream.map_err(DialError::Tls)?)))
+}
+
+async fn connect_tcp(backend: &LiveBackend) -> Result<TcpStream, DialError> {
     let addresses = backend.addresses.resolve().await?;
     let mut last = None;
     for address in addresses.iter() {
         match connect_to(*address).await {
-            Ok(stream) => return Ok(BackendStream::Plain(stream)),
+            Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),
         }
     }

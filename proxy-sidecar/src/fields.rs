@@ -1,7 +1,7 @@
 //! Header fields in the order and spelling in which they arrived: what is forwarded stays what it was.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// One header field.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,10 +29,6 @@ impl Fields {
             name: name.into(),
             value: value.into(),
         });
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Field> {
-        self.0.iter()
     }
 
     /// The values of all fields of that name.
@@ -102,6 +98,21 @@ pub(crate) fn write_line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
+impl From<&Fields> for HeaderMap {
+    /// Fields whose name or value HTTP/2 cannot carry are left out; parsers of heads let none of those through.
+    fn from(fields: &Fields) -> Self {
+        let pair = |field: &Field| {
+            let name = HeaderName::from_bytes(&field.name).ok()?;
+            Some((name, HeaderValue::from_maybe_shared(field.value.clone()).ok()?))
+        };
+        let mut headers = Self::with_capacity(fields.0.len());
+        for (name, value) in fields.0.iter().filter_map(pair) {
+            headers.append(name, value);
+        }
+        headers
+    }
+}
+
 impl From<&HeaderMap> for Fields {
     fn from(headers: &HeaderMap) -> Self {
         let mut fields = Self::with_capacity(headers.len());
@@ -116,7 +127,7 @@ impl From<&HeaderMap> for Fields {
 }
 
 impl heddle_route_config::HasHeader for Fields {
-    fn has_header(&self, name: &http::HeaderName, value: &http::HeaderValue) -> bool {
+    fn has_header(&self, name: &HeaderName, value: &HeaderValue) -> bool {
         self.all(name.as_str()).any(|each| each == value.as_bytes())
     }
 }

@@ -2,19 +2,21 @@
 //! that the answer is the backend's own.
 
 mod attempt;
+mod http1;
+mod http2;
 mod trace;
 
 use crate::backend::LiveBackend;
+use crate::body::AnswerBody;
 use crate::dial::BackendStream;
 use crate::fields::Fields;
 use crate::forwarding::{self, Hop, Scheme};
-use crate::head::ResponseHead;
 use crate::live::{LimitReached, LiveRoute, SessionPermit};
 use crate::refusal::Refusal;
 use crate::request::SessionRequest;
 use crate::shared::Shared;
 use attempt::AttemptError;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use heddle_route_config::Route;
 use heddle_telemetry::{ErrorChain, TraceParent};
 use std::net::{IpAddr, SocketAddr};
@@ -59,7 +61,7 @@ pub(crate) struct SessionOrigin {
     pub(crate) trace: Option<TraceParent>,
     pub(crate) began: Instant,
     pub(crate) began_at: SystemTime,
-    pub(crate) permit: SessionPermit,
+    pub(crate) _permit: SessionPermit,
 }
 
 /// What a client gets instead of a session.
@@ -67,12 +69,19 @@ pub(crate) struct SessionOrigin {
 pub(crate) enum Declined {
     /// Our own answer.
     Refused(Refusal),
-    /// The backend's answer, of which the body is still to be read.
-    Answered {
-        head: ResponseHead,
-        stream: BackendStream,
-        leftover: BytesMut,
-    },
+    /// The backend's answer.
+    Answered(BackendAnswer),
+}
+
+/// An answer other than 101, of which the body is still to be read.
+#[derive(Debug)]
+pub(crate) struct BackendAnswer {
+    pub(crate) status: u16,
+    /// Empty in HTTP/2.
+    pub(crate) reason: Bytes,
+    /// Those that are meant for the client.
+    pub(crate) fields: Fields,
+    pub(crate) body: AnswerBody,
 }
 
 impl From<Refusal> for Declined {
@@ -99,7 +108,7 @@ pub(crate) async fn establish(request: SessionRequest, arrival: &Arrival) -> Res
         .await;
     match &result {
         Err(Declined::Refused(refusal)) => route.sessions.metrics.refused(*refusal),
-        Err(Declined::Answered { .. }) => {
+        Err(Declined::Answered(_)) => {
             route.sessions.metrics.declined.inc();
         }
         Ok(_) => {}
@@ -143,7 +152,7 @@ async fn with_route(
             trace: trace.parent(),
             began,
             began_at,
-            permit,
+            _permit: permit,
             backend,
             route,
         },
@@ -214,24 +223,13 @@ fn judge(
             backend.succeeded();
             (false, Ok(switched))
         }
-        Ok(attempt::Answer::Declined {
-            head,
-            stream,
-            leftover,
-        }) => {
-            let is_failure = matches!(head.status, 502..=504);
+        Ok(attempt::Answer::Declined(answer)) => {
+            let is_failure = matches!(answer.status, 502..=504);
             match is_failure {
                 true => backend.failed(route),
                 false => backend.succeeded(),
             }
-            (
-                is_failure,
-                Err(Declined::Answered {
-                    head,
-                    stream,
-                    leftover,
-                }),
-            )
+            (is_failure, Err(Declined::Answered(answer)))
         }
         Err(error) => {
             backend.failed(route);

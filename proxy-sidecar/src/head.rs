@@ -49,8 +49,6 @@ pub(crate) struct RequestHead {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) reason: Bytes,
-    /// The minor version: HTTP/1.x.
-    pub(crate) version: u8,
     pub(crate) fields: Fields,
 }
 
@@ -123,7 +121,6 @@ impl ResponseHead {
         Ok(Self {
             status: response.code.unwrap_or_default(),
             reason: part(head, response.reason),
-            version: response.version.unwrap_or_default(),
             fields: collect(head, response.headers),
         })
     }

@@ -6,16 +6,18 @@ use crate::access;
 use crate::dial::BackendStream;
 use crate::fields::Fields;
 use crate::handshake::{self, Arrival, Declined, Established, HEAD_TIMEOUT, SessionOrigin};
-use crate::head::{self, HeadError, RequestHead};
+use crate::head::{self, RequestHead};
+use crate::http2::{self, Prefixed};
 use crate::refusal::Refusal;
 use crate::request::SessionRequest;
-use crate::session::{self, Endpoint};
+use crate::session::Endpoint;
 use crate::transport::Transport;
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 /// How long a client may take to read an answer other than 101, and how long it is waited for that it closes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -23,10 +25,23 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The most bytes that are read of what a client still sends after it was refused.
 const LINGER_BYTES: usize = 64 * 1024;
 
+/// How HTTP/2 begins where nobody has agreed on it before (RFC 9113, 3.4), as far as it looks like a head.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
 /// How long a client may take to read the answer 101: it is shorter than any socket's buffer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is needed for a session, once both sides have changed to WebSocket.
+/// What a connection has come to.
+enum Outcome {
+    /// Both sides have changed to WebSocket.
+    Session(Box<Switched>),
+    /// The client began to speak HTTP/2, with these bytes.
+    Http2(Bytes),
+    /// There is nothing more to do.
+    Ended,
+}
+
+/// What is needed for a session.
 struct Switched {
     backend: Endpoint<BackendStream>,
     client_leftover: Bytes,
@@ -34,97 +49,100 @@ struct Switched {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve<S: Transport>(mut stream: S, arrival: Arrival) {
+pub(crate) async fn serve<S: Transport + 'static>(mut stream: S, arrival: Arrival, tasks: TaskTracker) {
     // What the handshake needs is given back before the session, which may last for days.
-    let switched = Box::pin(shake_hands(&mut stream, &arrival)).await;
-    drop(arrival);
-    let Some(switched) = switched else { return };
-    let Switched {
-        backend,
-        client_leftover,
-        origin,
-    } = *switched;
-    let client = Endpoint {
-        transport: stream,
-        leftover: client_leftover,
-    };
-    let context = origin.route.session_context();
-    let record = access::SessionRecord::begin(origin);
-    let leftover = backend.leftover;
-    let end = match backend.transport {
-        BackendStream::Plain(transport) => {
-            session::run(client, Endpoint { transport, leftover }, context).await
+    match Box::pin(shake_hands(&mut stream, &arrival)).await {
+        Outcome::Session(switched) => {
+            drop((arrival, tasks));
+            let Switched {
+                backend,
+                client_leftover: leftover,
+                origin,
+            } = *switched;
+            let client = Endpoint {
+                transport: stream,
+                leftover,
+            };
+            access::converse(client, backend, origin).await;
         }
-        BackendStream::Other(transport) => {
-            session::run(client, Endpoint { transport, leftover }, context).await
+        Outcome::Http2(prefix) => {
+            let stream: Box<dyn Transport> = Box::new(Prefixed::new(prefix, stream));
+            Box::pin(http2::serve(stream, arrival, tasks)).await;
         }
-    };
-    record.finish(&end);
+        Outcome::Ended => {}
+    }
 }
 
-async fn shake_hands<S: Transport>(stream: &mut S, arrival: &Arrival) -> Option<Box<Switched>> {
+async fn shake_hands<S: Transport>(stream: &mut S, arrival: &Arrival) -> Outcome {
     let mut buffer = BytesMut::new();
-    let request = match read_request(stream, &mut buffer).await {
-        Ok(request) => request,
-        Err(refusal) => {
-            if let Some(refusal) = refusal {
-                arrival.shared.metrics.refused(refusal);
-                refuse(stream, refusal).await;
-            }
-            return None;
-        }
+    let head = match timeout(HEAD_TIMEOUT, head::read(stream, &mut buffer)).await {
+        Ok(Ok(head)) => head,
+        Ok(Err(error)) => return refuse_unread(stream, Refusal::of_head(&error), arrival).await,
+        Err(_) => return refuse_unread(stream, Some(Refusal::HeadTimeout), arrival).await,
     };
+    if head == PREFACE {
+        return Outcome::Http2(Bytes::from([&head[..], &buffer[..]].concat()));
+    }
+    let request = match read_request(&head) {
+        Ok(request) => request,
+        Err(refusal) => return refuse_unread(stream, refusal, arrival).await,
+    };
+    drop(head);
     match handshake::establish(request, arrival).await {
-        Ok(established) => {
-            let Established {
-                stream: backend,
-                leftover,
-                fields,
-                origin,
-            } = established;
-            let head = switching_head(&fields);
-            timeout(ANSWER_TIMEOUT, write(stream, &head)).await.ok()?.ok()?;
-            access::established(&origin);
-            Some(Box::new(Switched {
-                backend: Endpoint {
-                    transport: backend,
-                    leftover: compact(leftover),
-                },
-                client_leftover: compact(buffer),
-                origin,
-            }))
-        }
+        Ok(established) => switch(stream, buffer, established).await,
         Err(Declined::Refused(refusal)) => {
             refuse(stream, refusal).await;
-            None
+            Outcome::Ended
         }
-        Err(Declined::Answered {
-            head,
-            stream: backend,
-            leftover,
-        }) => {
-            match relay::relay(head, backend, leftover, stream).await {
+        Err(Declined::Answered(answer)) => {
+            match relay::relay(answer, stream).await {
                 Ok(()) => linger(stream).await,
-                Err(relay::RelayError::Framing) => refuse(stream, Refusal::BadGateway).await,
                 Err(error) => tracing::debug!(
                     error = %heddle_telemetry::ErrorChain(&error),
                     "failed to relay a backend's answer"
                 ),
             }
-            None
+            Outcome::Ended
         }
     }
 }
 
-/// The request, or what is to be said about it: nothing to a client that has gone.
-async fn read_request<S: Transport>(
-    stream: &mut S,
-    buffer: &mut BytesMut,
-) -> Result<SessionRequest, Option<Refusal>> {
-    let read = timeout(HEAD_TIMEOUT, head::read(stream, buffer)).await;
-    let of_head = |error: HeadError| Refusal::of_head(&error);
-    let head = read.map_err(|_| Some(Refusal::HeadTimeout))?.map_err(of_head)?;
-    let head = RequestHead::parse(&head).map_err(of_head)?;
+/// Tells the client that there is a session.
+async fn switch<S: Transport>(stream: &mut S, leftover: BytesMut, established: Established) -> Outcome {
+    let Established {
+        stream: backend,
+        leftover: backend_leftover,
+        fields,
+        origin,
+    } = established;
+    let head = switching_head(&fields);
+    match timeout(ANSWER_TIMEOUT, write(stream, &head)).await {
+        Ok(Ok(())) => {}
+        // The client has gone, and the backend sees its connection end.
+        Ok(Err(_)) | Err(_) => return Outcome::Ended,
+    }
+    access::established(&origin);
+    Outcome::Session(Box::new(Switched {
+        backend: Endpoint {
+            transport: backend,
+            leftover: compact(backend_leftover),
+        },
+        client_leftover: compact(leftover),
+        origin,
+    }))
+}
+
+/// Refuses what could not be read. Nothing is said to a client that has gone.
+async fn refuse_unread<S: Transport>(stream: &mut S, refusal: Option<Refusal>, arrival: &Arrival) -> Outcome {
+    if let Some(refusal) = refusal {
+        arrival.shared.metrics.refused(refusal);
+        refuse(stream, refusal).await;
+    }
+    Outcome::Ended
+}
+
+fn read_request(head: &Bytes) -> Result<SessionRequest, Option<Refusal>> {
+    let head = RequestHead::parse(head).map_err(|error| Refusal::of_head(&error))?;
     SessionRequest::from_http1(head).map_err(Some)
 }
 

@@ -7,6 +7,7 @@ mod admin;
 mod backend;
 mod body;
 mod config;
+mod control;
 mod dial;
 mod fields;
 mod forwarding;
@@ -15,6 +16,7 @@ mod handshake;
 mod head;
 mod health;
 mod http1;
+mod http2;
 mod live;
 mod metrics;
 mod process;
@@ -23,14 +25,16 @@ mod request;
 pub mod session;
 mod settings;
 mod shared;
+mod tls;
 pub mod transcode;
 pub mod transport;
 mod worker;
 
 use clap::Parser;
-use config::files;
+use config::files::{self, Paths};
 use heddle_telemetry::ErrorChain;
 use settings::{Arguments, CheckArguments, Command, RunArguments, Settings};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,6 +49,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run(*arguments),
         Command::Check(arguments) => check(&arguments),
+        Command::Drain(arguments) => drain(&arguments.state_dir),
     }
 }
 
@@ -70,7 +75,11 @@ fn run(arguments: RunArguments) -> ExitCode {
 }
 
 fn check(arguments: &CheckArguments) -> ExitCode {
-    match files::read(&arguments.files) {
+    let paths = Paths {
+        manifests: arguments.files.clone(),
+        descriptors: Vec::new(),
+    };
+    match files::read(&paths) {
         Ok(set) => {
             for route in &set.routes {
                 println!(
@@ -82,6 +91,16 @@ fn check(arguments: &CheckArguments) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            eprintln!("{}", ErrorChain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn drain(folder: &Path) -> ExitCode {
+    match control::drain(folder) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", ErrorChain(&error));
             ExitCode::FAILURE

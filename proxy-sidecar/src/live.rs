@@ -3,8 +3,10 @@
 use crate::backend::Backends;
 use crate::metrics::RouteMetrics;
 use crate::session::{SessionContext, SessionControl, SessionRules, Traffic};
+use crate::tls::ListenerTls;
+use crate::transcode::Transcoder;
 use heddle_route_config::{HasHeader, Route, RouteId, RouteTable};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,8 @@ pub(crate) struct LiveRoute {
     pub(crate) route: Arc<Route>,
     pub(crate) rules: Arc<SessionRules>,
     pub(crate) backends: Backends,
+    /// Turns messages, on a route that has them turned.
+    pub(crate) transcoder: Option<Arc<Transcoder>>,
     pub(crate) sessions: Arc<RouteSessions>,
     /// Ends the sessions. Not that of a route of the same name that went away: its sessions are being drained.
     pub(crate) control: SessionControl,
@@ -26,6 +30,7 @@ pub(crate) struct RouteSessions {
     pub(crate) id: RouteId,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) metrics: RouteMetrics,
+    /// Sessions, and handshakes that may become some.
     open: AtomicU32,
     clients: Mutex<HashMap<IpAddr, u32>>,
 }
@@ -35,6 +40,8 @@ pub(crate) struct RouteSessions {
 pub(crate) struct LiveRoutes {
     table: RouteTable,
     routes: HashMap<RouteId, Arc<LiveRoute>>,
+    /// The certificates of ports that take TLS.
+    listeners: BTreeMap<u16, Arc<ListenerTls>>,
 }
 
 /// Which limit a session would exceed.
@@ -100,11 +107,6 @@ impl RouteSessions {
             clients: Mutex::default(),
         }
     }
-
-    /// Sessions, and handshakes that may become some.
-    pub(crate) fn open(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
-    }
 }
 
 impl Drop for SessionPermit {
@@ -122,12 +124,15 @@ impl Drop for SessionPermit {
 }
 
 impl LiveRoutes {
-    /// The routes of `table`, of which `routes` are the living ones.
-    pub(crate) fn new(table: RouteTable, routes: impl IntoIterator<Item = Arc<LiveRoute>>) -> Self {
-        let routes = routes.into_iter().map(|live| (live.route.id.clone(), live));
+    /// The routes of one moment, and the certificates of their ports.
+    pub(crate) fn new(routes: Vec<Arc<LiveRoute>>, listeners: BTreeMap<u16, Arc<ListenerTls>>) -> Self {
         Self {
-            table,
-            routes: routes.collect(),
+            table: RouteTable::new(routes.iter().map(|live| Arc::clone(&live.route))),
+            routes: routes
+                .into_iter()
+                .map(|live| (live.route.id.clone(), live))
+                .collect(),
+            listeners,
         }
     }
 
@@ -150,8 +155,13 @@ impl LiveRoutes {
         self.routes.values()
     }
 
-    pub(crate) fn table(&self) -> &RouteTable {
-        &self.table
+    /// The certificates of a port. None for one that takes plain connections.
+    pub(crate) fn listener(&self, port: u16) -> Option<&Arc<ListenerTls>> {
+        self.listeners.get(&port)
+    }
+
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Arc<ListenerTls>> {
+        self.listeners.values()
     }
 }
 

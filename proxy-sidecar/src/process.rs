@@ -3,12 +3,14 @@
 use crate::admin::{self, Answers};
 use crate::config::files::{self, FilesError};
 use crate::config::{Applied, Configurator};
+use crate::control::{ControlError, ControlSocket};
 use crate::health::Health;
 use crate::metrics::RoutesCollector;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::worker::{WorkerError, Workers};
 use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub(crate) enum ProcessError {
     Files(#[from] FilesError),
     #[error("failed to serve WsRoute {id}: {message}")]
     Refused { id: String, message: String },
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error("failed to end every session in time")]
     SessionsLeft,
 }
@@ -70,6 +74,7 @@ pub(crate) async fn run(settings: Settings) -> ExitCode {
 
 async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
     let mut signals = Signals::listen()?;
+    raise_file_limit();
     let shared = Arc::new(Shared::default());
     let health = Health::default();
     let stop_admin = CancellationToken::new();
@@ -92,7 +97,7 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
         admin = %settings.admin,
         "proxy started"
     );
-    let configurator = Configurator::new(shared, workers, settings.listen_address);
+    let configurator = Configurator::new(shared, workers, settings.listen_address, settings.secrets.clone());
     let result = serve(settings, configurator, &health, &mut signals).await;
     stop_admin.cancel();
     background.join_all().await;
@@ -114,7 +119,7 @@ async fn serve(
     health: &Health,
     signals: &mut Signals,
 ) -> Result<(), ProcessError> {
-    let mut set = files::read(&settings.files)?;
+    let mut set = files::read(&settings.paths)?;
     for applied in configurator.apply(set.clone()).await {
         if let Some(error) = applied.error {
             return Err(ProcessError::Refused {
@@ -125,16 +130,19 @@ async fn serve(
     }
     tracing::info!(routes = set.routes.len(), "routes are served");
     health.set_ready();
+    let control = ControlSocket::open(settings.state_dir.as_deref())?;
     let mut ticks = tokio::time::interval(FILES_INTERVAL);
     let mut trouble = None;
     loop {
         tokio::select! {
             () = stop(&mut signals.terminate, &mut signals.interrupt) => break,
+            () = control.asked_to_drain() => break,
             _ = signals.reload.recv() => {}
             _ = ticks.tick() => {}
         }
-        match files::read(&settings.files) {
-            Ok(read) if read.routes == set.routes => trouble = None,
+        configurator.refresh_secrets();
+        match files::read(&settings.paths) {
+            Ok(read) if read == set => trouble = None,
             Ok(read) => {
                 trouble = None;
                 set = read;
@@ -155,7 +163,9 @@ async fn serve(
     }
     tracing::info!("draining");
     health.stop();
-    match configurator.drain().await {
+    let ended = configurator.drain().await;
+    control.drained().await;
+    match ended {
         true => Ok(()),
         false => Err(ProcessError::SessionsLeft),
     }
@@ -169,6 +179,16 @@ fn report(applied: &[Applied]) {
     }
     let refused = applied.iter().filter(|route| route.error.is_some()).count();
     tracing::info!(routes = applied.len(), refused, "routes are served");
+}
+
+/// Has as many connections as the system lets us: each session has two.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most).map(|()| most));
+    match raised {
+        Ok(most) => tracing::debug!(limit = most, "the limit of open files was raised"),
+        Err(error) => tracing::warn!(error = %error, "failed to raise the limit of open files"),
+    }
 }
 
 /// The signals that mean something: from Kubernetes, from a terminal, and from who has changed the files.

@@ -27,8 +27,6 @@ pub(crate) enum Refusal {
     RouteFull,
     /// The client has as many sessions as it may.
     ClientFull,
-    /// The proxy is about to end.
-    Draining,
     /// No backend could be reached, or what it said was no answer.
     BadGateway,
     /// No backend has answered in time.
@@ -48,7 +46,7 @@ impl Refusal {
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::RouteNotFound => StatusCode::NOT_FOUND,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::RouteFull | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RouteFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientFull => StatusCode::TOO_MANY_REQUESTS,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -68,7 +66,6 @@ impl Refusal {
             Self::Origin => "origin",
             Self::RouteFull => "route_full",
             Self::ClientFull => "client_full",
-            Self::Draining => "draining",
             Self::BadGateway => "bad_gateway",
             Self::GatewayTimeout => "gateway_timeout",
         }
@@ -86,7 +83,6 @@ impl Refusal {
             Self::Origin => "pages of this origin may not connect",
             Self::RouteFull => "there are too many connections",
             Self::ClientFull => "you have too many connections",
-            Self::Draining => "the proxy is shutting down",
             Self::BadGateway => "no backend could be reached",
             Self::GatewayTimeout => "no backend answered in time",
         }
@@ -99,7 +95,7 @@ impl Refusal {
             Self::NotAnUpgrade | Self::Version => {
                 &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
             }
-            Self::RouteFull | Self::ClientFull | Self::Draining => &[("Retry-After", RETRY_AFTER_SECONDS)],
+            Self::RouteFull | Self::ClientFull => &[("Retry-After", RETRY_AFTER_SECONDS)],
             _ => &[],
         }
     }

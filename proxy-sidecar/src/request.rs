@@ -65,6 +65,27 @@ impl SessionRequest {
         })
     }
 
+    /// Checks a handshake of HTTP/2 (RFC 8441, 5).
+    pub(crate) fn from_http2<B>(request: &http::Request<B>) -> Result<Self, Refusal> {
+        let protocol = request.extensions().get::<hyper::ext::Protocol>();
+        if request.method() != http::Method::CONNECT
+            || protocol.is_none_or(|name| name.as_str() != "websocket")
+        {
+            return Err(Refusal::NotAnUpgrade);
+        }
+        let fields = Fields::from(request.headers());
+        check_version(&fields)?;
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let target = request.uri().path_and_query();
+        let target = target.map_or("/", http::uri::PathAndQuery::as_str);
+        Ok(Self {
+            target: checked_target(Bytes::copy_from_slice(target.as_bytes()))?,
+            host: checked_host(authority.unwrap_or_default().as_bytes())?,
+            key: None,
+            fields: end_to_end(fields),
+        })
+    }
+
     /// The path, without the query.
     pub(crate) fn path(&self) -> &str {
         let end = memchr::memchr(b'?', &self.target).unwrap_or(self.target.len());
@@ -77,7 +98,7 @@ fn one<'a>(fields: &'a Fields, name: &str, otherwise: &'static str) -> Result<Op
     fields.one(name).map_err(|Repeated| Refusal::Malformed(otherwise))
 }
 
-pub(crate) fn check_version(fields: &Fields) -> Result<(), Refusal> {
+fn check_version(fields: &Fields) -> Result<(), Refusal> {
     match fields.one("sec-websocket-version") {
         Ok(Some(version)) if version == VERSION => Ok(()),
         Ok(_) => Err(Refusal::Version),
@@ -106,7 +127,7 @@ fn origin_form(target: Bytes, host: Bytes) -> Result<(Bytes, Bytes), Refusal> {
 
 /// Refuses paths that a backend could take for others than the route was found by. Browsers and clients resolve `.` and
 /// `..` before they ask.
-pub(crate) fn checked_target(target: Bytes) -> Result<Bytes, Refusal> {
+fn checked_target(target: Bytes) -> Result<Bytes, Refusal> {
     let is_plain = target.starts_with(b"/")
         && target
             .iter()
@@ -138,7 +159,7 @@ fn is_dots(element: &[u8]) -> bool {
     (1..=2).contains(&dots)
 }
 
-pub(crate) fn checked_host(host: &[u8]) -> Result<String, Refusal> {
+fn checked_host(host: &[u8]) -> Result<String, Refusal> {
     let is_plain = !host.is_empty()
         && host
             .iter()

@@ -1,5 +1,7 @@
 //! Everything that can be set, read and checked in one place before anything starts.
 
+use crate::config::files::Paths;
+use crate::tls::Secrets;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use heddle_telemetry::settings::{LogFormat, SettingsError, TelemetrySettings};
@@ -20,6 +22,15 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Check manifests and print what they say
     Check(CheckArguments),
+    /// Have the proxy that runs beside this command end every session in order, and wait until it has
+    Drain(DrainArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DrainArguments {
+    /// The folder that the proxy was started with
+    #[arg(long, env = "HEDDLE_STATE_DIR", value_name = "FOLDER")]
+    pub(crate) state_dir: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -45,6 +56,15 @@ pub(crate) struct RunArguments {
         value_name = "ADDRESS"
     )]
     admin: SocketAddr,
+    /// Encoded descriptor set that stands for what an IdlRepo has published; it is watched
+    #[arg(long = "descriptors", value_name = "IDLREPO=FILE", value_parser = name_and_path)]
+    descriptors: Vec<(String, PathBuf)>,
+    /// Folder of Secrets, each in a folder of its name, with `tls.crt`, `tls.key` and `ca.crt`
+    #[arg(long, env = "HEDDLE_SECRETS_DIR", value_name = "FOLDER")]
+    secrets_dir: Option<PathBuf>,
+    /// Folder in which `heddle-proxy drain` finds this process
+    #[arg(long, env = "HEDDLE_STATE_DIR", value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
     /// Threads that serve connections; as many as there are processors for this process, if absent
     #[arg(long, env = "HEDDLE_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -60,7 +80,9 @@ pub(crate) struct RunArguments {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) telemetry: TelemetrySettings,
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) paths: Paths,
+    pub(crate) secrets: Secrets,
+    pub(crate) state_dir: Option<PathBuf>,
     /// Every address, if absent.
     pub(crate) listen_address: Option<IpAddr>,
     pub(crate) admin: SocketAddr,
@@ -85,11 +107,23 @@ impl Settings {
             .map_err(SettingsError::LogFormat)?;
         Ok(Self {
             telemetry,
-            files: arguments.files,
+            paths: Paths {
+                manifests: arguments.files,
+                descriptors: arguments.descriptors,
+            },
+            secrets: Secrets::new(arguments.secrets_dir),
+            state_dir: arguments.state_dir,
             listen_address: arguments.listen_address,
             admin: arguments.admin,
             threads: arguments.threads.map_or_else(processors, usize::from),
         })
+    }
+}
+
+fn name_and_path(text: &str) -> Result<(String, PathBuf), &'static str> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err("expected the name of an IdlRepo, '=' and a file"),
     }
 }
 

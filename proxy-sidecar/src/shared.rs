@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use heddle_route_config::RouteId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio_util::sync::CancellationToken;
 
 /// What all threads share.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Shared {
     /// Those of routes that are gone too, as long as they have sessions.
     sessions: Mutex<BTreeMap<RouteId, Weak<RouteSessions>>>,
     pub(crate) metrics: ProxyMetrics,
+    /// Cancelled when the process is about to end: connections that carry several sessions take no more.
+    pub(crate) draining: CancellationToken,
 }
 
 impl Shared {

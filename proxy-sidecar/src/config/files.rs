@@ -7,6 +7,7 @@ use serde::Deserialize as _;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The most bytes of one file.
 const FILE_LIMIT: u64 = 16 << 20;
@@ -22,6 +23,8 @@ pub(crate) enum FilesError {
     },
     #[error("failed to read {}: it has more than {FILE_LIMIT} bytes", .0.display())]
     Size(PathBuf),
+    #[error("failed to read {}: it is not UTF-8", .0.display())]
+    Text(PathBuf),
     #[error("failed to read document {document} of {}", path.display())]
     Parse {
         path: PathBuf,
@@ -50,8 +53,28 @@ pub(crate) enum FilesError {
     },
 }
 
-/// Reads all routes of `paths`, each a file of one or several YAML documents.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<RouteSet, FilesError> {
+/// What is read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paths {
+    /// Files of one or several YAML documents.
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Encoded descriptor sets, by the name of the IdlRepo that each stands for.
+    pub(crate) descriptors: Vec<(String, PathBuf)>,
+}
+
+/// Reads all routes, and the descriptor sets that they may refer to.
+pub(crate) fn read(paths: &Paths) -> Result<RouteSet, FilesError> {
+    let descriptors = paths.descriptors.iter().map(|(name, path)| {
+        let bytes = read_bytes(path)?;
+        Ok((name.clone(), Arc::from(bytes)))
+    });
+    Ok(RouteSet {
+        routes: read_routes(&paths.manifests)?,
+        descriptors: descriptors.collect::<Result<_, FilesError>>()?,
+    })
+}
+
+fn read_routes(paths: &[PathBuf]) -> Result<Vec<Route>, FilesError> {
     let mut routes: BTreeMap<RouteId, (PathBuf, Route)> = BTreeMap::new();
     for path in paths {
         let text = read_text(path)?;
@@ -66,12 +89,14 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<RouteSet, FilesError> {
             }
         }
     }
-    Ok(RouteSet {
-        routes: routes.into_values().map(|(_, route)| route).collect(),
-    })
+    Ok(routes.into_values().map(|(_, route)| route).collect())
 }
 
 fn read_text(path: &Path) -> Result<String, FilesError> {
+    String::from_utf8(read_bytes(path)?).map_err(|_| FilesError::Text(path.to_owned()))
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, FilesError> {
     let failed = |source| FilesError::Read {
         path: path.to_owned(),
         source,
@@ -79,7 +104,7 @@ fn read_text(path: &Path) -> Result<String, FilesError> {
     if std::fs::metadata(path).map_err(failed)?.len() > FILE_LIMIT {
         return Err(FilesError::Size(path.to_owned()));
     }
-    std::fs::read_to_string(path).map_err(failed)
+    std::fs::read(path).map_err(failed)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Vec<Route>, FilesError> {

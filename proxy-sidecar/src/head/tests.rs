@@ -82,10 +82,7 @@ fn more_fields_than_allowed_are_refused() {
 #[test]
 fn a_response_may_have_no_reason() {
     let head = ResponseHead::parse(&Bytes::from_static(b"HTTP/1.1 101\r\nA: b\r\n\r\n")).unwrap();
-    assert_eq!(
-        (head.status, head.reason.as_ref(), head.version),
-        (101, &b""[..], 1)
-    );
+    assert_eq!((head.status, head.reason.as_ref()), (101, &b""[..]));
     let head = ResponseHead::parse(&Bytes::from_static(b"HTTP/1.1 403 Not today\r\n\r\n")).unwrap();
     assert_eq!((head.status, head.reason.as_ref()), (403, &b"Not today"[..]));
 }

@@ -1,15 +1,20 @@
 //! Accepts connections at one port, on one thread.
 
 use crate::forwarding::Scheme;
-use crate::handshake::Arrival;
-use crate::http1;
+use crate::handshake::{Arrival, HEAD_TIMEOUT};
 use crate::shared::Shared;
+use crate::transport::Transport;
+use crate::{http1, http2};
 use heddle_telemetry::ErrorChain;
+use prometheus_client::metrics::gauge::Gauge;
+use rustls::ServerConfig;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -87,7 +92,7 @@ async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shar
                     scheme: Scheme::Http,
                     shared: Arc::clone(&shared),
                 };
-                connections.spawn(serve(stream, arrival));
+                connections.spawn(serve(stream, arrival, connections.clone()));
             }
             Err(error) => {
                 shared.metrics.accept_errors.inc();
@@ -98,9 +103,50 @@ async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shar
     }
 }
 
-async fn serve(stream: TcpStream, arrival: Arrival) {
-    let connections = arrival.shared.metrics.connections.clone();
-    connections.inc();
-    http1::serve(stream, arrival).await;
-    connections.dec();
+async fn serve(stream: TcpStream, arrival: Arrival, tasks: TaskTracker) {
+    let _open = Open::new(arrival.shared.metrics.connections.clone());
+    let tls = arrival
+        .shared
+        .routes()
+        .listener(arrival.port)
+        .map(|tls| tls.current());
+    match tls {
+        None => http1::serve(stream, arrival, tasks).await,
+        Some(config) => Box::pin(serve_tls(stream, config, arrival, tasks)).await,
+    }
+}
+
+async fn serve_tls(stream: TcpStream, config: Arc<ServerConfig>, mut arrival: Arrival, tasks: TaskTracker) {
+    arrival.scheme = Scheme::Https;
+    let stream = match timeout(HEAD_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            // Scanners and clients that lack the authority: their fault, and they may be many.
+            tracing::debug!(port = arrival.port, error = %ErrorChain(&error), "failed to agree on TLS");
+            return;
+        }
+        Err(_) => return,
+    };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream: Box<dyn Transport> = Box::new(stream);
+    match is_http2 {
+        true => http2::serve(stream, arrival, tasks).await,
+        false => http1::serve(stream, arrival, tasks).await,
+    }
+}
+
+/// Counts a connection as long as it is open.
+struct Open(Gauge);
+
+impl Open {
+    fn new(connections: Gauge) -> Self {
+        connections.inc();
+        Self(connections)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }

@@ -1,0 +1,117 @@
+//! A socket in the state folder by which `heddle-proxy drain` has this process end its sessions, and waits for it. A
+//! container's preStop hook runs that: it has no signal to send, and no way to wait otherwise.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+/// The socket's name in the state folder.
+const NAME: &str = "control.sock";
+
+/// What is asked, and what is answered when it is done.
+const DRAIN: &[u8; 6] = b"drain\n";
+const DRAINED: &[u8; 8] = b"drained\n";
+
+/// Why a process cannot be asked to drain.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    #[error("failed to listen at {}", path.display())]
+    Listen {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to reach the proxy at {}", path.display())]
+    Connect {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to have the proxy drain")]
+    Ask(#[source] io::Error),
+    #[error("failed to wait until the proxy has drained: it ended before")]
+    Ended,
+}
+
+/// The socket, if there is a state folder.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    listener: Option<UnixListener>,
+    /// Those who wait for the end.
+    waiting: Mutex<Vec<UnixStream>>,
+}
+
+impl ControlSocket {
+    pub(crate) fn open(folder: Option<&Path>) -> Result<Self, ControlError> {
+        let listener = folder.map(|folder| {
+            let path = folder.join(NAME);
+            listen(&path).map_err(|source| ControlError::Listen { path, source })
+        });
+        Ok(Self {
+            listener: listener.transpose()?,
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Waits until somebody asks for it.
+    pub(crate) async fn asked_to_drain(&self) {
+        let Some(listener) = &self.listener else {
+            return std::future::pending().await;
+        };
+        loop {
+            // Whoever says something else, or nothing, is not answered. A failed accept is tried again with the next tick.
+            let Ok((mut stream, _)) = listener.accept().await else {
+                return std::future::pending().await;
+            };
+            let mut asked = [0; DRAIN.len()];
+            if stream.read_exact(&mut asked).await.is_ok() && asked == *DRAIN {
+                self.waiting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(stream);
+                return;
+            }
+        }
+    }
+
+    /// Tells those who wait.
+    pub(crate) async fn drained(self) {
+        for mut stream in self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            // Who has stopped to wait is not told.
+            stream.write_all(DRAINED).await.ok();
+        }
+    }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    // Of a process that is no more; a living one in this folder would be another container's fault.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Asks the process whose state folder this is to drain, and waits until it has.
+pub(crate) fn drain(folder: &Path) -> Result<(), ControlError> {
+    let path = folder.join(NAME);
+    let mut stream =
+        StdUnixStream::connect(&path).map_err(|source| ControlError::Connect { path, source })?;
+    stream.write_all(DRAIN).map_err(ControlError::Ask)?;
+    let mut answer = Vec::new();
+    stream
+        .take(DRAINED.len() as u64)
+        .read_to_end(&mut answer)
+        .map_err(ControlError::Ask)?;
+    match answer == DRAINED {
+        true => Ok(()),
+        false => Err(ControlError::Ended),
+    }
+}

@@ -1,0 +1,190 @@
+//! A client's connection in HTTP/2: each request is a handshake, and each session a stream.
+
+use super::{
+    CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, SEND_BUFFER, STREAM_WINDOW, TrackedExecutor,
+};
+use crate::access;
+use crate::body::{AnswerBody, BodyError};
+use crate::fields::Fields;
+use crate::handshake::{self, Arrival, BackendAnswer, Declined, Established};
+use crate::head::{BodyLength, HEAD_LIMIT};
+use crate::refusal::Refusal;
+use crate::request::SessionRequest;
+use crate::session::Endpoint;
+use crate::transport::Transport;
+use bytes::{Buf as _, Bytes};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::task::TaskTracker;
+
+/// Sessions of one connection.
+const STREAM_LIMIT: u32 = 1000;
+
+type AnswerBytes = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Serves one connection to its end. When the proxy drains, it takes no more requests and ends with its last session.
+pub(crate) async fn serve<S: Transport + 'static>(stream: S, arrival: Arrival, tasks: TaskTracker) {
+    let draining = arrival.shared.draining.clone();
+    let executor = TrackedExecutor(tasks.clone());
+    let service = service_fn(move |request| {
+        let (arrival, tasks) = (arrival.clone(), tasks.clone());
+        async move { Ok::<_, Infallible>(answer(request, &arrival, &tasks).await) }
+    });
+    let connection = http2::Builder::new(executor)
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAM_LIMIT)
+        .max_header_list_size(HEAD_LIMIT as u32)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %heddle_telemetry::ErrorChain(&error), "connection broke");
+    }
+}
+
+async fn answer(
+    mut request: Request<Incoming>,
+    arrival: &Arrival,
+    tasks: &TaskTracker,
+) -> Response<AnswerBytes> {
+    let session = match SessionRequest::from_http2(&request) {
+        Ok(session) => session,
+        Err(refusal) => {
+            arrival.shared.metrics.refused(refusal);
+            return refused(refusal);
+        }
+    };
+    match handshake::establish(session, arrival).await {
+        Ok(established) => {
+            let Established {
+                stream,
+                leftover,
+                fields,
+                origin,
+            } = established;
+            let upgrade = hyper::upgrade::on(&mut request);
+            let backend = Endpoint {
+                transport: stream,
+                leftover: leftover.freeze(),
+            };
+            tasks.spawn(async move {
+                // A client that has gone by now gets nothing, and the backend sees its connection end.
+                let Ok(upgraded) = upgrade.await else { return };
+                access::established(&origin);
+                access::converse(Endpoint::new(TokioIo::new(upgraded)), backend, origin).await;
+            });
+            let mut response = Response::new(Full::default().map_err(|never| match never {}).boxed_unsync());
+            *response.headers_mut() = HeaderMap::from(&fields);
+            response
+        }
+        Err(Declined::Refused(refusal)) => refused(refusal),
+        Err(Declined::Answered(answer)) => answered(answer),
+    }
+}
+
+fn refused(refusal: Refusal) -> Response<AnswerBytes> {
+    let text = Bytes::from_static(refusal.text().as_bytes());
+    let mut response = Response::new(Full::new(text).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = refusal.status();
+    let mut fields = Fields::default();
+    fields.push("content-type", "text/plain; charset=utf-8");
+    for (name, value) in refusal.fields() {
+        // HTTP/2 has no fields of the connection.
+        if *name != "Upgrade" {
+            fields.push(*name, *value);
+        }
+    }
+    *response.headers_mut() = HeaderMap::from(&fields);
+    response
+}
+
+fn answered(answer: BackendAnswer) -> Response<AnswerBytes> {
+    let length = answer.body.length();
+    let pieces = futures::stream::unfold(Some(answer.body), |body| async {
+        let mut body: AnswerBody = body?;
+        match body.next().await {
+            Ok(Some(piece)) => Some((Ok(Frame::data(piece)), Some(body))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = HeaderMap::from(&answer.fields);
+    if let BodyLength::Known(length) = length {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+/// A connection of which some bytes have been read already.
+#[derive(Debug)]
+pub(crate) struct Prefixed<S> {
+    prefix: Bytes,
+    stream: S,
+}
+
+impl<S> Prefixed<S> {
+    pub(crate) fn new(prefix: Bytes, stream: S) -> Self {
+        Self { prefix, stream }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let length = self.prefix.len().min(buffer.remaining());
+        buffer.put_slice(&self.prefix[..length]);
+        self.prefix.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
