@@ -106,6 +106,7 @@ const fn seven_bits_each(word: u64) -> u64 {
 
 /// [`varint`] near the end of the input, or of nine and ten bytes: the value and its length. Returned and not written to a
 /// position, which so can stay in a register.
+#[cold]
 #[inline(never)]
 fn longest_varint(rest: &[u8]) -> Result<(u64, usize), DecodeErrorKind> {
     let mut value = 0u64;
@@ -152,6 +153,7 @@ pub(crate) fn long_tag(bytes: &[u8], pos: usize) -> Result<(u32, usize), DecodeE
     }
 }
 
+#[cold]
 #[inline(never)]
 fn longer_tag(bytes: &[u8], start: usize) -> Result<(u32, usize), DecodeErrorKind> {
     let mut pos = start;

@@ -244,6 +244,7 @@ impl<'d> Decoder<'d> {
     }
 
     /// Reads a message or group of which there is one already, or in a format that is not read by the loop of the message around.
+    #[cold]
     #[inline(never)]
     fn singular_message(
         &mut self,
