@@ -29,6 +29,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (ternary (include "heddle.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
+{{- /* The Service that leads sidecars to the leader, and its EndpointSlice. */ -}}
+{{- define "heddle.configuration" -}}
+{{- printf "%s-configuration" (include "heddle.fullname" . | trunc 49 | trimSuffix "-") }}
+{{- end }}
+
+{{- /* The Service of the webhook. */ -}}
+{{- define "heddle.webhook" -}}
+{{- printf "%s-webhook" (include "heddle.fullname" . | trunc 49 | trimSuffix "-") }}
+{{- end }}
+
+{{- /* The Secret with the certificate of both. */ -}}
+{{- define "heddle.certificates" -}}
+{{- printf "%s-certificates" (include "heddle.fullname" . | trunc 49 | trimSuffix "-") }}
+{{- end }}
+
 {{- /* An image reference: of a map with registry, repository and tag, and the tag to take when that is empty. */ -}}
 {{- define "heddle.image" -}}
 {{- with .image.registry }}{{ . | trimSuffix "/" }}/{{ end }}{{ .image.repository }}:{{ .image.tag | default .tag }}
@@ -37,10 +52,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- /* What the operator does in the namespaces it looks after; nothing else is granted anywhere. */ -}}
 {{- define "heddle.rules" -}}
 - apiGroups: [heddle.dev]
-  resources: [idlrepos]
+  resources: [idlrepos, wsroutes]
   verbs: [get, list, watch]
 - apiGroups: [heddle.dev]
-  resources: [idlrepos/status]
+  resources: [idlrepos/status, wsroutes/status]
   verbs: [patch]
 # Owner references with blockOwnerDeletion need this where that admission plugin is on.
 - apiGroups: [heddle.dev]
@@ -49,11 +64,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [list, watch, create, delete]
-# How a Job's pod ended, or why it does not start.
+# How a Job's pod ended, or why it does not start. Which pods WsRoutes select.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-# Credentials for asking the source; watched so that a Secret that appears is acted on at once.
+# Credentials for asking the source, and whether those of WsRoutes can be used; watched so that a Secret that appears is
+# acted on at once.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]
@@ -61,7 +77,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [create, patch]
-# Published descriptor sets, of which only the metadata is read; get is here to be granted to Jobs.
+# Published descriptor sets, which are sent to the sidecars of transcoding routes; get is here to be granted to Jobs, too.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]

@@ -1,0 +1,8 @@
+//! The controller of WsRoute, its webhook, and its configuration stream against a real API server, with a client that speaks
+//! the stream as sidecars do.
+
+mod certificates;
+mod injection;
+mod sidecar;
+mod stream;
+mod world;
