@@ -28,6 +28,9 @@ use tokio_util::task::TaskTracker;
 /// How long a backend may take to say that it takes extended CONNECT: with the first that it sends.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Between two looks for that.
+const SETTINGS_PAUSE: Duration = Duration::from_millis(1);
+
 type Sender = SendRequest<Empty<Bytes>>;
 
 /// The HTTP/2 connections to a backend. Each belongs to the thread that opened it.
@@ -102,6 +105,7 @@ impl Pool {
             .map_err(DialError::Http2)?;
         let (changed, mut settings) = watch::channel(Settings::default());
         let mut driver = Box::pin(driver);
+        let mut looks = tokio::time::interval(SETTINGS_PAUSE);
         // Its end is seen by the sender, which then says that it is closed.
         self.tasks.spawn(poll_fn(move |context| {
             let polled = driver.as_mut().poll(context);
@@ -110,6 +114,8 @@ impl Pool {
                 streams: driver.current_max_send_streams(),
             };
             changed.send_if_modified(|known| std::mem::replace(known, now) != now);
+            // Settings arrive in a task of hyper's own, which wakes nobody here; requests do later on.
+            while !now.extended_connect && polled.is_pending() && looks.poll_tick(context).is_ready() {}
             polled.map(drop)
         }));
         let enabled = settings.wait_for(|settings| settings.extended_connect);

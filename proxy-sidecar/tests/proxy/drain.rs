@@ -1,0 +1,74 @@
+//! The end of the program.
+
+use crate::support::{Backend, PATIENCE, Proxy, masked, text, to, until};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn at_the_end_every_session_is_closed_in_order_and_nothing_is_accepted() {
+    let backend = Backend::listen().await;
+    let mut proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { drain: 500ms }")).await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(proxy.session(&backend).await);
+    }
+    proxy.terminate();
+    until("the port is closed", async || {
+        TcpStream::connect(("127.0.0.1", proxy.port)).await.is_err().then_some(())
+    })
+    .await;
+    assert_eq!(proxy.ask("/readyz").await.unwrap().0, 503);
+    for (client, server) in &mut sessions {
+        client.expect_close(1001).await;
+        client.send(masked(8, &1001_u16.to_be_bytes())).await;
+        assert_eq!(server.bytes(2).await[0], 0x88);
+    }
+    drop(sessions);
+    assert_eq!(proxy.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn messages_still_pass_while_a_session_waits_for_its_moment() {
+    let backend = Backend::listen().await;
+    let mut proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { drain: 1s }")).await;
+    let (mut client, mut server) = proxy.session(&backend).await;
+    proxy.terminate();
+    proxy.logged("draining").await;
+    server.send(text("late")).await;
+    assert_eq!(client.bytes(6).await, text("late"));
+    client.expect_close(1001).await;
+    drop((client, server));
+    assert_eq!(proxy.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_drain_command_waits_until_sessions_have_ended() {
+    let backend = Backend::listen().await;
+    let mut proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { drain: 0s }")).await;
+    let (mut client, server) = proxy.session(&backend).await;
+    let mut drain = tokio::process::Command::new(env!("CARGO_BIN_EXE_heddle-proxy"))
+        .arg("drain")
+        .arg("--state-dir")
+        .arg(proxy.folder.path())
+        .spawn()
+        .unwrap();
+    client.expect_close(1001).await;
+    assert!(drain.try_wait().unwrap().is_none());
+    drop((client, server));
+    assert!(timeout(PATIENCE, drain.wait()).await.unwrap().unwrap().success());
+    assert_eq!(proxy.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_drain_command_fails_where_no_proxy_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_heddle-proxy"))
+        .arg("drain")
+        .arg("--state-dir")
+        .arg(folder.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("failed to reach the proxy at "));
+}
