@@ -78,6 +78,15 @@ pub(crate) async fn run(settings: Settings) -> ExitCode {
     }
 }
 
+/// What the parts of the process share.
+struct Process<'a> {
+    settings: &'a Settings,
+    client: Client,
+    health: Health,
+    metrics: Metrics,
+    serving: Serving,
+}
+
 async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
     let mut background = JoinSet::new();
     let health = Health::default();
@@ -107,23 +116,20 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
         health.clone(),
         stop_background.clone(),
     ));
-    let serving = Serving::default();
+    let process = Process {
+        settings,
+        client,
+        health,
+        metrics,
+        serving: Serving::default(),
+    };
     let mut started = Ok(());
     if let Some(of_sidecars) = &settings.sidecars {
         let stop = &stop_background;
-        started = sidecars::start_on_every_replica(
-            of_sidecars,
-            &client,
-            &health,
-            &metrics,
-            &serving,
-            &mut background,
-            stop,
-        )
-        .await;
+        started = sidecars::start_on_every_replica(&process, of_sidecars, &mut background, stop).await;
     }
     let result = match started {
-        Ok(()) => work(settings, client, &health, &metrics, &serving, &stop).await,
+        Ok(()) => work(&process, &stop).await,
         Err(error) => Err(error),
     };
     // What waits for a signal may have none to wait for any more.
@@ -194,17 +200,17 @@ async fn keep_in_contact(client: Client, health: Health, stop: CancellationToken
 }
 
 /// Works while this replica leads.
-async fn work(
-    settings: &Settings,
-    client: Client,
-    health: &Health,
-    metrics: &Metrics,
-    serving: &Serving,
-    stop: &CancellationToken,
-) -> Result<(), ProcessError> {
+async fn work(process: &Process<'_>, stop: &CancellationToken) -> Result<(), ProcessError> {
+    let Process {
+        settings,
+        client,
+        health,
+        metrics,
+        ..
+    } = process;
     let Some(lease) = &settings.lease else {
         metrics.leader.set(1);
-        return lead(settings, client, health, metrics, serving, stop).await;
+        return lead(process, stop).await;
     };
     let heartbeat = health.heartbeat("leader election");
     let (election, leads) = Election::new(client.clone(), lease, settings.replica.clone(), heartbeat);
@@ -215,7 +221,7 @@ async fn work(
         let worked = match wait_until_leading(leads, stop).await {
             true => {
                 metrics.leader.set(1);
-                lead(settings, client, health, metrics, serving, stop).await
+                lead(process, stop).await
             }
             false => Ok(()),
         };
@@ -245,30 +251,13 @@ async fn wait_until_leading(mut leads: watch::Receiver<bool>, stop: &Cancellatio
 }
 
 /// Runs the controllers until told to stop, and then gives what is in flight some time to finish.
-async fn lead(
-    settings: &Settings,
-    client: Client,
-    health: &Health,
-    metrics: &Metrics,
-    serving: &Serving,
-    stop: &CancellationToken,
-) -> Result<(), ProcessError> {
+async fn lead(process: &Process<'_>, stop: &CancellationToken) -> Result<(), ProcessError> {
+    let settings = process.settings;
     let mut controllers = JoinSet::new();
     if let Some(of_sidecars) = &settings.sidecars {
-        let tasks = &mut controllers;
-        sidecars::start_on_leader(
-            settings,
-            of_sidecars,
-            &client,
-            health,
-            metrics,
-            serving,
-            tasks,
-            stop,
-        )
-        .await?;
+        sidecars::start_on_leader(process, of_sidecars, &mut controllers, stop).await?;
     }
-    start_idl_repos(settings, &client, health, metrics, &mut controllers, stop);
+    start_idl_repos(process, &mut controllers, stop);
     tokio::select! {
         () = stop.cancelled() => {}
         ended = controllers.join_next() => {
@@ -288,14 +277,14 @@ async fn lead(
         .map_err(|_| ProcessError::ShutdownTimeout(settings.shutdown_timeout))
 }
 
-fn start_idl_repos(
-    settings: &Settings,
-    client: &Client,
-    health: &Health,
-    metrics: &Metrics,
-    controllers: &mut JoinSet<&'static str>,
-    stop: &CancellationToken,
-) {
+fn start_idl_repos(process: &Process<'_>, controllers: &mut JoinSet<&'static str>, stop: &CancellationToken) {
+    let Process {
+        settings,
+        client,
+        health,
+        metrics,
+        ..
+    } = process;
     let context = Arc::new(Context {
         client: client.clone(),
         source: SourceClient::new(

@@ -3,7 +3,7 @@
 //! Routes of a namespace decide about each other, so a namespace is what is reconciled.
 
 mod apply;
-mod cache;
+pub(crate) mod cache;
 mod controller;
 mod notice;
 mod observe;
@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use world::World;
 
 pub(crate) use controller::{Controller, Synced, run};
-pub(crate) use validate::validate;
+pub(crate) use validate::{ValidatedRoute, validate};
 
 /// How long one look at a namespace may take.
 const WORK_TIMEOUT: Duration = Duration::from_secs(60);

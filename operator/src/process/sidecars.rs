@@ -1,11 +1,10 @@
 //! What runs for WsRoutes: the webhook on every replica, the rest on the leader.
 
-use super::{ProcessError, listen};
+use super::{Process, ProcessError, listen};
 use crate::certificates::{self, Serving};
 use crate::config_stream::{self, Sidecars};
-use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::settings::{Settings, SidecarsSettings};
+use crate::settings::SidecarsSettings;
 use crate::webhook::{self, Webhook};
 use crate::ws_route::{self, Controller, Synced, WsRouteContext};
 use heddle_telemetry::ErrorChain;
@@ -16,33 +15,42 @@ use tokio_util::sync::CancellationToken;
 
 /// Starts what every replica runs. It goes on until `stop` is cancelled.
 pub(super) async fn start_on_every_replica(
-    settings: &SidecarsSettings,
-    client: &Client,
-    health: &Health,
-    metrics: &Metrics,
-    serving: &Serving,
+    process: &Process<'_>,
+    sidecars: &SidecarsSettings,
     background: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), ProcessError> {
-    let listener = listen(settings.webhook_listen).await?;
+    let Process {
+        settings,
+        client,
+        health,
+        metrics,
+        serving,
+    } = process;
+    let listener = listen(sidecars.webhook_listen).await?;
     let certificate_is_there = health.expect_cache("the certificate");
     background.spawn(certificates::follow(
-        client.clone(),
-        settings.certificates.clone(),
-        serving.clone(),
+        Client::clone(client),
+        sidecars.certificates.clone(),
+        Serving::clone(serving),
         certificate_is_there,
         stop.clone(),
     ));
     let routes_are_known = health.expect_cache("WsRoutes of the webhook");
-    let (routes, following) = webhook::follow(client.clone(), routes_are_known, stop.clone());
+    let (routes, following) = webhook::follow(
+        Client::clone(client),
+        &settings.watch_namespaces,
+        routes_are_known,
+        stop.clone(),
+    );
     background.spawn(following);
     let webhook = Webhook {
         routes,
-        sidecar: settings.sidecar.clone(),
+        sidecar: sidecars.sidecar.clone(),
         trust_bundle: serving.bundle(),
-        metrics: metrics.clone(),
+        metrics: Metrics::clone(metrics),
     };
-    let served = webhook::serve(listener, serving.clone(), webhook, stop.clone());
+    let served = webhook::serve(listener, Serving::clone(serving), webhook, stop.clone());
     background.spawn(async move {
         if let Err(error) = served.await {
             tracing::error!(error = %ErrorChain(&error), "the webhook cannot be served");
@@ -53,40 +61,43 @@ pub(super) async fn start_on_every_replica(
 
 /// Starts what the leader runs. It goes on until `stop` is cancelled.
 pub(super) async fn start_on_leader(
-    settings: &Settings,
+    process: &Process<'_>,
     sidecars: &SidecarsSettings,
-    client: &Client,
-    health: &Health,
-    metrics: &Metrics,
-    serving: &Serving,
     tasks: &mut JoinSet<&'static str>,
     stop: &CancellationToken,
 ) -> Result<(), ProcessError> {
+    let Process {
+        settings,
+        client,
+        health,
+        metrics,
+        serving,
+    } = process;
     let listener = listen(sidecars.stream.listen).await?;
     let port = listener
         .local_addr()
         .map_or(sidecars.stream.listen.port(), |address| address.port());
     let kept = certificates::keep(
-        client.clone(),
+        Client::clone(client),
         sidecars.certificates.clone(),
-        metrics.clone(),
+        Metrics::clone(metrics),
         health.heartbeat("the keeper of certificates"),
         stop.clone(),
     );
     let connected = Sidecars::new(metrics.sidecars_connected.clone());
     let served = config_stream::serve(
         listener,
-        client.clone(),
-        serving.clone(),
+        Client::clone(client),
+        Serving::clone(serving),
         connected.clone(),
-        metrics.clone(),
+        Metrics::clone(metrics),
         stop.clone(),
     );
     let controller = Controller {
         context: Arc::new(WsRouteContext::new(
-            client.clone(),
+            Client::clone(client),
             connected,
-            metrics.clone(),
+            Metrics::clone(metrics),
             serving.bundle(),
             settings.replica.clone(),
         )),
@@ -114,7 +125,7 @@ pub(super) async fn start_on_leader(
         "the controller of WsRoutes"
     });
     if let Some(service) = sidecars.stream.service.clone() {
-        let pointed = config_stream::point_here(client.clone(), service, port, stop.clone());
+        let pointed = config_stream::point_here(Client::clone(client), service, port, stop.clone());
         tasks.spawn(async move {
             pointed.await;
             "the endpoint of the configuration stream"

@@ -6,19 +6,27 @@ use kube::{Resource, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered of an object.
-pub(super) trait Remembered {
+pub(crate) trait Remembered {
     /// Whether a reconcile could come to anything else by `self` than by `older`.
     fn differs_from(&self, older: &Self) -> bool;
 }
 
 /// The namespace that a watch watches; all, if absent.
-pub(super) type Scope = Option<String>;
+pub(crate) type Scope = Option<String>;
+
+/// The watches of these namespaces, or of all.
+pub(crate) fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    match namespaces.is_empty() {
+        true => vec![None],
+        false => namespaces.iter().cloned().map(Some).collect(),
+    }
+}
 
 type ByNamespace<V> = BTreeMap<String, BTreeMap<String, V>>;
 
 /// Objects of one kind.
 #[derive(Debug)]
-pub(super) struct Cache<V> {
+pub(crate) struct Cache<V> {
     current: ByNamespace<V>,
     /// What has been listed so far by each watch, while its list is under way.
     listed: BTreeMap<Scope, ByNamespace<V>>,
@@ -36,7 +44,7 @@ impl<V> Default for Cache<V> {
 impl<V: Remembered> Cache<V> {
     /// Takes an event in. The namespaces in which something has changed that matters. What `remember` makes nothing of is
     /// as good as deleted.
-    pub(super) fn take<K>(
+    pub(crate) fn take<K>(
         &mut self,
         scope: &Scope,
         event: Event<K>,
@@ -76,17 +84,17 @@ impl<V: Remembered> Cache<V> {
     }
 
     /// The objects of a namespace by name.
-    pub(super) fn of_namespace(&self, namespace: &str) -> Option<&BTreeMap<String, V>> {
+    pub(crate) fn of_namespace(&self, namespace: &str) -> Option<&BTreeMap<String, V>> {
         self.current.get(namespace)
     }
 
     /// The namespaces with any.
-    pub(super) fn namespaces(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &String> {
         self.current.keys()
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.current.values().map(BTreeMap::len).sum()
     }
 

@@ -2,7 +2,7 @@
 
 mod queue;
 
-use super::cache::Scope;
+use super::cache::{Scope, scopes};
 use super::world::{self, Caches, Guarded};
 use super::{WsRouteContext, reconcile};
 use crate::failures::Failures;
@@ -72,13 +72,6 @@ impl Synced {
     /// Before that, a pod might be thought to have no routes, and would lose those it has.
     fn is_complete(&self) -> bool {
         self.0.values().all(CancellationToken::is_cancelled)
-    }
-}
-
-fn scopes(namespaces: &[String]) -> Vec<Scope> {
-    match namespaces.is_empty() {
-        true => vec![None],
-        false => namespaces.iter().cloned().map(Some).collect(),
     }
 }
 

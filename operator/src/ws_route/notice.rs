@@ -54,7 +54,7 @@ pub(crate) fn notice(before: Option<&WsRouteStatus>, after: &WsRouteStatus) -> O
             (old.reason != new.reason) || old.observed_generation != new.observed_generation
         }),
     };
-    is_news.then(|| Notice {
+    is_news.then_some(Notice {
         reason: new.reason,
         text: new.message,
         is_warning: !is_true,

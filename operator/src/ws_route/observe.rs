@@ -26,19 +26,19 @@ pub(crate) struct Problem {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ObserveError {
     #[error("failed to read Secret {name}")]
-    GetSecret {
+    Secret {
         name: String,
         #[source]
         source: kube::Error,
     },
     #[error("failed to read IdlRepo {name}")]
-    GetIdlRepo {
+    IdlRepo {
         name: String,
         #[source]
         source: kube::Error,
     },
     #[error("failed to read ConfigMap {name}")]
-    GetConfigMap {
+    ConfigMap {
         name: String,
         #[source]
         source: kube::Error,

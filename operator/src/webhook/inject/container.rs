@@ -80,8 +80,8 @@ fn environment(settings: &SidecarSettings, trust_bundle: &str) -> Vec<Value> {
         ("HEDDLE_CONFIGURATION_URL", settings.configuration_url.clone()),
         ("HEDDLE_TRUST_BUNDLE", trust_bundle.to_owned()),
         ("HEDDLE_TOKEN_FILE", format!("{TOKEN_FOLDER}/token")),
-        ("HEDDLE_STATE_FOLDER", STATE_FOLDER.to_owned()),
-        ("HEDDLE_SECRETS_FOLDER", SECRETS_FOLDER.to_owned()),
+        ("HEDDLE_STATE_DIR", STATE_FOLDER.to_owned()),
+        ("HEDDLE_SECRETS_DIR", SECRETS_FOLDER.to_owned()),
     ];
     let fields = [
         field("POD_NAME", "metadata.name"),

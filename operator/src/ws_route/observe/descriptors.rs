@@ -86,7 +86,7 @@ impl DescriptorsCache {
 async fn unpublished(client: &Client, namespace: &str, idl_repo: &str) -> Result<Problem, ObserveError> {
     let api = Api::<IdlRepo>::namespaced(client.clone(), namespace);
     let found = api.get_metadata_opt(idl_repo).await;
-    let found = found.map_err(|source| ObserveError::GetIdlRepo {
+    let found = found.map_err(|source| ObserveError::IdlRepo {
         name: idl_repo.to_owned(),
         source,
     })?;
@@ -150,7 +150,7 @@ fn bytes<'a>(config_map: &'a ConfigMap, key: &str) -> Option<&'a [u8]> {
 /// One that is gone is as good as an empty one: its publication is being replaced.
 async fn get(api: &Api<ConfigMap>, name: &str) -> Result<ConfigMap, ObserveError> {
     let found = api.get_opt(name).await;
-    let found = found.map_err(|source| ObserveError::GetConfigMap {
+    let found = found.map_err(|source| ObserveError::ConfigMap {
         name: name.to_owned(),
         source,
     })?;

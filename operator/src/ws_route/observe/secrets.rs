@@ -72,7 +72,7 @@ impl SecretsCache {
         let secret = api
             .get_opt(name)
             .await
-            .map_err(|source| ObserveError::GetSecret {
+            .map_err(|source| ObserveError::Secret {
                 name: name.to_owned(),
                 source,
             })?;
