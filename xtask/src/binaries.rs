@@ -29,13 +29,18 @@ pub(crate) struct Binaries {
 impl Binaries {
     /// Builds what the demo's images need, and no tests.
     pub(crate) fn build_programs(root: &Path) -> Result<Self> {
-        let packages = ["heddle-operator", "heddle-codegen-job", "heddle-git-server"];
+        let packages = [
+            "heddle-operator",
+            "heddle-codegen-job",
+            "heddle-proxy-sidecar",
+            "heddle-git-server",
+        ];
         Self::build_packages(root, &["build", "--locked", "--bins"], &packages)
     }
 
     /// Builds what is released, in the release profile.
     pub(crate) fn build_release(root: &Path) -> Result<Self> {
-        let packages = ["heddle-operator", "heddle-codegen-job"];
+        let packages = ["heddle-operator", "heddle-codegen-job", "heddle-proxy-sidecar"];
         Self::build_packages(root, &["build", "--locked", "--bins", "--release"], &packages)
     }
 

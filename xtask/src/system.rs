@@ -41,7 +41,7 @@ impl System {
             }
         } else {
             progress.say(&format!(
-                "This cluster is yours. It must be able to pull heddle-operator:{TAG}, heddle-codegen:{TAG} and heddle-git-server:{TAG}{}.",
+                "This cluster is yours. It must be able to pull heddle-operator:{TAG}, heddle-codegen:{TAG}, heddle-proxy:{TAG} and heddle-git-server:{TAG}{}.",
                 registry().map(|registry| format!(" from {registry}")).unwrap_or_default()
             ));
         }
@@ -176,6 +176,7 @@ pub(crate) fn product_images(
     Ok(vec![
         spec("heddle-operator", "operator", vec![program("heddle-operator")?]),
         spec("heddle-codegen", "codegen-job", codegen),
+        spec("heddle-proxy", "proxy-sidecar", vec![program("heddle-proxy")?]),
     ])
 }
 
@@ -195,6 +196,7 @@ metadata:
     let values = serde_json::json!({
         "image": { "registry": registry().unwrap_or_default(), "tag": TAG },
         "codegen": { "image": { "registry": registry().unwrap_or_default(), "tag": TAG } },
+        "proxy": { "image": { "registry": registry().unwrap_or_default(), "tag": TAG } },
         "podAnnotations": { "heddle.dev/images": digests.join(" ") },
     });
     let mut file = tempfile::NamedTempFile::new().context("failed to make a temporary file")?;
