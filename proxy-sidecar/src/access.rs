@@ -6,6 +6,7 @@ use crate::session::{self, Endpoint, SessionEnd};
 use crate::transcode;
 use crate::transport::Transport;
 use heddle_telemetry::ContinueTrace as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// Runs a session to its end.
@@ -63,7 +64,16 @@ impl SessionRecord {
     fn finish(self, end: &SessionEnd) {
         let origin = &self.origin;
         origin.route.sessions.metrics.closed(end);
-        let span = tracing::info_span!(parent: None, "websocket session", otel.kind = "server");
+        let lasted = self.began.elapsed();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let began = since_1970.saturating_sub(lasted);
+        // Made at the end: a span that is held would cost more than the session itself.
+        let span = tracing::info_span!(
+            parent: None,
+            "websocket session",
+            otel.kind = "server",
+            otel.start_unix_nanos = i64::try_from(began.as_nanos()).unwrap_or_default(),
+        );
         if let Some(parent) = &origin.trace {
             // A disabled span continues nothing, and the line below then has no ids.
             span.continue_from(parent).ok();
@@ -76,7 +86,7 @@ impl SessionRecord {
             backend = origin.backend.config.name,
             client = %origin.client,
             subprotocol = origin.subprotocol.as_deref(),
-            seconds = self.began.elapsed().as_secs_f64(),
+            seconds = lasted.as_secs_f64(),
             bytes_from_client = end.from_client.bytes,
             messages_from_client = end.from_client.messages,
             bytes_from_backend = end.from_backend.bytes,

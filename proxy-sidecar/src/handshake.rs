@@ -21,7 +21,7 @@ use heddle_route_config::Route;
 use heddle_telemetry::{ErrorChain, TraceParent};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
@@ -60,7 +60,6 @@ pub(crate) struct SessionOrigin {
     pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) began: Instant,
-    pub(crate) began_at: SystemTime,
     pub(crate) _permit: SessionPermit,
 }
 
@@ -122,7 +121,7 @@ async fn with_route(
     route: Arc<LiveRoute>,
     trace: HandshakeTrace,
 ) -> Result<Established, Declined> {
-    let (began, began_at) = (Instant::now(), SystemTime::now());
+    let began = Instant::now();
     check_origin(&request.fields, &route.route)?;
     let peer = arrival.peer.ip().to_canonical();
     let client = forwarding::client_address(&request.fields, peer, &route.route);
@@ -151,7 +150,6 @@ async fn with_route(
             client,
             trace: trace.parent(),
             began,
-            began_at,
             _permit: permit,
             backend,
             route,

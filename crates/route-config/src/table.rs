@@ -55,13 +55,7 @@ impl RouteTable {
 
     /// The route that takes a request at `port` for `host` (with or without a port; empty if there is none), `path`
     /// (without the query) and `headers`.
-    pub fn find(
-        &self,
-        port: u16,
-        host: &str,
-        path: &str,
-        headers: &impl HasHeader,
-    ) -> Option<&Arc<Route>> {
+    pub fn find(&self, port: u16, host: &str, path: &str, headers: &impl HasHeader) -> Option<&Arc<Route>> {
         let host = bare_host(host).to_ascii_lowercase();
         let candidates = self
             .routes

@@ -6,7 +6,7 @@ mod queue;
 mod transport;
 
 pub(crate) use exporter::ExporterThread;
-pub(crate) use queue::SpanQueue;
+pub(crate) use queue::{START_FIELD, SpanQueue};
 
 use prometheus_client::metrics::counter::Counter;
 use thiserror::Error;

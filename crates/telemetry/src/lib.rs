@@ -25,6 +25,8 @@
 //! - [`init`](init()) installs the subscriber of this process; [`build`] makes one without globals.
 //! - [`TraceParent`] carries a trace over headers, environments and annotations.
 //! - [`ErrorChain`] prints an error with its sources, without the repeats.
+//! - A span with the field `otel.start_unix_nanos` (nanoseconds since 1970, as an `i64`) began then: what lasts for days
+//!   makes its span at its end.
 //! - [`MetricsRegistry`] is what `/metrics` encodes.
 
 mod error_chain;

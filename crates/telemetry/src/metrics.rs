@@ -46,7 +46,7 @@ impl MetricsRegistry {
         self.registry.register(name, help, metric);
     }
 
-    /// Registers a collector, whose metrics are made when somebody asks; it prefixes none of their names.
+    /// Registers a collector, whose metrics are made when somebody asks. Their names get `heddle_` in front as well.
     pub fn register_collector(&mut self, collector: impl Collector) {
         self.registry.register_collector(Box::new(collector));
     }

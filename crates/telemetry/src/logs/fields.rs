@@ -2,6 +2,7 @@
 
 use super::escape::Escaped;
 use crate::ErrorChain;
+use crate::export::START_FIELD;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::ops::Range;
@@ -14,7 +15,8 @@ const MESSAGE: &str = "message";
 /// What tracing-log adds to an event that came from the `log` crate; it ends up in the metadata.
 const LOG_FIELDS: [&str; 4] = ["log.target", "log.module_path", "log.file", "log.line"];
 /// What tells OpenTelemetry about a span; in a line it is noise.
-const OTEL_FIELDS: [&str; 4] = [
+const OTEL_FIELDS: [&str; 5] = [
+    START_FIELD,
     "otel.name",
     "otel.kind",
     "otel.status_code",
