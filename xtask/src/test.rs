@@ -43,13 +43,13 @@ enum Stage {
     Cluster,
 }
 
-/// Those of `heddle-tests` that need neither API server nor Git: they check pure crates by what others wrote.
-const PURE: [&str; 2] = ["breaking_agrees_with_buf", "protobuf_conformance"];
+/// Those of `heddle-tests` that need neither API server nor Git: they check one part by what others wrote.
+const ALONE: [&str; 3] = ["autobahn", "breaking_agrees_with_buf", "protobuf_conformance"];
 
 impl Stage {
     fn of(test: &TestBinary) -> Self {
         match (test.package.as_str(), test.target.as_str()) {
-            ("heddle-tests", target) if PURE.contains(&target) => Self::Unit,
+            ("heddle-tests", target) if ALONE.contains(&target) => Self::Unit,
             ("heddle-tests", _) => Self::Apiserver,
             ("heddle-e2e", _) => Self::Cluster,
             _ => Self::Unit,

@@ -2,11 +2,14 @@
 
 use super::instance::Instance;
 use super::limit;
-use super::load::Load;
-use super::subjects::Subject;
+use super::load::{Load, Outcome};
+use super::subjects::{Kind, Subject};
 use crate::rounds::{Sample, turns};
 use anyhow::{Context, Result};
 use std::net::Ipv4Addr;
+
+/// The message in JSON, of some 1,000 bytes, in the form that our engine prints.
+const JSON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/websocket/message.json");
 
 /// Sessions that messages go through at the same time.
 const SESSIONS: usize = 64;
@@ -22,6 +25,9 @@ const MEMORY_ROUNDS: usize = 3;
 pub(super) enum Measure {
     /// Messages there and back, each as soon as the last has come back.
     Echo { bytes: usize },
+    /// The same with a message in JSON, on a route that leaves it as it is and on one that turns it into protobuf for the
+    /// backend and back for the client.
+    Transcode,
     /// How long messages take at a moderate rate.
     Latency,
     /// Sessions opened and closed.
@@ -31,9 +37,10 @@ pub(super) enum Measure {
 }
 
 impl Measure {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::SMALL,
         Self::LARGE,
+        Self::Transcode,
         Self::Latency,
         Self::Setups,
         Self::FEW,
@@ -48,6 +55,7 @@ impl Measure {
         match self {
             Self::Echo { bytes: 128 } => "echo-128",
             Self::Echo { .. } => "echo-16k",
+            Self::Transcode => "transcode-1k",
             Self::Latency => "latency",
             Self::Setups => "setups",
             Self::Idle { sessions: 5_000 } => "idle-5000",
@@ -55,10 +63,19 @@ impl Measure {
         }
     }
 
+    /// Whether a subject takes part in it.
+    fn concerns(self, subject: &Subject) -> bool {
+        match subject.kind {
+            Kind::Heddle => true,
+            Kind::Transcoding => self == Self::Transcode,
+            _ => self != Self::Transcode,
+        }
+    }
+
     /// What its figures are, in the order in which a turn yields them.
     pub(super) fn quantities(self) -> &'static [Quantity] {
         match self {
-            Self::Echo { .. } => &[Quantity::Rate, Quantity::ProcessorTime],
+            Self::Echo { .. } | Self::Transcode => &[Quantity::Rate, Quantity::ProcessorTime],
             Self::Latency => &[Quantity::Median, Quantity::Percentile99],
             Self::Setups => &[Quantity::SetupRate, Quantity::SetupProcessorTime],
             Self::Idle { .. } => &[Quantity::Memory],
@@ -118,19 +135,20 @@ pub(super) fn measure(measure: Measure, subjects: &[&'static Subject], effort: E
         Measure::Idle { .. } => effort.rounds.min(MEMORY_ROUNDS),
         _ => effort.rounds,
     };
-    let turns = turns(subjects.len(), rounds, |index| {
-        let subject = subjects[index];
+    let concerned: Vec<usize> = (0..subjects.len())
+        .filter(|index| measure.concerns(subjects[*index]))
+        .collect();
+    let turns = turns(concerned.len(), rounds, |turn_of| {
+        let subject = subjects[concerned[turn_of]];
         turn(measure, subject, effort.milliseconds)
             .with_context(|| format!("failed to measure {} of {}", measure.name(), subject.name))
     })?;
-    let samples = turns.into_iter().map(|turns| {
+    let mut samples = vec![Vec::new(); subjects.len()];
+    for (index, turns) in concerned.into_iter().zip(turns) {
         let quantities = 0..measure.quantities().len();
-        quantities.map(|index| sample(&turns, index)).collect()
-    });
-    Ok(Row {
-        measure,
-        samples: samples.collect(),
-    })
+        samples[index] = quantities.map(|quantity| sample(&turns, quantity)).collect();
+    }
+    Ok(Row { measure, samples })
 }
 
 fn sample(turns: &[Turn], index: usize) -> Option<Sample> {
@@ -140,42 +158,39 @@ fn sample(turns: &[Turn], index: usize) -> Option<Sample> {
 
 /// Every turn has the subject started anew.
 fn turn(measure: Measure, subject: &Subject, milliseconds: usize) -> Result<Turn> {
+    let milliseconds = milliseconds.to_string();
     match measure {
         Measure::Echo { bytes } => {
-            let (outcome, seconds) = busy(
-                subject,
-                SESSIONS,
-                "echo",
-                &[("bytes", bytes), ("milliseconds", milliseconds)],
-            )?;
-            Ok(vec![
-                Some(outcome.count / outcome.seconds),
-                seconds.map(|seconds| seconds / outcome.count * 1e6),
-            ])
+            let options = [("bytes", bytes.to_string()), ("milliseconds", milliseconds)];
+            busy(subject, SESSIONS, "echo", &options).map(rate_and_cost)
+        }
+        Measure::Transcode => {
+            let options = [("text", JSON.to_owned()), ("milliseconds", milliseconds)];
+            busy(subject, SESSIONS, "echo", &options).map(rate_and_cost)
         }
         Measure::Latency => {
             let options = [
-                ("bytes", 128),
-                ("per-second", MODERATE_RATE),
+                ("bytes", 128.to_string()),
+                ("per-second", MODERATE_RATE.to_string()),
                 ("milliseconds", milliseconds),
             ];
             let (outcome, _) = busy(subject, SESSIONS, "latency", &options)?;
             Ok(vec![Some(outcome.p50_seconds), Some(outcome.p99_seconds)])
         }
         Measure::Setups => {
-            let (outcome, seconds) = busy(
-                subject,
-                CONCURRENT_SETUPS,
-                "setups",
-                &[("milliseconds", milliseconds)],
-            )?;
-            Ok(vec![
-                Some(outcome.count / outcome.seconds),
-                seconds.map(|seconds| seconds / outcome.count * 1e6),
-            ])
+            let options = [("milliseconds", milliseconds)];
+            busy(subject, CONCURRENT_SETUPS, "setups", &options).map(rate_and_cost)
         }
         Measure::Idle { sessions } => idle(subject, sessions).map(|memory| vec![memory]),
     }
+}
+
+/// How many a second, and processor time for a million of them.
+fn rate_and_cost((outcome, seconds): (Outcome, Option<f64>)) -> Turn {
+    vec![
+        Some(outcome.count / outcome.seconds),
+        seconds.map(|seconds| seconds / outcome.count * 1e6),
+    ]
 }
 
 /// Runs a load to its end and returns what it found, with the processor time that the subject took meanwhile.
@@ -183,13 +198,13 @@ fn busy(
     subject: &Subject,
     sessions: usize,
     kind: &str,
-    options: &[(&str, usize)],
-) -> Result<(super::load::Outcome, Option<f64>)> {
+    options: &[(&str, String)],
+) -> Result<(Outcome, Option<f64>)> {
     let instance = Instance::start(subject)?;
     let mut arguments = arguments(&instance, sessions);
     arguments.push(kind.to_owned());
     for (name, value) in options {
-        arguments.extend([format!("--{name}"), value.to_string()]);
+        arguments.extend([format!("--{name}"), value.clone()]);
     }
     let load = Load::start(&arguments)?;
     let before = instance.processor_seconds()?;

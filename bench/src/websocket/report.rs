@@ -62,6 +62,10 @@ fn explanation(measure: Measure) -> Result<String> {
             "64 sessions; each sends a message of {bytes} bytes as soon as the last has come back. Processor time is for a \
              million messages there and back."
         ),
+        Measure::Transcode => "The same with a message of text, some 1,000 bytes of JSON. On the route that transcodes the \
+                               backend gets protobuf, and what it answers is JSON again at the client: a message is turned \
+                               on its way there and on its way back."
+            .to_owned(),
         Measure::Latency => {
             "64 sessions take turns to send 3,000 messages of 128 bytes a second. Time counts from when a \
                              message was due."
@@ -111,6 +115,9 @@ fn table(findings: &Findings, row: &Row) -> String {
     text = format!("{text}\n{rule}\n");
     let ours = findings.subjects.iter().position(|subject| subject.name == OURS);
     for (index, subject) in findings.subjects.iter().enumerate() {
+        if row.samples[index].is_empty() {
+            continue;
+        }
         let quantities = row.measure.quantities().iter();
         let cells: Vec<String> = quantities
             .map(|quantity| cells(row, index, ours, *quantity))
@@ -163,7 +170,7 @@ pub(super) fn svg(findings: &Findings) -> String {
     let rows = findings
         .rows
         .iter()
-        .filter(|row| matches!(row.measure, Measure::Echo { .. }));
+        .filter(|row| matches!(row.measure, Measure::Echo { .. } | Measure::Transcode));
     let groups: Vec<Group> = rows.map(|row| group(findings, row)).collect();
     chart::draw(CHART_TITLE, &Scale::Linear { unit: "s" }, &groups)
 }
@@ -174,7 +181,7 @@ fn group(findings: &Findings, row: &Row) -> Group {
         let sample = row.sample(index, Quantity::ProcessorTime)?;
         Some(Bar {
             label: subject.name.to_owned(),
-            is_ours: subject.name == OURS,
+            is_ours: subject.name.starts_with(OURS),
             value: sample.median(),
             low: sample.quantile(0.25),
             high: sample.quantile(0.75),

@@ -4,6 +4,7 @@ use super::instance::{Place, free_port};
 use super::{beside, limit, packages};
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// A subject.
@@ -29,22 +30,30 @@ pub(super) enum Kind {
     Envoy,
     Caddy,
     Heddle,
+    Transcoding,
 }
 
 /// The name of our own proxy.
 pub(super) const OURS: &str = "heddle";
+/// The same, on a route that transcodes.
+pub(super) const TRANSCODING: &str = "heddle-transcoding";
 /// Those that bars compare it with.
 pub(super) const NGINX: &str = "nginx";
 pub(super) const HAPROXY: &str = "haproxy";
 pub(super) const PEERS: [&str; 4] = [NGINX, HAPROXY, "envoy", "caddy"];
 
 /// All subjects, in the order of the tables.
-pub(super) const ALL: [Subject; 7] = [
+pub(super) const ALL: [Subject; 8] = [
     Subject {
         name: OURS,
         description: "heddle-proxy, two threads, an untouched route with every frame feature on: a maximum message size, \
                       a message rate above what comes, pings, a maximum age, counters; no access log",
         kind: Kind::Heddle,
+    },
+    Subject {
+        name: TRANSCODING,
+        description: "the same with a route that transcodes, JSON at the client and protobuf at the backend",
+        kind: Kind::Transcoding,
     },
     Subject {
         name: NGINX,
@@ -99,7 +108,9 @@ impl Subject {
             Kind::Relay => {
                 pinned(LOCK, "name = \"tokio\"\nversion = \"").map(|version| format!("tokio {version}"))
             }
-            Kind::Heddle => program(self.kind).map(|_| env!("CARGO_PKG_VERSION").to_owned()),
+            Kind::Heddle | Kind::Transcoding => {
+                program(self.kind).map(|_| env!("CARGO_PKG_VERSION").to_owned())
+            }
             Kind::Nginx | Kind::HaProxy => said_version(self.kind, "-v"),
             Kind::Envoy => said_version(self.kind, "--version"),
             // What is built as a tool of another module does not know its own version.
@@ -116,7 +127,8 @@ impl Subject {
             Kind::HaProxy => ("haproxy.cfg", haproxy(place)?),
             Kind::Envoy => ("envoy.yaml", envoy(place)),
             Kind::Caddy => ("Caddyfile", caddy(place)),
-            Kind::Heddle => ("routes.yaml", heddle(place)),
+            Kind::Heddle => ("routes.yaml", heddle(place, "")),
+            Kind::Transcoding => ("routes.yaml", heddle(place, TRANSCODE)),
             Kind::Direct | Kind::Relay => bail!("{} has no configuration", self.name),
         };
         let file = place.folder.join(name);
@@ -156,6 +168,9 @@ impl Subject {
                 .arg("--file")
                 .arg(&file),
         };
+        if self.kind == Kind::Transcoding {
+            command.arg(format!("--descriptors=bench={}", descriptors(place.folder)?));
+        }
         Ok(command)
     }
 }
@@ -238,6 +253,7 @@ fn envoy(place: &Place<'_>) -> String {
          \x20         \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n\
          \x20         stat_prefix: all\n\
          \x20         stream_idle_timeout: 0s\n\
+         \x20         delayed_close_timeout: 0s\n\
          \x20         upgrade_configs: [{{ upgrade_type: websocket }}]\n\
          \x20         http_filters:\n\
          \x20         - name: envoy.filters.http.router\n\
@@ -268,7 +284,30 @@ fn caddy(place: &Place<'_>) -> String {
     )
 }
 
-fn heddle(place: &Place<'_>) -> String {
+/// Compiles the IDL of the message in JSON, and returns the file of the descriptor set.
+fn descriptors(folder: &Path) -> Result<String> {
+    let mut compiler = protox::Compiler::new([IDL]).context("failed to find the IDL")?;
+    compiler.include_imports(true);
+    compiler
+        .open_files(["heddle/bench/v1/bench.proto"])
+        .context("failed to compile the IDL")?;
+    let file = folder.join("bench.binpb");
+    fs::write(&file, compiler.encode_file_descriptor_set())
+        .with_context(|| format!("failed to write {}", file.display()))?;
+    Ok(file.display().to_string())
+}
+
+const IDL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+
+/// What a route says that transcodes.
+const TRANSCODE: &str = "  transcoding:
+    idlRepoRef: { name: bench }
+    clientEncoding: JSON
+    clientMessage: heddle.bench.v1.Batch
+    backendMessage: heddle.bench.v1.Batch
+";
+
+fn heddle(place: &Place<'_>, transcoding: &str) -> String {
     format!(
         "apiVersion: heddle.dev/v1alpha1\n\
          kind: WsRoute\n\
@@ -284,7 +323,7 @@ fn heddle(place: &Place<'_>) -> String {
          \x20   maxMessageBytes: 1048576\n\
          \x20   messageRate: {{ perSecond: 1000000 }}\n\
          \x20   maxConnections: 1000000\n\
-         \x20   maxConnectionsPerClient: 1000000\n",
+         \x20   maxConnectionsPerClient: 1000000\n{transcoding}",
         port = place.port,
         backend = place.backend,
     )

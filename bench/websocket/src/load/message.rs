@@ -20,10 +20,10 @@ impl Message {
         Self::new(BINARY, &payload)
     }
 
-    /// The text in a file.
+    /// The text in a file, without the end of its last line.
     pub(super) fn text(file: &Path) -> Result<Self> {
         let payload = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
-        Ok(Self::new(TEXT, &payload))
+        Ok(Self::new(TEXT, payload.trim_ascii_end()))
     }
 
     fn new(first: u8, payload: &[u8]) -> Self {
