@@ -249,7 +249,11 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             rules.idle.map(|idle| self.shared.last_data + idle),
             probe(self.client.heard, self.client.probed),
             probe(self.backend.heard, self.backend.probed),
-            self.up.as_ref().waits_until,
+            // A wait that is over lasts on while the backend takes nothing: no timer can help with that.
+            self.up
+                .as_ref()
+                .waits_until
+                .filter(|until| *until > self.shared.now),
         ];
         all.into_iter().flatten().min()
     }

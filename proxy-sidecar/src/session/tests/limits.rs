@@ -140,3 +140,21 @@ async fn the_backend_may_send_as_much_as_it_wants() {
         pair.client.expect(TEXT, &[number]).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waited_goes_on_waiting_for_a_backend_that_takes_nothing() {
+    let mut pair = Pair::new(at_rate(10, 1, OnExceed::Wait));
+    let big = encode(TEXT, &[7; 7_000], true);
+    pair.client
+        .stream
+        .write_all(&[big.clone(), big].concat())
+        .await
+        .expect("written");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    pair.client.send(TEXT, b"third").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for _ in 0..2 {
+        assert_eq!(pair.backend.frame().await.payload.len(), 7_000);
+    }
+    pair.backend.expect(TEXT, b"third").await;
+}
