@@ -240,6 +240,3 @@ fn keep_former(live: &[Arc<LiveRoute>], former: &LiveRoutes, listeners: &mut Lis
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

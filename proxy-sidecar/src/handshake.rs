@@ -241,6 +241,3 @@ fn judge(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

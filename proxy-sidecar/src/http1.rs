@@ -25,6 +25,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The most bytes that are read of what a client still sends after it was refused.
 const LINGER_BYTES: usize = 64 * 1024;
 
+/// The most bytes that are read before a client is answered; no well-behaved one sends any.
+const LEFTOVER_LIMIT: usize = 16 * 1024;
+
+/// What a read before the answer makes room for.
+const LEFTOVER_READ: usize = 512;
+
 /// How HTTP/2 begins where nobody has agreed on it before (RFC 9113, 3.4), as far as it looks like a head.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
@@ -88,7 +94,11 @@ async fn shake_hands<S: Transport>(stream: &mut S, arrival: &Arrival) -> Outcome
         Err(refusal) => return refuse_unread(stream, refusal, arrival).await,
     };
     drop(head);
-    match handshake::establish(request, arrival).await {
+    let established = tokio::select! {
+        established = handshake::establish(request, arrival) => established,
+        () = gone(stream, &mut buffer) => return Outcome::Ended,
+    };
+    match established {
         Ok(established) => switch(stream, buffer, established).await,
         Err(Declined::Refused(refusal)) => {
             refuse(stream, refusal).await;
@@ -105,6 +115,19 @@ async fn shake_hands<S: Transport>(stream: &mut S, arrival: &Arrival) -> Outcome
             Outcome::Ended
         }
     }
+}
+
+/// Waits until the client has gone, and keeps what it sends before it is answered.
+async fn gone<S: Transport>(stream: &mut S, leftover: &mut BytesMut) {
+    while leftover.len() < LEFTOVER_LIMIT {
+        leftover.reserve(LEFTOVER_READ);
+        match stream.read_buf(leftover).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+    // It is read on by the session.
+    std::future::pending().await
 }
 
 /// Tells the client that there is a session.
@@ -193,3 +216,6 @@ async fn linger<S: Transport>(stream: &mut S) {
     // Whatever comes of it, the connection is dropped next.
     timeout(LINGER, drain).await.ok();
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod admin;
 mod backend;
 mod body;
 mod config;
+mod config_stream;
 mod control;
 mod dial;
 mod fields;

@@ -3,6 +3,7 @@
 use crate::admin::{self, Answers};
 use crate::config::files::{self, FilesError};
 use crate::config::{Applied, Configurator};
+use crate::config_stream::{ConfigStream, StoreError, StreamSettings};
 use crate::control::{ControlError, ControlSocket};
 use crate::health::Health;
 use crate::metrics::RoutesCollector;
@@ -39,6 +40,8 @@ pub(crate) enum ProcessError {
     },
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    #[error("failed to open what is kept of the configuration")]
+    Store(#[from] StoreError),
     #[error("failed to read the routes to begin with")]
     Files(#[from] FilesError),
     #[error("failed to serve WsRoute {id}: {message}")]
@@ -112,12 +115,64 @@ fn metrics(shared: &Arc<Shared>, telemetry: &Telemetry) -> MetricsRegistry {
     registry
 }
 
-/// Serves by what the files say, until a signal says otherwise.
+/// Serves until a signal says otherwise, and then has every session end in order.
 async fn serve(
     settings: &Settings,
     mut configurator: Configurator,
     health: &Health,
     signals: &mut Signals,
+) -> Result<(), ProcessError> {
+    let control = ControlSocket::open(settings.state_dir.as_deref())?;
+    match &settings.stream {
+        Some(stream) => follow_operator(stream, &mut configurator, health, signals, &control).await?,
+        None => follow_files(settings, &mut configurator, health, signals, &control).await?,
+    }
+    tracing::info!("draining");
+    health.stop();
+    let ended = configurator.drain().await;
+    control.drained().await;
+    match ended {
+        true => Ok(()),
+        false => Err(ProcessError::SessionsLeft),
+    }
+}
+
+/// Serves by what the operator says, and before it says anything by what it said last, until a signal says otherwise.
+async fn follow_operator(
+    settings: &StreamSettings,
+    configurator: &mut Configurator,
+    health: &Health,
+    signals: &mut Signals,
+    control: &ControlSocket,
+) -> Result<(), ProcessError> {
+    let mut stream = ConfigStream::open(settings)?;
+    if stream.serve_kept(configurator).await {
+        health.set_ready();
+    }
+    let mut ticks = tokio::time::interval(FILES_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
+            () = control.asked_to_drain() => return Ok(()),
+            received = stream.next() => {
+                stream.serve(received, configurator).await;
+                health.set_ready();
+            }
+            _ = ticks.tick() => {
+                configurator.refresh_secrets();
+                stream.retry(configurator).await;
+            }
+        }
+    }
+}
+
+/// Serves by what the files say, until a signal says otherwise.
+async fn follow_files(
+    settings: &Settings,
+    configurator: &mut Configurator,
+    health: &Health,
+    signals: &mut Signals,
+    control: &ControlSocket,
 ) -> Result<(), ProcessError> {
     let mut set = files::read(&settings.paths)?;
     for applied in configurator.apply(set.clone()).await {
@@ -130,13 +185,12 @@ async fn serve(
     }
     tracing::info!(routes = set.routes.len(), "routes are served");
     health.set_ready();
-    let control = ControlSocket::open(settings.state_dir.as_deref())?;
     let mut ticks = tokio::time::interval(FILES_INTERVAL);
     let mut trouble = None;
     loop {
         tokio::select! {
-            () = stop(&mut signals.terminate, &mut signals.interrupt) => break,
-            () = control.asked_to_drain() => break,
+            () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
+            () = control.asked_to_drain() => return Ok(()),
             _ = signals.reload.recv() => {}
             _ = ticks.tick() => {}
         }
@@ -160,14 +214,6 @@ async fn serve(
                 trouble = Some(text);
             }
         }
-    }
-    tracing::info!("draining");
-    health.stop();
-    let ended = configurator.drain().await;
-    control.drained().await;
-    match ended {
-        true => Ok(()),
-        false => Err(ProcessError::SessionsLeft),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Everything that can be set, read and checked in one place before anything starts.
 
 use crate::config::files::Paths;
+use crate::config_stream::StreamSettings;
 use crate::tls::Secrets;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use heddle_telemetry::settings::{LogFormat, SettingsError, TelemetrySettings};
+use http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -43,8 +45,16 @@ pub(crate) struct CheckArguments {
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
     /// Files with WsRoute manifests, each of one or several YAML documents; they are watched
-    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    #[arg(
+        short,
+        long = "file",
+        value_name = "FILE",
+        required_unless_present = "configuration_url",
+        conflicts_with = "configuration_url"
+    )]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    stream: StreamArguments,
     /// Address that routes' ports are opened at; all, if absent
     #[arg(long, env = "HEDDLE_LISTEN_ADDRESS", value_name = "ADDRESS")]
     listen_address: Option<IpAddr>,
@@ -62,7 +72,7 @@ pub(crate) struct RunArguments {
     /// Folder of Secrets, each in a folder of its name, with `tls.crt`, `tls.key` and `ca.crt`
     #[arg(long, env = "HEDDLE_SECRETS_DIR", value_name = "FOLDER")]
     secrets_dir: Option<PathBuf>,
-    /// Folder in which `heddle-proxy drain` finds this process
+    /// Folder in which `heddle-proxy drain` finds this process, and in which what came from the operator is kept
     #[arg(long, env = "HEDDLE_STATE_DIR", value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
     /// Threads that serve connections; as many as there are processors for this process, if absent
@@ -76,11 +86,38 @@ pub(crate) struct RunArguments {
     log_format: String,
 }
 
+#[derive(Args, Debug)]
+struct StreamArguments {
+    /// Where routes come from instead of files: the operator, such as https://heddle-configuration.heddle-system.svc
+    #[arg(long, env = "HEDDLE_CONFIGURATION_URL", value_name = "URL", requires_all = ["trust_bundle", "token_file", "state_dir"])]
+    configuration_url: Option<Uri>,
+    /// The authorities, in PEM, that the operator's certificate may be signed by, until it names others itself
+    #[arg(long, env = "HEDDLE_TRUST_BUNDLE", value_name = "PEM", hide_env_values = true)]
+    trust_bundle: Option<String>,
+    /// File with the service-account token that is shown to the operator
+    #[arg(long, env = "HEDDLE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl StreamArguments {
+    /// `None` where routes come from files.
+    fn settings(self, state_dir: Option<&PathBuf>) -> Option<StreamSettings> {
+        Some(StreamSettings {
+            url: self.configuration_url?,
+            trust_bundle: self.trust_bundle?,
+            token_file: self.token_file?,
+            state_dir: state_dir?.clone(),
+        })
+    }
+}
+
 /// What the proxy works by.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) telemetry: TelemetrySettings,
     pub(crate) paths: Paths,
+    /// Absent where routes come from files.
+    pub(crate) stream: Option<StreamSettings>,
     pub(crate) secrets: Secrets,
     pub(crate) state_dir: Option<PathBuf>,
     /// Every address, if absent.
@@ -111,6 +148,7 @@ impl Settings {
                 manifests: arguments.files,
                 descriptors: arguments.descriptors,
             },
+            stream: arguments.stream.settings(arguments.state_dir.as_ref()),
             secrets: Secrets::new(arguments.secrets_dir),
             state_dir: arguments.state_dir,
             listen_address: arguments.listen_address,

@@ -147,6 +147,3 @@ pub(crate) fn refresh(routes: &LiveRoutes) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

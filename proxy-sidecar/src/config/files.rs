@@ -147,6 +147,3 @@ fn check_kind(value: &serde_yaml_ng::Value) -> Result<(), String> {
         (version, kind) => Err(format!("a {kind} of {version}")),
     }
 }
-
-#[cfg(test)]
-mod tests;
