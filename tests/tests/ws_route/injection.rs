@@ -46,7 +46,12 @@ impl Webhooks {
             .await?;
         let validating = Api::all(client.clone());
         let operations = ["CREATE", "UPDATE"];
-        let routes = object(webhook("/validate/wsroutes", "heddle.dev", "wsroutes", &operations));
+        let routes = object(webhook(
+            "/validate/wsroutes",
+            "heddle.dev",
+            "wsroutes",
+            &operations,
+        ));
         validating
             .create(&PostParams::default(), &serde_json::from_value(routes)?)
             .await?;
@@ -88,7 +93,9 @@ async fn create(world: &World, pod: &Value) -> Result<Pod> {
 
 fn has_sidecar(pod: &Pod) -> bool {
     let containers = pod.spec.iter().flat_map(|spec| &spec.init_containers);
-    containers.flatten().any(|container| container.name == "heddle-proxy")
+    containers
+        .flatten()
+        .any(|container| container.name == "heddle-proxy")
 }
 
 /// Creates pods until one has a sidecar: the API server may take a moment to call a webhook that is new.
@@ -125,8 +132,14 @@ async fn pods_that_a_route_selects_get_a_sidecar_of_the_restricted_profile_and_o
     assert_eq!(sidecar.restart_policy.as_deref(), Some("Always"));
     assert_eq!(sidecar.image.as_deref(), Some("heddle-proxy:test"));
     let variable = |name: &str| {
-        let found = sidecar.env.iter().flatten().find(|variable| variable.name == name);
-        found.and_then(|variable| variable.value.clone()).unwrap_or_default()
+        let found = sidecar
+            .env
+            .iter()
+            .flatten()
+            .find(|variable| variable.name == name);
+        found
+            .and_then(|variable| variable.value.clone())
+            .unwrap_or_default()
     };
     assert_eq!(
         variable("HEDDLE_CONFIGURATION_URL"),

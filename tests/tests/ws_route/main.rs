@@ -1,8 +1,9 @@
 //! The controller of WsRoute, its webhook, and its configuration stream against a real API server, with a client that speaks
-//! the stream as sidecars do.
+//! the stream as sidecars do, and with the real sidecar.
 
 mod certificates;
 mod injection;
+mod proxy;
 mod sidecar;
 mod stream;
 mod world;

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use futures::channel::mpsc;
 use futures::SinkExt;
+use futures::channel::mpsc;
 use heddle_route_config::protocol::{
     Acknowledgement, Configuration, DescriptorsPart, Hello, LINE_BYTES_LIMIT, Lines, PATH, RouteError,
     RouteResult, ToOperator, ToSidecar, line,

@@ -57,7 +57,10 @@ async fn a_route_is_programmed_when_every_ready_pod_has_acknowledged_it() -> Res
     let status = world
         .wait_for("chat", "generation 2 is everywhere", |status| {
             status.observed_generation == Some(2)
-                && status.sidecars.as_ref().is_some_and(|counts| counts.programmed == 2)
+                && status
+                    .sidecars
+                    .as_ref()
+                    .is_some_and(|counts| counts.programmed == 2)
         })
         .await?;
     assert_ne!(status.trace_id, Some(trace_id), "a change is a trace");
@@ -66,7 +69,10 @@ async fn a_route_is_programmed_when_every_ready_pod_has_acknowledged_it() -> Res
     drop(second);
     world
         .wait_for("chat", "one pod is left", |status| {
-            status.sidecars.as_ref().is_some_and(|counts| counts.selected == 1)
+            status
+                .sidecars
+                .as_ref()
+                .is_some_and(|counts| counts.selected == 1)
         })
         .await?;
     world.routes().delete("chat", &DeleteParams::default()).await?;
@@ -100,7 +106,10 @@ async fn a_sidecar_gets_the_routes_of_its_own_pod_and_nobody_else_gets_any() -> 
         let refused = Sidecar::connect(world.stream_port, &trust, &token, &Hello::default()).await;
         let error = refused.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.starts_with(expected), "{error}");
-        assert!(!operator.log_text()?.contains(&token), "tokens have no way into logs");
+        assert!(
+            !operator.log_text()?.contains(&token),
+            "tokens have no way into logs"
+        );
     }
     Ok(())
 }
@@ -129,8 +138,14 @@ async fn of_two_routes_that_claim_the_same_the_older_wins_and_the_other_says_so(
     let conflicted = world
         .wait_for_reason("a-younger", "Accepted", "Conflicted")
         .await?;
-    assert!(conflicted.message.contains("WsRoute b-older"), "{}", conflicted.message);
-    world.wait_for_reason("a-younger", "Stalled", "Conflicted").await?;
+    assert!(
+        conflicted.message.contains("WsRoute b-older"),
+        "{}",
+        conflicted.message
+    );
+    world
+        .wait_for_reason("a-younger", "Stalled", "Conflicted")
+        .await?;
     world.wait_for_reason("b-older", "Ready", "Programmed").await?;
     let path = ("matches", json!([{ "path": { "value": "/other" } }]));
     world.apply("a-younger", &[path]).await?;
@@ -151,7 +166,11 @@ async fn a_sidecar_that_was_away_is_not_sent_what_it_has_and_its_refusal_is_show
     let refused = world
         .wait_for_reason("chat", "Programmed", "SidecarRefused")
         .await?;
-    assert!(refused.message.contains("a: port 9080 is taken"), "{}", refused.message);
+    assert!(
+        refused.message.contains("a: port 9080 is taken"),
+        "{}",
+        refused.message
+    );
     sidecar.acknowledge(&sent).await?;
     world.wait_for_reason("chat", "Ready", "Programmed").await?;
 

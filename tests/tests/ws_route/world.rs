@@ -99,7 +99,9 @@ impl World {
             "spec": spec,
         });
         let parameters = PatchParams::apply("kubectl").force();
-        self.routes().patch(name, &parameters, &Patch::Apply(&object)).await
+        self.routes()
+            .patch(name, &parameters, &Patch::Apply(&object))
+            .await
     }
 
     /// A pod as its owner writes it.
@@ -154,7 +156,11 @@ impl World {
         self.token_for(TOKEN_AUDIENCE, Some(bound)).await
     }
 
-    pub(crate) async fn token_for(&self, audience: &str, bound: Option<BoundObjectReference>) -> Result<String> {
+    pub(crate) async fn token_for(
+        &self,
+        audience: &str,
+        bound: Option<BoundObjectReference>,
+    ) -> Result<String> {
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 audiences: vec![audience.to_owned()],
@@ -163,8 +169,7 @@ impl World {
             },
             ..TokenRequest::default()
         };
-        let accounts =
-            Api::<ServiceAccount>::namespaced(self.namespace.client.clone(), &self.namespace.name);
+        let accounts = Api::<ServiceAccount>::namespaced(self.namespace.client.clone(), &self.namespace.name);
         let parameters = PostParams::default();
         let answer = accounts
             .create_token_request("default", &parameters, &request)
@@ -174,10 +179,19 @@ impl World {
 
     /// What the webhook would have injected: the authorities that are in the Secret now.
     pub(crate) async fn trust(&self) -> Result<Trust> {
+        Trust::new(&self.bundle().await?)
+    }
+
+    /// The same as PEM.
+    pub(crate) async fn bundle(&self) -> Result<String> {
         let secrets = Api::<Secret>::namespaced(self.namespace.client.clone(), &self.namespace.name);
         let secret = secrets.get("heddle-certificates").await?;
-        let bundle = secret.data.unwrap_or_default().remove("ca.crt").context("ca.crt")?;
-        Trust::new(std::str::from_utf8(&bundle.0)?)
+        let bundle = secret
+            .data
+            .unwrap_or_default()
+            .remove("ca.crt")
+            .context("ca.crt")?;
+        Ok(String::from_utf8(bundle.0)?)
     }
 
     /// Connects as the sidecar of a pod.

@@ -1,0 +1,230 @@
+//! The real sidecar with the real operator: what is applied is served, and goes on being served while the operator is away.
+
+use super::world::World;
+use anyhow::{Context, Result, bail};
+use heddle_tests::api_server::free_port;
+use heddle_tests::eventually::{Probe, eventually};
+use heddle_tests::http;
+use heddle_tests::namespace::SOON;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+/// What only the backend answers.
+const TEAPOT: &str = "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A backend that refuses every handshake in its own way: what a client gets of it came through the proxy.
+struct Backend {
+    port: u16,
+    /// Aborted when dropped.
+    _task: JoinSet<()>,
+}
+
+impl Backend {
+    async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that goes early is no concern of the next one.
+                refuse(stream).await.ok();
+            }
+        });
+        Ok(Self { port, _task: task })
+    }
+}
+
+async fn refuse(mut stream: TcpStream) -> Result<()> {
+    read_head(&mut stream).await?;
+    stream.write_all(TEAPOT.as_bytes()).await?;
+    Ok(())
+}
+
+async fn read_head(stream: &mut TcpStream) -> Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => bail!("no head: {}", String::from_utf8_lossy(&head)),
+        }
+    }
+    Ok(String::from_utf8(head)?)
+}
+
+/// A sidecar as a pod has it.
+struct Proxy {
+    child: Child,
+    admin: u16,
+    folder: TempDir,
+    url: String,
+    bundle: String,
+}
+
+impl Proxy {
+    /// For a pod that has just been made: with a token, and nothing kept.
+    async fn create(world: &World, pod: &Pod) -> Result<Self> {
+        let folder = TempDir::with_prefix("heddle-proxy-")?;
+        std::fs::write(folder.path().join("token"), world.token(pod).await?)?;
+        std::fs::create_dir(folder.path().join("state"))?;
+        let url = format!("https://127.0.0.1:{}", world.stream_port);
+        let (admin, bundle) = (free_port()?, world.bundle().await?);
+        Ok(Self {
+            child: Self::spawn(&folder, admin, &url, &bundle)?,
+            admin,
+            folder,
+            url,
+            bundle,
+        })
+    }
+
+    fn spawn(folder: &TempDir, admin: u16, url: &str, bundle: &str) -> Result<Child> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.path().join("log"))?;
+        Command::new(env!("CARGO_BIN_EXE_heddle-proxy-under-test"))
+            .arg("run")
+            .env_clear()
+            .env("HEDDLE_LISTEN_ADDRESS", "127.0.0.1")
+            .env("HEDDLE_ADMIN", format!("127.0.0.1:{admin}"))
+            .env("HEDDLE_CONFIGURATION_URL", url)
+            .env("HEDDLE_TRUST_BUNDLE", bundle)
+            .env("HEDDLE_TOKEN_FILE", folder.path().join("token"))
+            .env("HEDDLE_STATE_DIR", folder.path().join("state"))
+            .env("HEDDLE_SECRETS_DIR", folder.path())
+            .env("HEDDLE_THREADS", "1")
+            .env("HEDDLE_LOG_FORMAT", "json")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("failed to start the proxy")
+    }
+
+    /// Killed and started again, as when its container runs out of memory. Its volumes stay.
+    async fn restart(&mut self) -> Result<()> {
+        self.child.kill().await?;
+        self.child = Self::spawn(&self.folder, self.admin, &self.url, &self.bundle)?;
+        Ok(())
+    }
+
+    async fn wait_until_ready(&self) -> Result<()> {
+        eventually("the proxy is ready", SOON, || async {
+            Ok(match http::request("GET", self.admin, "/readyz", "").await {
+                Ok(answer) if answer.status == 200 => Probe::Seen(()),
+                Ok(answer) => Probe::NotYet(format!("{} {}", answer.body, self.log())),
+                Err(error) => Probe::NotYet(format!("{error} {}", self.log())),
+            })
+        })
+        .await
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// The status that a handshake at a port of the proxy is answered with.
+async fn handshake(port: u16, path: &str) -> Result<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let head = tokio::time::timeout(SOON, read_head(&mut stream)).await??;
+    let status = head.split(' ').nth(1).context("a status")?;
+    Ok(status.parse()?)
+}
+
+fn changes(port: u16, backend: &Backend, path: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("listener", json!({ "port": port })),
+        (
+            "backends",
+            json!([{ "name": "app", "host": "127.0.0.1", "port": backend.port }]),
+        ),
+        ("matches", json!([{ "path": { "value": path } }])),
+    ]
+}
+
+#[tokio::test]
+async fn routes_are_served_as_they_change_and_on_while_the_operator_is_away() -> Result<()> {
+    let world = World::create().await?;
+    let operator = world.operator().await?;
+    let backend = Backend::start().await?;
+    let port = free_port()?;
+    let pod = world.ready_pod("a", "chat").await?;
+    let mut proxy = Proxy::create(&world, &pod).await?;
+    world.apply("chat", &changes(port, &backend, "/one")).await?;
+    world
+        .wait_for_reason("chat", "Ready", "Programmed")
+        .await
+        .with_context(|| proxy.log())?;
+    proxy.wait_until_ready().await?;
+    assert_eq!(handshake(port, "/one").await?, 418);
+    assert_ne!(handshake(port, "/two").await?, 418);
+    let status = world.routes().get("chat").await?.status.unwrap_or_default();
+    let trace_id = status.trace_id.unwrap_or_default();
+    assert!(
+        !trace_id.is_empty() && proxy.log().contains(&trace_id),
+        "one trace goes from the change to the sidecar: {}",
+        proxy.log()
+    );
+
+    // A route that cannot be served says why, and the others are left alone.
+    let taken = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let taken_port = taken.local_addr()?.port();
+    world.apply("taken", &changes(taken_port, &backend, "/")).await?;
+    let refused = world
+        .wait_for_reason("taken", "Programmed", "SidecarRefused")
+        .await?;
+    assert!(
+        refused.message.contains("failed to listen"),
+        "{}",
+        refused.message
+    );
+    assert_eq!(handshake(port, "/one").await?, 418);
+    drop(taken);
+    world.wait_for_reason("taken", "Ready", "Programmed").await?;
+
+    // The operator is away for all of a restart.
+    operator.kill().await?;
+    proxy.restart().await?;
+    proxy.wait_until_ready().await?;
+    assert_eq!(handshake(port, "/one").await?, 418);
+    let _successor = world.operator_with("operator-1", &[]).await?;
+    world.apply("chat", &changes(port, &backend, "/two")).await?;
+    world
+        .wait_for("chat", "generation 2 is served", |status| {
+            let programmed = status
+                .sidecars
+                .as_ref()
+                .is_some_and(|counts| counts.programmed == 1);
+            status.observed_generation == Some(2) && programmed
+        })
+        .await
+        .with_context(|| proxy.log())?;
+    assert_eq!(handshake(port, "/two").await?, 418);
+    assert_ne!(handshake(port, "/one").await?, 418);
+
+    // What is suspended is kept, also by a restart.
+    let mut suspended = changes(port, &backend, "/three");
+    suspended.push(("suspend", json!(true)));
+    world.apply("chat", &suspended).await?;
+    world.wait_for_reason("chat", "Ready", "Suspended").await?;
+    proxy.restart().await?;
+    proxy.wait_until_ready().await?;
+    assert_eq!(handshake(port, "/two").await?, 418);
+    assert_ne!(handshake(port, "/three").await?, 418);
+    let token = std::fs::read_to_string(proxy.folder.path().join("token"))?;
+    assert!(!proxy.log().contains(&token), "tokens have no way into logs");
+    Ok(())
+}
