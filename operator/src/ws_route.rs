@@ -18,11 +18,12 @@ use crate::context::{DeadlinePassed, now};
 use crate::metrics::Metrics;
 use crate::write_status::{self, WriteStatusError};
 use apply::Changes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use heddle_crds::WsRoute;
 use heddle_telemetry::ErrorChain;
 use kube::Client;
-use observe::{DescriptorsCache, ObserveError, Observed, SecretsCache};
-use plan::Plan;
+use observe::{DescriptorsCache, ObserveError, Observed, ObservedRoute, SecretsCache};
+use plan::{Plan, PlannedRoute};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,9 @@ const WORK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How soon a status is written again that somebody else has overtaken.
 const OUTDATED_DELAY: Duration = Duration::from_millis(200);
+
+/// How many statuses of a namespace are written at the same time.
+const STATUS_WRITES: usize = 16;
 
 /// What every reconcile needs.
 pub(crate) struct WsRouteContext {
@@ -123,30 +127,44 @@ async fn write_statuses(
     observed: &Observed,
     plan: &Plan,
 ) -> Result<Option<Duration>, ReconcileError> {
-    let mut outdated = None;
+    let mut writes = Vec::new();
     for (route, planned) in observed.routes.iter().zip(&plan.routes) {
-        let metadata = &route.stored.metadata;
-        let change = context.changes.of(metadata.uid.as_deref(), metadata.generation);
-        let trace_id = change.and_then(|change| change.trace_id);
-        let before = route.stored.status.as_ref();
-        let after = status::status(route, planned, trace_id, now());
-        let written =
-            write_status::write_if_changed::<WsRoute, _>(&context.client, metadata, before, &after).await;
-        match written {
-            Ok(()) => {
-                if let Some(notice) = notice::notice(before, &after) {
-                    notice.tell(context, metadata).await;
-                }
-            }
-            Err(error @ WriteStatusError::Outdated) => {
-                let (namespace, name) = (&metadata.namespace, &metadata.name);
-                tracing::debug!(?namespace, ?name, error = %ErrorChain(&error), "status not written");
-                outdated = Some(OUTDATED_DELAY);
-            }
-            Err(error) => return Err(error.into()),
-        }
+        writes.push(write_status(context, route, planned));
     }
-    Ok(outdated)
+    let written: Vec<_> = stream::iter(writes)
+        .buffer_unordered(STATUS_WRITES)
+        .try_collect()
+        .await?;
+    Ok(written.into_iter().flatten().min())
+}
+
+/// Writes the status of a route if it is new, and tells of it. How soon to try again, if somebody was faster.
+async fn write_status(
+    context: &WsRouteContext,
+    route: &ObservedRoute,
+    planned: &PlannedRoute,
+) -> Result<Option<Duration>, ReconcileError> {
+    let metadata = &route.stored.metadata;
+    let change = context.changes.of(metadata.uid.as_deref(), metadata.generation);
+    let trace_id = change.and_then(|change| change.trace_id);
+    let before = route.stored.status.as_ref();
+    let after = status::status(route, planned, trace_id, now());
+    let written =
+        write_status::write_if_changed::<WsRoute, _>(&context.client, metadata, before, &after).await;
+    match written {
+        Ok(()) => {
+            if let Some(notice) = notice::notice(before, &after) {
+                notice.tell(context, metadata).await;
+            }
+            Ok(None)
+        }
+        Err(error @ WriteStatusError::Outdated) => {
+            let (namespace, name) = (&metadata.namespace, &metadata.name);
+            tracing::debug!(?namespace, ?name, error = %ErrorChain(&error), "status not written");
+            Ok(Some(OUTDATED_DELAY))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn forget_deleted(context: &WsRouteContext) {

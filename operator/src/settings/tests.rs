@@ -1,4 +1,5 @@
 use super::*;
+use crate::certificates::CertificateIssuer;
 
 fn settings(arguments: &[&str], variables: &[(&str, &str)]) -> Settings {
     let arguments = ["heddle-operator", "--codegen-image=codegen"]
@@ -120,4 +121,43 @@ fn empty_lists_from_a_chart_are_no_names() {
     let settings = settings(&["--watch-namespaces=", "--image-pull-secrets=a,b"], &[]);
     assert!(settings.watch_namespaces.is_empty());
     assert_eq!(settings.job_defaults.image_pull_secrets, ["a", "b"]);
+}
+
+#[test]
+fn ws_routes_are_looked_after_only_with_an_image_for_sidecars() {
+    assert!(settings(&[], &[]).sidecars.is_none());
+    // How a chart says nothing.
+    assert!(settings(&["--proxy-image="], &[]).sidecars.is_none());
+    let sidecars = settings(&["--proxy-image=proxy"], &[]).sidecars.unwrap();
+    assert_eq!(sidecars.sidecar.image, "proxy");
+    assert!(sidecars.stream.service.is_none());
+    let log = ("HEDDLE_LOG".to_owned(), "info".to_owned());
+    assert!(sidecars.sidecar.environment.contains(&log));
+    let external = [
+        "--proxy-image=proxy",
+        "--certificate-issuer=external",
+        "--configuration-service=heddle-configuration",
+        "--pod-ip=10.0.0.7",
+    ];
+    let sidecars = settings(&external, &[]).sidecars.unwrap();
+    assert!(matches!(
+        sidecars.certificates.issuer,
+        CertificateIssuer::External
+    ));
+    assert_eq!(
+        sidecars.stream.service.unwrap().pod_address.to_string(),
+        "10.0.0.7"
+    );
+    assert!(refusal(&["--codegen-image=a", "--configuration-service=a"]).contains("--pod-ip"));
+}
+
+#[test]
+fn an_authority_is_promoted_well_before_the_older_one_ends() {
+    let arguments = ["--proxy-image=proxy", "--authority-lifetime=3600"];
+    let certificates = settings(&arguments, &[]).sidecars.unwrap().certificates;
+    let CertificateIssuer::Heddle(lifetimes) = certificates.issuer else {
+        panic!("{:?}", certificates.issuer)
+    };
+    // A day by default, which is more than this authority has.
+    assert_eq!(lifetimes.announcement.as_secs(), 600);
 }

@@ -69,13 +69,10 @@ impl SecretsCache {
         version: &StoredVersion,
     ) -> Result<Option<Usable>, ObserveError> {
         let api = Api::<Secret>::namespaced(client.clone(), namespace);
-        let secret = api
-            .get_opt(name)
-            .await
-            .map_err(|source| ObserveError::Secret {
-                name: name.to_owned(),
-                source,
-            })?;
+        let secret = api.get_opt(name).await.map_err(|source| ObserveError::Secret {
+            name: name.to_owned(),
+            source,
+        })?;
         let Some(secret) = secret else { return Ok(None) };
         let keys: Usable = KEYS.into_iter().filter(|key| is_usable(&secret, key)).collect();
         let place = (namespace.to_owned(), name.to_owned());
