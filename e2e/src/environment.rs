@@ -21,6 +21,8 @@ pub struct Environment {
     pub git_password: String,
     /// The file of the authority that signed the Git server's certificate.
     pub git_authority: PathBuf,
+    /// The image of the chat that WsRoutes are put in front of.
+    pub chat_image: String,
     /// helm's path.
     pub helm: PathBuf,
     /// The checkout's root.
@@ -41,6 +43,7 @@ impl Environment {
             git_user: variable("HEDDLE_E2E_GIT_USER")?,
             git_password: variable("HEDDLE_E2E_GIT_PASSWORD")?,
             git_authority: variable("HEDDLE_E2E_GIT_CA")?.into(),
+            chat_image: variable("HEDDLE_E2E_CHAT_IMAGE")?,
             helm: variable("HEDDLE_E2E_HELM")?.into(),
             root: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."),
         })

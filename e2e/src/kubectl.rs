@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// kubectl, pointed at the cluster by `KUBECONFIG`.
 #[derive(Clone, Debug)]
@@ -53,6 +53,17 @@ impl Kubectl {
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    /// Starts a command that goes on, with its output to be read.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Result<Child> {
+        Command::new(&self.program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("failed to start kubectl")
     }
 
     /// Applies a manifest in JSON.

@@ -3,10 +3,14 @@
 //! `cargo xtask test` brings both up and says in the environment where they are. The tests do what users do, with kubectl,
 //! helm and git, and know nothing of the inside but the kinds.
 
+mod chat;
 mod environment;
+mod forward;
 mod kubectl;
 mod scenario;
 
+pub use chat::{Chat, Guest};
 pub use environment::Environment;
+pub use forward::PortForward;
 pub use kubectl::Kubectl;
 pub use scenario::{CANARY, Scenario, trace_lines};

@@ -33,6 +33,7 @@ impl Binaries {
             "heddle-operator",
             "heddle-codegen-job",
             "heddle-proxy-sidecar",
+            "heddle-example-chat",
             "heddle-git-server",
         ];
         Self::build_packages(root, &["build", "--locked", "--bins"], &packages)

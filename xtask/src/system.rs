@@ -41,7 +41,7 @@ impl System {
             }
         } else {
             progress.say(&format!(
-                "This cluster is yours. It must be able to pull heddle-operator:{TAG}, heddle-codegen:{TAG}, heddle-proxy:{TAG} and heddle-git-server:{TAG}{}.",
+                "This cluster is yours. It must be able to pull heddle-operator:{TAG}, heddle-codegen:{TAG}, heddle-proxy:{TAG}, heddle-example-chat:{TAG} and heddle-git-server:{TAG}{}.",
                 registry().map(|registry| format!(" from {registry}")).unwrap_or_default()
             ));
         }
@@ -83,6 +83,7 @@ impl System {
             ("HEDDLE_E2E_HELM".to_owned(), path(self.cluster.helm())),
             ("HEDDLE_E2E_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
             ("HEDDLE_E2E_RELEASE".to_owned(), RELEASE.to_owned()),
+            ("HEDDLE_E2E_CHAT_IMAGE".to_owned(), image("heddle-example-chat")),
         ];
         environment.extend(self.git.environment(forward));
         environment
@@ -150,6 +151,15 @@ fn build_images(root: &Path, binaries: &Binaries, progress: &Progress) -> Result
             "heddle-git-server".to_owned(),
         )],
         base: Base::WithGit,
+    });
+    specs.push(ImageSpec {
+        name: image("heddle-example-chat"),
+        dockerfile: root.join("examples/chat/Dockerfile"),
+        context: vec![(
+            binaries.program("heddle-example-chat")?.to_owned(),
+            "heddle-example-chat".to_owned(),
+        )],
+        base: Base::Minimal,
     });
     images::build(progress, &specs)
 }

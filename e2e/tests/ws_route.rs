@@ -1,0 +1,123 @@
+//! WsRoutes on a whole cluster: what users of the example chat see.
+
+use anyhow::{Context, Result, ensure};
+use heddle_e2e::Chat;
+use serde_json::{Value, json};
+use tungstenite::protocol::frame::coding::CloseCode;
+
+#[test]
+fn a_selected_pod_gets_a_sidecar_and_guests_talk_through_it() -> Result<()> {
+    let chat = Chat::new("sidecar")?;
+    chat.apply_route(|_| ())?;
+    chat.deploy()?;
+    chat.await_ready()?;
+    let status = chat.route()?.status.context("the route has no status")?;
+    let sidecars = status.sidecars.context("the status counts nothing")?;
+    ensure!(
+        (sidecars.selected, sidecars.programmed, sidecars.missing) == (1, 1, 0),
+        "{sidecars:?}"
+    );
+
+    let pod = chat.pod()?;
+    let mut guest = chat.enter(&pod, "lobby")?;
+    ensure!(guest.header("sec-websocket-protocol") == Some("chat.v1"));
+    ensure!(
+        guest
+            .header("set-cookie")
+            .is_some_and(|cookie| cookie.starts_with("chat-guest="))
+    );
+    guest.say("good morning")?;
+    guest.leave()?;
+    let line = access_line(&chat, &pod)?;
+    ensure!(
+        line["route"] == "chat" && line["subprotocol"] == "chat.v1",
+        "{line}"
+    );
+    ensure!(line["messages_from_client"] == 1, "{line}");
+    ensure!(
+        line["trace_id"].as_str().is_some_and(|id| id.len() == 32),
+        "{line}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_pod_that_is_older_than_its_route_is_named_until_it_is_made_anew() -> Result<()> {
+    let chat = Chat::new("older")?;
+    chat.deploy()?;
+    chat.await_rollout()?;
+    let pod = chat.pod()?;
+    chat.apply_route(|_| ())?;
+    chat.await_route("it names the pod", |route| {
+        let sidecars = route.status.as_ref().and_then(|status| status.sidecars.as_ref());
+        sidecars.is_some_and(|sidecars| sidecars.missing_on == [pod.clone()])
+    })?;
+    chat.kubectl().run(&[
+        "rollout",
+        "restart",
+        "--namespace",
+        chat.namespace(),
+        "deployment/chat",
+    ])?;
+    chat.await_rollout()?;
+    chat.await_ready()
+}
+
+#[test]
+fn a_changed_route_is_programmed_live_and_open_sessions_keep_theirs() -> Result<()> {
+    let chat = Chat::new("live")?;
+    chat.apply_route(|_| ())?;
+    chat.deploy()?;
+    chat.await_ready()?;
+    let pod = chat.pod()?;
+    let mut before = chat.enter(&pod, "lobby")?;
+    before.say("here before the change")?;
+
+    chat.apply_route(|route| route["spec"]["limits"]["maxMessageBytes"] = json!(64))?;
+    chat.await_ready()?;
+    let long = "a".repeat(100);
+    before.say(&long)?;
+    let mut after = chat.enter(&pod, "lobby")?;
+    ensure!(
+        after.say(&long).is_err(),
+        "a message above the new limit was let through"
+    );
+    before.say("still here")
+}
+
+#[test]
+fn a_pod_that_is_deleted_tells_its_guests_to_go_elsewhere() -> Result<()> {
+    let chat = Chat::new("drain")?;
+    chat.apply_route(|route| route["spec"]["timeouts"]["drain"] = json!("1s"))?;
+    chat.deploy()?;
+    chat.await_ready()?;
+    let pod = chat.pod()?;
+    let mut guest = chat.enter(&pod, "lobby")?;
+    guest.say("not for long")?;
+    chat.kubectl().run(&[
+        "delete",
+        "pod",
+        "--namespace",
+        chat.namespace(),
+        &pod,
+        "--wait=false",
+    ])?;
+    let close = guest.await_close()?.context("the Close frame has no code")?;
+    ensure!(close.code == CloseCode::Away, "{close:?}");
+    Ok(())
+}
+
+/// The access log's line of the session that has ended.
+fn access_line(chat: &Chat, pod: &str) -> Result<Value> {
+    let mut found = None;
+    chat.await_log(pod, "a line of the session", |log| {
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        found = lines
+            .into_iter()
+            .find(|line| line["target"] == "heddle_proxy::access");
+        found.is_some()
+    })?;
+    found.context("the sidecar has logged no session")
+}
