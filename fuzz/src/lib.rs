@@ -1,8 +1,10 @@
-//! What the fuzz targets share: a schema with one of everything, a bound on memory, and what has to hold of every message.
+//! What the fuzz targets share: a schema with one of everything, a bound on memory, what has to hold of every message and
+//! of every WebSocket session.
 
 mod agree;
 mod bound;
 mod paths;
+pub mod relay;
 mod stable;
 
 pub use agree::view_agrees;

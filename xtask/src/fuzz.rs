@@ -14,7 +14,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// The targets there are: the programs of `fuzz/Cargo.toml`.
-const TARGETS: [&str; 5] = ["descriptor_set", "edits", "json", "text", "wire"];
+const TARGETS: [&str; 7] = [
+    "descriptor_set",
+    "edits",
+    "frames",
+    "json",
+    "session",
+    "text",
+    "wire",
+];
 
 /// How long each target runs as part of `cargo xtask test`: all of them together take about a minute on two processors.
 pub(crate) const SECONDS_IN_TEST: u64 = 20;
