@@ -14,7 +14,10 @@ async fn at_the_end_every_session_is_closed_in_order_and_nothing_is_accepted() {
     }
     proxy.terminate();
     until("the port is closed", async || {
-        TcpStream::connect(("127.0.0.1", proxy.port)).await.is_err().then_some(())
+        TcpStream::connect(("127.0.0.1", proxy.port))
+            .await
+            .is_err()
+            .then_some(())
     })
     .await;
     assert_eq!(proxy.ask("/readyz").await.unwrap().0, 503);
@@ -70,5 +73,9 @@ async fn the_drain_command_fails_where_no_proxy_is() {
         .await
         .unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("failed to reach the proxy at "));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .starts_with("failed to reach the proxy at ")
+    );
 }

@@ -13,7 +13,10 @@ async fn what_an_untrusted_peer_says_about_itself_is_dropped() {
     assert_eq!(head.all("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(head.all("x-forwarded-host"), ["chat.example.com"]);
     assert_eq!(head.all("x-forwarded-proto"), ["http"]);
-    assert_eq!(head.all("forwarded"), ["for=127.0.0.1;host=\"chat.example.com\";proto=http"]);
+    assert_eq!(
+        head.all("forwarded"),
+        ["for=127.0.0.1;host=\"chat.example.com\";proto=http"]
+    );
 }
 
 #[tokio::test]
@@ -37,7 +40,12 @@ async fn a_route_that_tells_nothing_drops_what_arrives() {
     let proxy = Proxy::start(|port| to(port, &backend, "  forwarding: { headers: None }")).await;
     proxy.knock("/", SPOOFED).await;
     let head = backend.accept().await.head().await;
-    for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"] {
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "forwarded",
+    ] {
         assert!(head.all(name).is_empty(), "{name} in {}", head.0);
     }
 }
@@ -51,7 +59,10 @@ async fn the_trace_of_the_client_goes_on_with_a_span_of_the_proxy() {
     let head = backend.accept().await.head().await;
     let parents = head.all("traceparent");
     assert_eq!(parents.len(), 1);
-    assert!(parents[0].starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{parents:?}");
+    assert!(
+        parents[0].starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"),
+        "{parents:?}"
+    );
     assert!(!parents[0].contains("00f067aa0ba902b7"), "{parents:?}");
     assert!(parents[0].ends_with("-01"), "{parents:?}");
     assert_eq!(head.all("tracestate"), ["a=1,b=2"]);

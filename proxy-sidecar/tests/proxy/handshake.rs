@@ -35,7 +35,13 @@ async fn fields_of_this_hop_do_not_go_on() {
     );
     client.send(request).await;
     let head = backend.accept().await.head().await;
-    for name in ["keep-alive", "proxy-authorization", "te", "x-private", "proxy-connection"] {
+    for name in [
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "x-private",
+        "proxy-connection",
+    ] {
         assert!(head.all(name).is_empty(), "{name} in {}", head.0);
     }
     assert_eq!(head.all("x-public"), ["1"]);
@@ -66,10 +72,14 @@ async fn frames_that_come_with_a_head_are_not_lost() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "")).await;
     let mut client = proxy.client().await;
-    client.send([request("/", "").as_bytes(), &masked(1, b"early")].concat()).await;
+    client
+        .send([request("/", "").as_bytes(), &masked(1, b"early")].concat())
+        .await;
     let mut server = backend.accept().await;
     server.head().await;
-    server.send([switching("").as_bytes(), &text("hello")].concat()).await;
+    server
+        .send([switching("").as_bytes(), &text("hello")].concat())
+        .await;
     assert_eq!(client.head().await.status(), 101);
     assert_eq!(client.bytes(7).await, text("hello"));
     assert_eq!(server.bytes(11).await, masked(1, b"early"));
@@ -82,7 +92,9 @@ async fn interim_answers_are_passed_by() {
     let mut client = proxy.knock("/", "").await;
     let mut server = backend.accept().await;
     server.head().await;
-    server.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
+    server
+        .send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        .await;
     server.switch("").await;
     assert_eq!(client.head().await.status(), 101);
 }
@@ -105,5 +117,8 @@ async fn a_client_that_sends_its_head_byte_by_byte_is_served() {
     for byte in request("/slow", "").bytes() {
         client.send([byte]).await;
     }
-    assert_eq!(backend.accept().await.head().await.first_line(), "GET /slow HTTP/1.1");
+    assert_eq!(
+        backend.accept().await.head().await.first_line(),
+        "GET /slow HTTP/1.1"
+    );
 }

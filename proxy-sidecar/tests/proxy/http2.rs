@@ -28,7 +28,10 @@ struct Client {
 
 impl Client {
     async fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        let (sender, mut driver) = Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await.unwrap();
+        let (sender, mut driver) = Builder::new(TokioExecutor::new())
+            .handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         let enabled = until("extended CONNECT is taken", async || {
             let polled = timeout(Duration::from_millis(1), &mut driver).await;
             assert!(polled.is_err(), "{polled:?}");
@@ -37,7 +40,10 @@ impl Client {
         enabled.await;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { driver.await.unwrap_or_default() });
-        Self { sender, _driver: tasks }
+        Self {
+            sender,
+            _driver: tasks,
+        }
     }
 
     async fn plain(port: u16) -> Self {
@@ -79,7 +85,9 @@ async fn sessions_of_one_client_connection_are_streams_and_their_backend_speaks_
             let key = head.all("sec-websocket-key")[0].to_owned();
             let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
             let answer = crate::support::switching("Sec-WebSocket-Protocol: chat\r\nSet-Cookie: a=1\r\n");
-            server.send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept)).await;
+            server
+                .send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept))
+                .await;
             server
         });
         assert_eq!(response.status(), StatusCode::OK);
@@ -103,8 +111,14 @@ async fn refusals_are_answers_of_streams() {
     let proxy = Proxy::start(|port| to(port, &backend, "  matches: [{ path: { value: /chat } }]")).await;
     let mut client = Client::plain(proxy.port).await;
     assert_eq!(client.ask("/other").await.status(), StatusCode::NOT_FOUND);
-    let get = Request::builder().uri("http://chat.example.com/chat").body(Empty::new()).unwrap();
-    assert_eq!(client.sender.send_request(get).await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    let get = Request::builder()
+        .uri("http://chat.example.com/chat")
+        .body(Empty::new())
+        .unwrap();
+    assert_eq!(
+        client.sender.send_request(get).await.unwrap().status(),
+        StatusCode::UPGRADE_REQUIRED
+    );
     let (response, ()) = tokio::join!(client.ask("/chat"), async {
         let mut server = backend.accept().await;
         server.head().await;
@@ -188,15 +202,21 @@ async fn a_client_chooses_http_2_by_alpn_and_is_told_when_the_proxy_ends() {
     let prepare = |folder: &std::path::Path| authority.write_secret(folder, "own", "chat.example.com");
     let routes = |port| listener_tls(&to(port, &backend, "  timeouts: { drain: 0s }"), false);
     let mut proxy = Proxy::start_with(routes, prepare).await;
-    let stream = connect(proxy.port, client_config(&authority, None, b"h2")).await.unwrap();
+    let stream = connect(proxy.port, client_config(&authority, None, b"h2"))
+        .await
+        .unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut client = Client::new(stream).await;
     let (response, server) = tokio::join!(client.ask("/"), async {
         let mut server = backend.accept().await;
         let head = server.head().await;
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(head.all("sec-websocket-key")[0].as_bytes());
+        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(
+            head.all("sec-websocket-key")[0].as_bytes(),
+        );
         let answer = crate::support::switching("");
-        server.send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept)).await;
+        server
+            .send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept))
+            .await;
         server
     });
     let mut session = peer(response).await;

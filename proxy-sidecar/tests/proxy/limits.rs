@@ -10,7 +10,12 @@ async fn a_route_that_is_full_refuses_and_has_room_again_when_a_session_ends() {
     let head = proxy.knock("/", "").await.head().await;
     assert_eq!((head.status(), head.all("retry-after").len()), (503, 1));
     drop((client, server));
-    proxy.until_metric("heddle_websocket_sessions_open{namespace=\"default\",route=\"chat\"}", 0.0).await;
+    proxy
+        .until_metric(
+            "heddle_websocket_sessions_open{namespace=\"default\",route=\"chat\"}",
+            0.0,
+        )
+        .await;
     proxy.session(&backend).await;
 }
 
@@ -28,6 +33,10 @@ async fn clients_are_counted_by_the_address_that_trusted_proxies_name() {
         assert_eq!(client.head().await.status(), 101);
         open.push((client, server));
     }
-    let head = proxy.knock("/", "X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n").await.head().await;
+    let head = proxy
+        .knock("/", "X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n")
+        .await
+        .head()
+        .await;
     assert_eq!((head.status(), head.all("retry-after").len()), (429, 1));
 }

@@ -18,7 +18,9 @@ async fn metrics_move_while_a_session_is_open() {
         ("sessions_total", 1.0),
         ("handshake_seconds_count", 1.0),
     ] {
-        proxy.until_metric(&format!("heddle_websocket_{name}{{{ROUTE}}}"), value).await;
+        proxy
+            .until_metric(&format!("heddle_websocket_{name}{{{ROUTE}}}"), value)
+            .await;
     }
     for (name, from, value) in [
         ("messages", "client", 1.0),
@@ -60,7 +62,9 @@ async fn a_session_leaves_one_line_with_the_trace_of_its_handshake() {
     }
     assert!(line["seconds"].as_f64().is_some());
     assert!(!proxy.log().contains("secret"));
-    let closed = format!("heddle_websocket_sessions_closed_total{{{ROUTE},code=\"4xxx\",by=\"client\",reason=\"closed\"}}");
+    let closed = format!(
+        "heddle_websocket_sessions_closed_total{{{ROUTE},code=\"4xxx\",by=\"client\",reason=\"closed\"}}"
+    );
     proxy.until_metric(&closed, 1.0).await;
 }
 
@@ -68,7 +72,15 @@ async fn a_session_leaves_one_line_with_the_trace_of_its_handshake() {
 async fn refusals_are_counted_by_reason() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "  allowedOrigins: [\"https://example.com\"]")).await;
-    assert_eq!(proxy.knock("/", "Origin: https://evil.example\r\n").await.head().await.status(), 403);
+    assert_eq!(
+        proxy
+            .knock("/", "Origin: https://evil.example\r\n")
+            .await
+            .head()
+            .await
+            .status(),
+        403
+    );
     let mut client = proxy.client().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 426);

@@ -11,7 +11,10 @@ async fn requests_that_are_no_handshake_are_refused_without_asking_a_backend() {
         (good.replace("GET", "POST"), 405),
         (good.replace("HTTP/1.1", "HTTP/1.0"), 400),
         (good.replace("Upgrade: websocket\r\n", ""), 426),
-        (good.replace("Connection: Upgrade\r\n", "Connection: close\r\n"), 426),
+        (
+            good.replace("Connection: Upgrade\r\n", "Connection: close\r\n"),
+            426,
+        ),
         (good.replace("Upgrade: websocket", "Upgrade: h2c"), 426),
         (good.replace("Version: 13", "Version: 8"), 426),
         (good.replace("Sec-WebSocket-Version: 13\r\n", ""), 426),
@@ -24,7 +27,10 @@ async fn requests_that_are_no_handshake_are_refused_without_asking_a_backend() {
         (good.replace("Host: chat.example.com", "Host: a/b"), 400),
         (request("/", "Content-Length: 5\r\n"), 400),
         (request("/", "Transfer-Encoding: chunked\r\n"), 400),
-        (request("/", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"), 400),
+        (
+            request("/", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"),
+            400,
+        ),
         (request("/", "Content-Length: 0\r\nContent-Length: 0\r\n"), 400),
         (request("/", "X-Folded: a\r\n b\r\n"), 400),
         (request("/", "X-Space : a\r\n"), 400),
@@ -43,7 +49,11 @@ async fn requests_that_are_no_handshake_are_refused_without_asking_a_backend() {
         assert_eq!(head.status(), status, "{request:.300}");
         assert!(head.all("connection")[0].contains("close"), "{}", head.0);
         let body = client.rest().await;
-        assert_eq!(head.all("content-length"), [body.len().to_string()], "{request:.300}");
+        assert_eq!(
+            head.all("content-length"),
+            [body.len().to_string()],
+            "{request:.300}"
+        );
     }
     assert!(backend.is_idle().await);
     let mut client = proxy.client().await;
@@ -58,10 +68,15 @@ async fn hosts_and_paths_that_no_route_takes_are_not_found() {
     let proxy = Proxy::start(|port| to(port, &backend, spec)).await;
     assert_eq!(proxy.knock("/chatter", "").await.head().await.status(), 404);
     let mut client = proxy.client().await;
-    client.send(request("/chat", "").replace("chat.example.com", "example.org")).await;
+    client
+        .send(request("/chat", "").replace("chat.example.com", "example.org"))
+        .await;
     assert_eq!(client.head().await.status(), 404);
     proxy.knock("/chat/room", "").await;
-    assert_eq!(backend.accept().await.head().await.first_line(), "GET /chat/room HTTP/1.1");
+    assert_eq!(
+        backend.accept().await.head().await.first_line(),
+        "GET /chat/room HTTP/1.1"
+    );
 }
 
 #[tokio::test]
@@ -69,8 +84,19 @@ async fn pages_of_other_origins_are_refused() {
     let backend = Backend::listen().await;
     let spec = "  allowedOrigins: [\"https://example.com\"]";
     let proxy = Proxy::start(|port| to(port, &backend, spec)).await;
-    assert_eq!(proxy.knock("/", "Origin: https://evil.example\r\n").await.head().await.status(), 403);
-    assert_eq!(proxy.knock("/", "Origin: null\r\n").await.head().await.status(), 403);
+    assert_eq!(
+        proxy
+            .knock("/", "Origin: https://evil.example\r\n")
+            .await
+            .head()
+            .await
+            .status(),
+        403
+    );
+    assert_eq!(
+        proxy.knock("/", "Origin: null\r\n").await.head().await.status(),
+        403
+    );
     for lines in ["Origin: https://example.com\r\n", ""] {
         proxy.knock("/", lines).await;
         backend.accept().await.head().await;
@@ -82,9 +108,24 @@ async fn a_refusal_of_the_backend_reaches_the_client_whole() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "")).await;
     let cases = [
-        ("HTTP/1.1 401 Who are you\r\nWWW-Authenticate: Basic\r\nContent-Length: 3\r\n\r\nabc", 401, "abc", "3"),
-        ("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", 302, "", "0"),
-        ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", 200, "until the end", ""),
+        (
+            "HTTP/1.1 401 Who are you\r\nWWW-Authenticate: Basic\r\nContent-Length: 3\r\n\r\nabc",
+            401,
+            "abc",
+            "3",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+            302,
+            "",
+            "0",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end",
+            200,
+            "until the end",
+            "",
+        ),
     ];
     for (answer, status, body, length) in cases {
         let mut client = proxy.knock("/", "").await;
@@ -95,7 +136,10 @@ async fn a_refusal_of_the_backend_reaches_the_client_whole() {
         let head = client.head().await;
         assert_eq!(head.status(), status);
         assert_eq!(head.first_line(), answer.lines().next().unwrap());
-        assert_eq!(head.all("content-length").first().copied().unwrap_or_default(), length);
+        assert_eq!(
+            head.all("content-length").first().copied().unwrap_or_default(),
+            length
+        );
         assert_eq!(head.all("connection"), ["close"]);
         assert_eq!(client.rest().await, body.as_bytes());
     }
@@ -108,7 +152,9 @@ async fn a_chunked_refusal_is_streamed_and_the_connection_need_not_end_with_it()
     let mut client = proxy.knock("/", "").await;
     let mut server = backend.accept().await;
     server.head().await;
-    server.send("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n").await;
+    server
+        .send("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n")
+        .await;
     let head = client.head().await;
     assert_eq!(head.all("transfer-encoding"), ["chunked"]);
     assert_eq!(client.bytes(10).await, b"5\r\nhello\r\n");
@@ -147,7 +193,10 @@ async fn a_backend_that_is_not_there_is_a_bad_gateway_and_a_silent_one_a_gateway
     let mut client = proxy.knock("/", "").await;
     assert_eq!(client.head().await.status(), 502);
     let body = String::from_utf8(client.rest().await).unwrap();
-    assert!(!body.contains(&port.to_string()) && !body.contains("127.0.0.1"), "{body}");
+    assert!(
+        !body.contains(&port.to_string()) && !body.contains("127.0.0.1"),
+        "{body}"
+    );
 
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { handshake: 200ms }")).await;

@@ -28,9 +28,15 @@ async fn sessions_of_a_route_that_goes_away_are_drained_and_its_port_is_closed()
     let other = free_port();
     proxy.rewrite(&to(other, &backend, "").replace("name: chat", "name: other"));
     client.expect_close(1001).await;
-    until("the new port is open", async || TcpStream::connect(("127.0.0.1", other)).await.ok()).await;
+    until("the new port is open", async || {
+        TcpStream::connect(("127.0.0.1", other)).await.ok()
+    })
+    .await;
     until("the old port is closed", async || {
-        TcpStream::connect(("127.0.0.1", proxy.port)).await.is_err().then_some(())
+        TcpStream::connect(("127.0.0.1", proxy.port))
+            .await
+            .is_err()
+            .then_some(())
     })
     .await;
 }
@@ -54,10 +60,19 @@ async fn a_route_that_comes_back_is_not_drained() {
 async fn manifests_that_cannot_be_read_leave_what_is_served() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "")).await;
-    proxy.rewrite(&to(proxy.port, &backend, "  matches: [{ path: { value: no-slash } }]"));
-    let line = proxy.logged("failed to read the routes anew; the former ones are served on").await;
+    proxy.rewrite(&to(
+        proxy.port,
+        &backend,
+        "  matches: [{ path: { value: no-slash } }]",
+    ));
+    let line = proxy
+        .logged("failed to read the routes anew; the former ones are served on")
+        .await;
     let error = line["error"].as_str().unwrap();
-    assert!(error.contains("routes.yaml") && error.contains("default/chat"), "{error}");
+    assert!(
+        error.contains("routes.yaml") && error.contains("default/chat"),
+        "{error}"
+    );
     assert!(error.contains("spec.matches[0].path.value"), "{error}");
     proxy.session(&backend).await;
 }
@@ -68,7 +83,13 @@ async fn a_port_that_is_taken_is_refused_and_the_former_route_stays() {
     let proxy = Proxy::start(|port| to(port, &backend, "")).await;
     proxy.rewrite(&to(backend.port(), &backend, ""));
     let line = proxy.logged("failed to apply a route").await;
-    assert!(line["error"].as_str().unwrap().contains("failed to listen on port"), "{line}");
+    assert!(
+        line["error"]
+            .as_str()
+            .unwrap()
+            .contains("failed to listen on port"),
+        "{line}"
+    );
     let mut client = proxy.client().await;
     client.send(request("/", "")).await;
     backend.accept().await.head().await;
@@ -87,22 +108,37 @@ async fn check_names_the_file_the_object_and_the_field() {
             .output()
             .await
             .unwrap();
-        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        (
+            output.status.success(),
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+        )
     };
     let backend = Backend::listen().await;
     let good = to(9080, &backend, "");
     let two = format!("{good}---\n{}", good.replace("name: chat", "name: other"));
     let (ok, text) = check(&two).await;
-    assert!(ok && text.contains("default/chat") && text.contains("default/other"), "{text}");
+    assert!(
+        ok && text.contains("default/chat") && text.contains("default/other"),
+        "{text}"
+    );
     let cases = [
         (format!("{good}---\n{good}"), "default/chat"),
-        (good.replace("kind: WsRoute", "kind: Pod"), "a Pod of heddle.dev/v1alpha1"),
+        (
+            good.replace("kind: WsRoute", "kind: Pod"),
+            "a Pod of heddle.dev/v1alpha1",
+        ),
         (good.replace("  listener:", "  listenr:"), "listenr"),
-        (to(9080, &backend, "  timeouts: { idle: 0s }"), "spec.timeouts.idle"),
+        (
+            to(9080, &backend, "  timeouts: { idle: 0s }"),
+            "spec.timeouts.idle",
+        ),
         ("a: [".to_owned(), "document 1"),
     ];
     for (manifest, expected) in cases {
         let (ok, text) = check(&manifest).await;
-        assert!(!ok && text.contains(expected) && text.contains("routes.yaml"), "{expected}: {text}");
+        assert!(
+            !ok && text.contains(expected) && text.contains("routes.yaml"),
+            "{expected}: {text}"
+        );
     }
 }

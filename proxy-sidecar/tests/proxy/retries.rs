@@ -3,7 +3,8 @@
 use crate::support::{Backend, Proxy, free_port, manifest};
 
 fn two(port: u16, first: u16, second: u16, spec: &str) -> String {
-    let backends = format!("  backends: [{{ name: a, port: {first} }}, {{ name: b, port: {second} }}]\n{spec}");
+    let backends =
+        format!("  backends: [{{ name: a, port: {first} }}, {{ name: b, port: {second} }}]\n{spec}");
     manifest("chat", port, &backends)
 }
 
@@ -31,7 +32,9 @@ async fn another_backend_is_tried_when_one_is_unavailable_and_the_last_answer_co
             server = backends[1].accept() => server,
         };
         server.head().await;
-        server.send("HTTP/1.1 503 Later\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n").await;
+        server
+            .send("HTTP/1.1 503 Later\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+            .await;
     }
     let head = client.head().await;
     assert_eq!((head.status(), head.all("retry-after")), (503, vec!["7"]));
@@ -40,7 +43,10 @@ async fn another_backend_is_tried_when_one_is_unavailable_and_the_last_answer_co
 #[tokio::test]
 async fn no_other_backend_is_tried_without_retries_or_after_a_refusal() {
     let (gone, backend) = (free_port(), Backend::listen().await);
-    let spec = format!("  retries: 0\n  backends: [{{ name: a, port: {gone} }}, {{ name: b, port: {}, weight: 0 }}]", backend.port());
+    let spec = format!(
+        "  retries: 0\n  backends: [{{ name: a, port: {gone} }}, {{ name: b, port: {}, weight: 0 }}]",
+        backend.port()
+    );
     let proxy = Proxy::start(|port| manifest("chat", port, &spec)).await;
     assert_eq!(proxy.knock("/", "").await.head().await.status(), 502);
 
@@ -69,15 +75,23 @@ async fn a_backend_that_fails_too_often_is_passed_over() {
         server.switch("").await;
         assert_eq!(client.head().await.status(), 101);
     }
-    let failures = "heddle_websocket_backend_failures_total{namespace=\"default\",route=\"chat\",backend=\"a\"}";
+    let failures =
+        "heddle_websocket_backend_failures_total{namespace=\"default\",route=\"chat\",backend=\"a\"}";
     assert_eq!(proxy.metric(failures).await, 2.0);
-    assert!(proxy.log().contains("backend failed too often and is passed over"));
+    assert!(
+        proxy
+            .log()
+            .contains("backend failed too often and is passed over")
+    );
 }
 
 #[tokio::test]
 async fn a_backend_is_found_by_name() {
     let backend = Backend::listen().await;
-    let spec = format!("  backends: [{{ name: a, host: localhost, port: {} }}]", backend.port());
+    let spec = format!(
+        "  backends: [{{ name: a, host: localhost, port: {} }}]",
+        backend.port()
+    );
     let proxy = Proxy::start(|port| manifest("chat", port, &spec)).await;
     proxy.session(&backend).await;
 }

@@ -114,7 +114,10 @@ impl Proxy {
     /// Asks the admin server.
     pub(crate) async fn ask(&self, path: &str) -> Option<(u16, String)> {
         let mut peer = Peer::new(TcpStream::connect(("127.0.0.1", self.admin)).await.ok()?);
-        peer.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        peer.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
         let head = peer.head().await;
         let body = String::from_utf8(peer.rest().await).unwrap();
         Some((head.status(), body))
@@ -123,7 +126,9 @@ impl Proxy {
     /// The value of a metric, by its name and labels as they are written; 0 if it is not there.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.ask("/metrics").await.unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
@@ -150,7 +155,9 @@ impl Proxy {
     pub(crate) async fn logged(&self, message: &str) -> serde_json::Value {
         until(message, async || {
             let log = self.log();
-            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let mut lines = log
+                .lines()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
             lines.find(|line| line["message"] == message)
         })
         .await
@@ -162,12 +169,18 @@ impl Proxy {
 
     fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
-        let status = std::process::Command::new("kill").args(["-s", name, &id]).status();
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &id])
+            .status();
         assert!(status.unwrap().success());
     }
 
     pub(crate) async fn ended(&mut self) -> Option<i32> {
-        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code()
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .unwrap()
+            .unwrap()
+            .code()
     }
 
     /// A client that has sent nothing yet.
@@ -222,7 +235,9 @@ impl Backend {
 
     /// Whether nobody has come.
     pub(crate) async fn is_idle(&self) -> bool {
-        timeout(Duration::from_millis(50), self.listener.accept()).await.is_err()
+        timeout(Duration::from_millis(50), self.listener.accept())
+            .await
+            .is_err()
     }
 }
 
@@ -272,7 +287,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     async fn fill(&mut self) -> bool {
         let mut piece = [0; 4096];
-        match timeout(PATIENCE, self.stream.read(&mut piece)).await.expect("nothing comes") {
+        match timeout(PATIENCE, self.stream.read(&mut piece))
+            .await
+            .expect("nothing comes")
+        {
             Ok(count) => {
                 self.buffer.extend(&piece[..count]);
                 count > 0

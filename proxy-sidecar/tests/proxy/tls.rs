@@ -16,17 +16,26 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 
 fn pair(pem: &(String, String)) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let chain = CertificateDer::pem_slice_iter(pem.0.as_bytes()).map(Result::unwrap);
-    (chain.collect(), PrivateKeyDer::from_pem_slice(pem.1.as_bytes()).unwrap())
+    (
+        chain.collect(),
+        PrivateKeyDer::from_pem_slice(pem.1.as_bytes()).unwrap(),
+    )
 }
 
 fn roots(authority: &Authority) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
+        .unwrap();
     roots
 }
 
 /// A configuration of clients that trust `authority`, and show a certificate of their own or none.
-pub(crate) fn client_config(authority: &Authority, own: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
+pub(crate) fn client_config(
+    authority: &Authority,
+    own: Option<(String, String)>,
+    alpn: &[u8],
+) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -39,15 +48,28 @@ pub(crate) fn client_config(authority: &Authority, own: Option<(String, String)>
     config
 }
 
-pub(crate) async fn connect(port: u16, config: ClientConfig) -> std::io::Result<client::TlsStream<TcpStream>> {
+pub(crate) async fn connect(
+    port: u16,
+    config: ClientConfig,
+) -> std::io::Result<client::TlsStream<TcpStream>> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let name = ServerName::try_from("chat.example.com").unwrap();
-    timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
+    timeout(
+        PATIENCE,
+        TlsConnector::from(Arc::new(config)).connect(name, stream),
+    )
+    .await
+    .unwrap()
 }
 
 /// A backend's side of TLS. Clients must show a certificate of `authority`.
-pub(crate) async fn accept(backend: &Backend, authority: &Authority, alpn: &[u8]) -> server::TlsStream<TcpStream> {
-    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots(authority)), provider());
+pub(crate) async fn accept(
+    backend: &Backend,
+    authority: &Authority,
+    alpn: &[u8],
+) -> server::TlsStream<TcpStream> {
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots(authority)), provider());
     let (chain, key) = pair(&authority.issue("backend.example.com"));
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -57,7 +79,10 @@ pub(crate) async fn accept(backend: &Backend, authority: &Authority, alpn: &[u8]
         .unwrap();
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = backend.accept().await.stream;
-    timeout(PATIENCE, TlsAcceptor::from(Arc::new(config)).accept(stream)).await.unwrap().unwrap()
+    timeout(PATIENCE, TlsAcceptor::from(Arc::new(config)).accept(stream))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// The route's lines for a backend that is reached with [`accept`].
@@ -69,7 +94,11 @@ pub(crate) fn backend_tls(backend: &Backend, protocol: &str) -> String {
 }
 
 pub(crate) fn listener_tls(manifest: &str, client_ca: bool) -> String {
-    let ca = if client_ca { ", clientCaSecretRef: { name: own }" } else { "" };
+    let ca = if client_ca {
+        ", clientCaSecretRef: { name: own }"
+    } else {
+        ""
+    };
     let (before, after) = manifest.split_once(" }\n  backends").unwrap();
     format!("{before}, tls: {{ secretRef: {{ name: own }}{ca} }} }}\n  backends{after}")
 }
@@ -84,7 +113,9 @@ async fn a_session_goes_over_tls_on_both_sides_with_certificates_of_all() {
     let prepare = |folder: &std::path::Path| authority.write_secret(folder, "own", "chat.example.com");
     let proxy = Proxy::start_with(routes, prepare).await;
     let own = authority.issue("client.example.com");
-    let stream = connect(proxy.port, client_config(&authority, Some(own), b"http/1.1")).await.unwrap();
+    let stream = connect(proxy.port, client_config(&authority, Some(own), b"http/1.1"))
+        .await
+        .unwrap();
     let mut client = Peer::new(stream);
     client.send(request("/", "")).await;
     let mut server = Peer::new(accept(&backend, &authority, b"http/1.1").await);
@@ -109,7 +140,12 @@ async fn clients_without_the_certificate_that_is_asked_for_get_nowhere() {
         let Ok(stream) = stream else { continue };
         let mut client = Peer::new(stream);
         let mut byte = [0];
-        let read = timeout(PATIENCE, tokio::io::AsyncReadExt::read(&mut client.stream, &mut byte)).await.unwrap();
+        let read = timeout(
+            PATIENCE,
+            tokio::io::AsyncReadExt::read(&mut client.stream, &mut byte),
+        )
+        .await
+        .unwrap();
         assert!(read.is_err(), "{read:?}");
     }
     assert!(backend.is_idle().await);
@@ -133,7 +169,9 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_is_no
     })
     .await;
     std::fs::write(proxy.folder.path().join("secrets/own/tls.crt"), "nonsense").unwrap();
-    proxy.logged("failed to renew certificates; the former ones are used on").await;
+    proxy
+        .logged("failed to renew certificates; the former ones are used on")
+        .await;
     assert_eq!(shown().await, second);
     assert!(!proxy.log().contains("PRIVATE KEY"));
 }
