@@ -170,16 +170,21 @@ fn hindered(progress: &Progress, generation: i64) -> Option<State> {
             .map(|(pod, error)| format!("{pod}: {}", error.message))
             .collect();
         let message = format!(
-            "{} sidecars cannot serve generation {generation}: {}",
+            "{} of {} connected sidecars cannot serve generation {generation}: {}",
             progress.refused.len(),
+            progress.counts.connected,
             quoted.join("; ")
         );
         return Some(State::is_false(Reason::SidecarRefused, message));
     }
-    let several = |pods: &[String], what: &str| format!("{} ready pods {what}: {}.", pods.len(), names(pods));
+    let ready = progress.counts.ready;
+    let several = |pods: &[String], what: &str| {
+        let count = pods.len();
+        format!("Of {ready} ready pods, {count} {what}: {}.", names(pods))
+    };
     if !progress.missing.is_empty() {
-        let text = several(&progress.missing, "have no sidecar");
-        let advice = "They are older than the route, or were made while the webhook was away: restart them.";
+        let text = several(&progress.missing, "without a sidecar");
+        let advice = "A pod that is older than the route, or was made while the webhook was away, gets one when it is made anew.";
         return Some(State::is_false(
             Reason::SidecarMissing,
             format!("{text} {advice}"),
@@ -188,16 +193,16 @@ fn hindered(progress: &Progress, generation: i64) -> Option<State> {
     if !progress.not_connected.is_empty() {
         let text = several(
             &progress.not_connected,
-            "have a sidecar that is not connected to the operator",
+            "whose sidecar is not connected to the operator",
         );
         return Some(State::is_false(Reason::SidecarNotConnected, text));
     }
     if !progress.pending.is_empty() {
-        let what = format!("have not acknowledged generation {generation} yet");
+        let what = format!("yet to acknowledge generation {generation}");
         let text = several(&progress.pending, &what);
         return Some(State::is_false(Reason::SidecarPending, text));
     }
-    (progress.counts.ready == 0).then(|| {
+    (ready == 0).then(|| {
         let text = match progress.counts.selected {
             0 => "The route selects no pods.".to_owned(),
             selected => format!("None of the {selected} pods that the route selects is ready."),

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// What only the backend answers.
 const TEAPOT: &str = "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -226,5 +227,106 @@ async fn routes_are_served_as_they_change_and_on_while_the_operator_is_away() ->
     assert_ne!(handshake(port, "/three").await?, 418);
     let token = std::fs::read_to_string(proxy.folder.path().join("token"))?;
     assert!(!proxy.log().contains(&token), "tokens have no way into logs");
+    Ok(())
+}
+
+/// How often the route is changed while sessions go on.
+const CHANGES: u32 = 1000;
+
+/// Sessions that go on meanwhile.
+const SESSIONS: usize = 20;
+
+/// A text message `hello`, masked with zeros as a client may, and as a server sends it (RFC 6455, section 5.2).
+const FROM_CLIENT: &[u8] = b"\x81\x85\0\0\0\0hello";
+const FROM_SERVER: &[u8] = b"\x81\x05hello";
+
+/// A backend that takes every handshake (with the key of RFC 6455, section 1.3) and answers each `hello`.
+async fn greet_back() -> Result<Backend> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let port = listener.local_addr()?.port();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let mut sessions = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            sessions.spawn(answer_greetings(stream));
+        }
+    });
+    Ok(Backend { port, _task: task })
+}
+
+async fn answer_greetings(mut stream: TcpStream) -> Result<()> {
+    const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    read_head(&mut stream).await?;
+    stream.write_all(ACCEPTED.as_bytes()).await?;
+    let mut message = [0; FROM_CLIENT.len()];
+    loop {
+        stream.read_exact(&mut message).await?;
+        stream.write_all(FROM_SERVER).await?;
+    }
+}
+
+/// Says `hello` and waits for the answer until told to stop. How often.
+async fn greet(mut stream: TcpStream, stop: CancellationToken) -> Result<u64> {
+    let mut answered = 0;
+    while !stop.is_cancelled() {
+        stream.write_all(FROM_CLIENT).await?;
+        let mut answer = [0; FROM_SERVER.len()];
+        tokio::time::timeout(SOON, stream.read_exact(&mut answer))
+            .await
+            .context("no answer")?
+            .context("the session was dropped")?;
+        anyhow::ensure!(answer == FROM_SERVER, "another answer: {answer:?}");
+        answered += 1;
+    }
+    Ok(answered)
+}
+
+async fn open_session(port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = "GET /one HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    let head = tokio::time::timeout(SOON, read_head(&mut stream)).await??;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    Ok(stream)
+}
+
+#[tokio::test]
+async fn a_thousand_changes_of_a_route_drop_no_session_and_the_last_one_is_acknowledged() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    let backend = greet_back().await?;
+    let port = free_port()?;
+    let pod = world.ready_pod("a", "chat").await?;
+    let proxy = Proxy::create(&world, &pod).await?;
+    world.apply("chat", &changes(port, &backend, "/one")).await?;
+    world.wait_for_reason("chat", "Ready", "Programmed").await?;
+    let stop = CancellationToken::new();
+    let mut sessions = JoinSet::new();
+    for _ in 0..SESSIONS {
+        sessions.spawn(greet(open_session(port).await?, stop.clone()));
+    }
+    for number in 0..CHANGES {
+        let mut changed = changes(port, &backend, "/one");
+        let connections = 10_000 + number;
+        changed.push(("limits", json!({ "maxConnections": connections })));
+        world.apply("chat", &changed).await?;
+    }
+    let last = i64::from(CHANGES) + 1;
+    world
+        .wait_for("chat", "the last change is acknowledged", |status| {
+            let programmed = status
+                .sidecars
+                .as_ref()
+                .is_some_and(|counts| counts.programmed == 1);
+            status.observed_generation == Some(last) && programmed
+        })
+        .await
+        .with_context(|| proxy.log())?;
+    stop.cancel();
+    while let Some(answered) = sessions.join_next().await {
+        assert!(answered?? > 0);
+    }
     Ok(())
 }

@@ -109,6 +109,16 @@ impl Sidecar {
         }
     }
 
+    /// Waits for a configuration with any routes: a pod may be known to the operator before its routes are.
+    pub(crate) async fn first_routes(&mut self) -> Result<(Configuration, Vec<DescriptorsPart>)> {
+        loop {
+            let (configuration, parts) = self.configuration().await?;
+            if !configuration.routes.is_empty() {
+                return Ok((configuration, parts));
+            }
+        }
+    }
+
     /// Waits for a configuration with these routes and generations.
     pub(crate) async fn wait_for(&mut self, routes: &[(&str, i64)]) -> Result<Configuration> {
         loop {

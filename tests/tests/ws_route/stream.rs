@@ -35,7 +35,7 @@ async fn a_route_is_programmed_when_every_ready_pod_has_acknowledged_it() -> Res
     let pending = world
         .wait_for_reason("chat", "Programmed", "SidecarPending")
         .await?;
-    assert!(pending.message.contains("1 ready pods") && pending.message.contains(": b"));
+    assert!(pending.message.contains("Of 2 ready pods, 1 yet") && pending.message.contains(": b"));
     second.acknowledge(&sent).await?;
     world.wait_for_reason("chat", "Ready", "Programmed").await?;
     let status = world
@@ -200,9 +200,9 @@ async fn a_suspended_route_is_held_and_a_secret_that_appears_is_acted_on() -> Re
     let _operator = world.operator().await?;
     let pod = world.ready_pod("a", "chat").await?;
     let tls = ("listener", json!({ "tls": { "secretRef": { "name": "tls" } } }));
-    world.apply("chat", &[tls.clone()]).await?;
+    world.apply("chat", std::slice::from_ref(&tls)).await?;
     let mut sidecar = world.connect(&pod, &Hello::default()).await?;
-    let (sent, _) = sidecar.configuration().await?;
+    let (sent, _) = sidecar.first_routes().await?;
     assert_eq!(sent.routes[0].held, Held::Yes);
     world
         .wait_for_reason("chat", "ResolvedRefs", "SecretNotFound")
@@ -244,7 +244,7 @@ async fn descriptor_sets_come_before_the_routes_that_go_by_them_and_once() -> Re
         .wait_for_reason("chat", "ResolvedRefs", "IdlRepoNotFound")
         .await?;
     let mut sidecar = world.connect(&pod, &Hello::default()).await?;
-    let (first, none) = sidecar.configuration().await?;
+    let (first, none) = sidecar.first_routes().await?;
     assert_eq!((first.routes[0].held, none.len()), (Held::Yes, 0));
 
     let set: Vec<u8> = (0..1_200_000_u32).map(|number| (number % 251) as u8).collect();
