@@ -4,7 +4,9 @@ use crate::{Environment, Kubectl, PortForward};
 use anyhow::{Context, Result, bail, ensure};
 use heddle_crds::WsRoute;
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tungstenite::handshake::client::Response;
 use tungstenite::protocol::CloseFrame;
@@ -16,8 +18,6 @@ const NAME: &str = "chat";
 const PORT: u16 = 9080;
 /// How long anything in the cluster may take.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// How often it is looked at meanwhile.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a guest waits for a message.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -134,40 +134,40 @@ impl Chat {
     /// # Errors
     /// When it takes too long; the text has the status.
     pub fn await_ready(&self) -> Result<()> {
-        self.await_route("it is ready", |route| {
-            let status = route.status.as_ref();
-            let condition =
-                status.and_then(|status| heddle_crds::condition::find(&status.conditions, "Ready"));
-            condition.is_some_and(|ready| {
-                ready.status == heddle_crds::ConditionStatus::True
-                    && ready.observed_generation == route.metadata.generation
-            })
-        })
+        let generation = self.route()?.metadata.generation.unwrap_or_default();
+        // Both stand in one patch of the status, so that the condition is that generation's.
+        self.wait(&format!("jsonpath={{.status.observedGeneration}}={generation}"))?;
+        self.wait("condition=Ready")
     }
 
-    /// Waits until the route is as `is_so` wants it.
+    /// Waits until the route names a pod as the first that lacks a sidecar.
     ///
     /// # Errors
-    /// When it takes too long; the text has `what` and the status.
-    pub fn await_route(&self, what: &str, is_so: impl Fn(&WsRoute) -> bool) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            let route = self.route()?;
-            if is_so(&route) {
-                return Ok(());
-            }
-            if started.elapsed() > DEADLINE {
-                let pods =
-                    self.kubectl
-                        .run(&["get", "pods", "--namespace", &self.namespace, "--output", "wide"]);
-                bail!(
-                    "the WsRoute is not so that {what}: {}\n{}",
-                    json!(route.status),
-                    pods.unwrap_or_default()
-                );
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
+    /// When it takes too long; the text has the status.
+    pub fn await_missing_on(&self, pod: &str) -> Result<()> {
+        self.wait(&format!("jsonpath={{.status.sidecars.missingOn[0]}}={pod}"))
+    }
+
+    /// `kubectl wait` for the WsRoute.
+    fn wait(&self, for_: &str) -> Result<()> {
+        let (object, for_, timeout) = (
+            format!("wsroute/{NAME}"),
+            format!("--for={for_}"),
+            format!("--timeout={}s", DEADLINE.as_secs()),
+        );
+        let arguments = ["wait", "--namespace", &self.namespace, &object, &for_, &timeout];
+        let Err(error) = self.kubectl.run(&arguments) else {
+            return Ok(());
+        };
+        let status = self.route().map(|route| json!(route.status).to_string());
+        let pods = self
+            .kubectl
+            .run(&["get", "pods", "--namespace", &self.namespace, "--output", "wide"]);
+        bail!(
+            "{error:#}\nstatus: {}\npods: {}",
+            status.unwrap_or_default(),
+            pods.unwrap_or_default()
+        )
     }
 
     /// Waits until the Deployment's newest pods are ready and the old ones are gone.
@@ -228,28 +228,47 @@ impl Chat {
         })
     }
 
-    /// Waits until what the sidecar of a pod has logged is as `is_so` wants it.
+    /// The first line that the sidecar of a pod logs, or has logged, under `target`.
     ///
     /// # Errors
-    /// When it takes too long; the text has `what` and the log.
-    pub fn await_log(&self, pod: &str, what: &str, mut is_so: impl FnMut(&str) -> bool) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            let log = self.kubectl.run(&[
-                "logs",
-                "--namespace",
-                &self.namespace,
-                pod,
-                "--container=heddle-proxy",
-            ])?;
-            if is_so(&log) {
-                return Ok(());
+    /// When there is none in time.
+    pub fn await_line(&self, pod: &str, target: &str) -> Result<Value> {
+        let mut child = self.kubectl.start(&[
+            "logs",
+            "--follow",
+            "--namespace",
+            &self.namespace,
+            pod,
+            "--container=heddle-proxy",
+        ])?;
+        let stdout = child.stdout.take().context("failed to read from kubectl logs")?;
+        let (sender, lines) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
             }
-            ensure!(
-                started.elapsed() < DEADLINE,
-                "the sidecar's log lacks {what}:\n{log}"
-            );
-            std::thread::sleep(POLL_INTERVAL);
+        });
+        let found = first_of(&lines, target);
+        drop(lines);
+        child.kill().context("failed to end kubectl logs")?;
+        child.wait().context("failed to end kubectl logs")?;
+        ensure!(reader.join().is_ok(), "the reader of the log panicked");
+        found
+    }
+}
+
+/// The first line under `target`.
+fn first_of(lines: &mpsc::Receiver<String>, target: &str) -> Result<Value> {
+    let ends_at = Instant::now() + DEADLINE;
+    loop {
+        let line = lines
+            .recv_timeout(ends_at.saturating_duration_since(Instant::now()))
+            .with_context(|| format!("the sidecar has logged nothing under {target}"))?;
+        let line: Value = serde_json::from_str(&line).unwrap_or_default();
+        if line["target"] == target {
+            return Ok(line);
         }
     }
 }

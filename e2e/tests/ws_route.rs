@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use heddle_e2e::Chat;
-use serde_json::{Value, json};
+use serde_json::json;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 #[test]
@@ -28,7 +28,7 @@ fn a_selected_pod_gets_a_sidecar_and_guests_talk_through_it() -> Result<()> {
     );
     guest.say("good morning")?;
     guest.leave()?;
-    let line = access_line(&chat, &pod)?;
+    let line = chat.await_line(&pod, "heddle_proxy::access")?;
     ensure!(
         line["route"] == "chat" && line["subprotocol"] == "chat.v1",
         "{line}"
@@ -48,10 +48,7 @@ fn a_pod_that_is_older_than_its_route_is_named_until_it_is_made_anew() -> Result
     chat.await_rollout()?;
     let pod = chat.pod()?;
     chat.apply_route(|_| ())?;
-    chat.await_route("it names the pod", |route| {
-        let sidecars = route.status.as_ref().and_then(|status| status.sidecars.as_ref());
-        sidecars.is_some_and(|sidecars| sidecars.missing_on == [pod.clone()])
-    })?;
+    chat.await_missing_on(&pod)?;
     chat.kubectl().run(&[
         "rollout",
         "restart",
@@ -105,19 +102,4 @@ fn a_pod_that_is_deleted_tells_its_guests_to_go_elsewhere() -> Result<()> {
     let close = guest.await_close()?.context("the Close frame has no code")?;
     ensure!(close.code == CloseCode::Away, "{close:?}");
     Ok(())
-}
-
-/// The access log's line of the session that has ended.
-fn access_line(chat: &Chat, pod: &str) -> Result<Value> {
-    let mut found = None;
-    chat.await_log(pod, "a line of the session", |log| {
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        found = lines
-            .into_iter()
-            .find(|line| line["target"] == "heddle_proxy::access");
-        found.is_some()
-    })?;
-    found.context("the sidecar has logged no session")
 }

@@ -123,6 +123,13 @@ const NPM: [Package; 1] = [Package {
     purpose: "downloads the tools that protobuf is tested with",
 }];
 
+/// What black-box tests look at pages with.
+const BROWSER: [Package; 1] = [Package {
+    name: "chromium",
+    program: "chromium",
+    purpose: "talks to the example chat in tests",
+}];
+
 /// What the fuzz targets are built with.
 const FUZZ: [Package; 1] = [Package {
     name: "g++",
@@ -170,6 +177,14 @@ pub fn ensure_python_packages(progress: &Progress) -> Result<()> {
 /// As [`ensure_build_packages`].
 pub fn ensure_npm_packages(progress: &Progress) -> Result<()> {
     ensure(progress, "Downloading packages of npm", NPM.iter())
+}
+
+/// Installs what black-box tests look at pages with, as far as it is missing.
+///
+/// # Errors
+/// As [`ensure_build_packages`].
+pub fn ensure_browser_packages(progress: &Progress) -> Result<()> {
+    ensure(progress, "Looking at pages", BROWSER.iter())
 }
 
 /// Installs what the fuzz targets are built with, as far as it is missing.

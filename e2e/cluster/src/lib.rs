@@ -26,8 +26,8 @@ mod wait;
 pub use cache::cached;
 pub use cluster::{Cluster, Origin};
 pub use debian::{
-    ensure_build_packages, ensure_fuzz_packages, ensure_git_packages, ensure_npm_packages,
-    ensure_python_packages,
+    ensure_browser_packages, ensure_build_packages, ensure_fuzz_packages, ensure_git_packages,
+    ensure_npm_packages, ensure_python_packages,
 };
 pub use layout::cache_root;
 pub use progress::{Progress, Step, human};
