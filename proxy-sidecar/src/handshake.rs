@@ -23,7 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
 
 pub(crate) use trace::HandshakeTrace;
 
@@ -101,10 +100,7 @@ pub(crate) async fn establish(request: SessionRequest, arrival: &Arrival) -> Res
         return Err(Refusal::RouteNotFound.into());
     };
     let trace = HandshakeTrace::begin(&request.fields, &route, arrival);
-    let span = trace.span().clone();
-    let result = with_route(request, arrival, Arc::clone(&route), trace)
-        .instrument(span)
-        .await;
+    let result = with_route(request, arrival, Arc::clone(&route), trace).await;
     match &result {
         Err(Declined::Refused(refusal)) => route.sessions.metrics.refused(*refusal),
         Err(Declined::Answered(_)) => {
@@ -140,7 +136,8 @@ async fn with_route(
         // Compressed messages cannot be turned; nobody may agree on it.
         request.fields.remove("sec-websocket-extensions");
     }
-    let (backend, switched) = dial_one(&request, &route, began + route.route.timeouts.handshake).await?;
+    let (backend, switched) =
+        dial_one(&request, &route, &trace, began + route.route.timeouts.handshake).await?;
     backend.metrics.sessions.inc();
     trace.established(&backend);
     let subprotocol = switched.fields.one("sec-websocket-protocol").ok().flatten();
@@ -184,6 +181,7 @@ fn check_origin(fields: &Fields, route: &Route) -> Result<(), Refusal> {
 async fn dial_one(
     request: &SessionRequest,
     live: &LiveRoute,
+    trace: &HandshakeTrace,
     deadline: Instant,
 ) -> Result<(Arc<LiveBackend>, attempt::Switched), Declined> {
     let route = &live.route;
@@ -197,7 +195,7 @@ async fn dial_one(
             Ok(result) => result,
             Err(_) => Err(AttemptError::NoAnswer),
         };
-        let (may_retry, outcome) = judge(result, &backend, route);
+        let (may_retry, outcome) = judge(result, &backend, route, trace);
         match outcome {
             Ok(switched) => return Ok((backend, switched)),
             Err(declined) => last = declined,
@@ -215,6 +213,7 @@ fn judge(
     result: Result<attempt::Answer, AttemptError>,
     backend: &LiveBackend,
     route: &Route,
+    trace: &HandshakeTrace,
 ) -> (bool, Result<attempt::Switched, Declined>) {
     match result {
         Ok(attempt::Answer::Switched(switched)) => {
@@ -231,7 +230,9 @@ fn judge(
         }
         Err(error) => {
             backend.failed(route);
+            // The span is not entered for the whole handshake: that would cost more with each step than this line.
             tracing::warn!(
+                parent: trace.span(),
                 route = %route.id,
                 backend = backend.config.name,
                 error = %ErrorChain(&error),
