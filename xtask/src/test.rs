@@ -207,6 +207,7 @@ fn tests(arguments: &Arguments, wanted: impl Fn(Stage) -> bool, summary: &mut Su
         run_stage(Stage::Apiserver, &binaries, arguments, &[], summary);
     }
     if wanted(Stage::Cluster) {
+        heddle_e2e_cluster::ensure_browser_packages(&Progress::new())?;
         let system = System::up(&root, &binaries)?;
         let forward = system.git.forward(&system.kubectl())?;
         run_stage(
