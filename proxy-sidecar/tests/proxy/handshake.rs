@@ -9,7 +9,7 @@ async fn path_query_and_end_to_end_fields_arrive_as_they_were_sent() {
     let lines = "AuthoriZation: Bearer abc\r\nCookie: a=1; b=2\r\nSec-WebSocket-Protocol: chat, superchat\r\n\
                  Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin: https://example.com\r\n\
                  X-Empty:\r\nX-Twice: 1\r\nX-Twice: 2\r\n";
-    proxy.knock("/chat/%2Froom?a=%20b&c", lines).await;
+    let _client = proxy.knock("/chat/%2Froom?a=%20b&c", lines).await;
     let head = backend.accept().await.head().await;
     assert_eq!(head.first_line(), "GET /chat/%2Froom?a=%20b&c HTTP/1.1");
     for line in lines.lines().filter(|line| *line != "X-Empty:") {
@@ -103,7 +103,7 @@ async fn interim_answers_are_passed_by() {
 async fn a_whole_url_as_the_target_counts_for_more_than_the_host() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "  hostnames: [other.example.com]")).await;
-    proxy.knock("http://other.example.com:8080/a?b", "").await;
+    let _client = proxy.knock("http://other.example.com:8080/a?b", "").await;
     let head = backend.accept().await.head().await;
     assert_eq!(head.first_line(), "GET /a?b HTTP/1.1");
     assert_eq!(head.all("host"), ["other.example.com:8080"]);
@@ -121,4 +121,16 @@ async fn a_client_that_sends_its_head_byte_by_byte_is_served() {
         backend.accept().await.head().await.first_line(),
         "GET /slow HTTP/1.1"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_it_is_answered_frees_its_backend() {
+    let backend = Backend::listen().await;
+    let proxy = Proxy::start(|port| to(port, &backend, "")).await;
+    let client = proxy.knock("/", "").await;
+    let mut server = backend.accept().await;
+    server.head().await;
+    drop(client);
+    assert!(server.rest().await.is_empty());
+    proxy.until_metric("heddle_proxy_connections", 0.0).await;
 }

@@ -72,7 +72,7 @@ async fn hosts_and_paths_that_no_route_takes_are_not_found() {
         .send(request("/chat", "").replace("chat.example.com", "example.org"))
         .await;
     assert_eq!(client.head().await.status(), 404);
-    proxy.knock("/chat/room", "").await;
+    let _client = proxy.knock("/chat/room", "").await;
     assert_eq!(
         backend.accept().await.head().await.first_line(),
         "GET /chat/room HTTP/1.1"
@@ -98,7 +98,7 @@ async fn pages_of_other_origins_are_refused() {
         403
     );
     for lines in ["Origin: https://example.com\r\n", ""] {
-        proxy.knock("/", lines).await;
+        let _client = proxy.knock("/", lines).await;
         backend.accept().await.head().await;
     }
 }
