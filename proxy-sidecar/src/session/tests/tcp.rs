@@ -161,15 +161,7 @@ fn a_session_that_waits_is_small() {
         run(Endpoint::new(client), Endpoint::new(backend), context(rules()))
     };
     let bytes = size_of_return(&future);
-    println!(
-        "{bytes}: sleep {} peer {} lane {} relay {} window {}",
-        size_of::<tokio::time::Sleep>(),
-        size_of::<super::super::peer::Peer<TcpStream>>(),
-        size_of::<super::super::lane::ByteLane>(),
-        size_of::<super::super::relay::Relay<TcpStream, TcpStream, super::super::lane::ByteLane>>(),
-        std::mem::size_of_val(&crate::session::SessionControl::new().after(0))
-    );
-    assert!(bytes <= 2048, "{bytes} bytes");
+    assert!(bytes <= 1_100, "{bytes} bytes");
 }
 
 fn size_of_return<F, R>(_: &F) -> usize
