@@ -1,4 +1,4 @@
-//! What is left when the chart goes. The last of the binaries, by its name: it takes Heddle away.
+//! What is left when the chart goes. xtask runs it last: it takes Heddle away.
 
 use anyhow::{Context, Result, ensure};
 use heddle_e2e::Scenario;

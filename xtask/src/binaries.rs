@@ -19,6 +19,13 @@ pub(crate) struct TestBinary {
     pub(crate) folder: PathBuf,
 }
 
+impl TestBinary {
+    /// Whether it takes away what the others of its package need.
+    fn is_last(&self) -> bool {
+        self.target == "uninstall"
+    }
+}
+
 /// What one build of the workspace left.
 #[derive(Default)]
 pub(crate) struct Binaries {
@@ -85,7 +92,7 @@ impl Binaries {
         }
         binaries
             .tests
-            .sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
+            .sort_by(|a, b| (&a.package, a.is_last(), &a.target).cmp(&(&b.package, b.is_last(), &b.target)));
         Ok(binaries)
     }
 
