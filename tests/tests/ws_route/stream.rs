@@ -5,10 +5,13 @@ use super::world::World;
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use heddle_crds::condition::find;
 use heddle_crds::publication::{Chunk, Index, digest};
 use heddle_route_config::protocol::{Assembly, Held, Hello, RouteError, RouteErrorKind, TOKEN_AUDIENCE};
+use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -32,10 +35,13 @@ async fn a_route_is_programmed_when_every_ready_pod_has_acknowledged_it() -> Res
     assert_eq!(second.wait_for(&[("chat", 1)]).await?.version, sent.version);
     assert!(sent.trust_bundle.contains("BEGIN CERTIFICATE"));
     first.acknowledge(&sent).await?;
-    let pending = world
-        .wait_for_reason("chat", "Programmed", "SidecarPending")
+    world
+        .wait_for("chat", "the pod that has not answered is named", |status| {
+            find(&status.conditions, "Programmed").is_some_and(|condition| {
+                condition.message == "Of 2 ready pods, 1 yet to acknowledge generation 1: b."
+            })
+        })
         .await?;
-    assert!(pending.message.contains("Of 2 ready pods, 1 yet") && pending.message.contains(": b"));
     second.acknowledge(&sent).await?;
     world.wait_for_reason("chat", "Ready", "Programmed").await?;
     let status = world
@@ -125,15 +131,15 @@ async fn of_two_routes_that_claim_the_same_the_older_wins_and_the_other_says_so(
     sidecar.acknowledge(&sent).await?;
     world.wait_for_reason("b-older", "Ready", "Programmed").await?;
     // Creation times have whole seconds.
-    tokio::time::timeout(SOON, async {
-        let created = world.routes().get("b-older").await?.creation_timestamp();
-        let created = created.map_or(0, |time| time.0.as_second());
-        while k8s_openapi::jiff::Timestamp::now().as_second() <= created {
-            tokio::task::yield_now().await;
-        }
-        anyhow::Ok(())
+    let created = world.routes().get("b-older").await?.creation_timestamp();
+    let created = created.map_or(0, |time| time.0.as_second());
+    eventually("the next second", SOON, || async {
+        Ok(match Timestamp::now().as_second() > created {
+            true => Probe::Seen(()),
+            false => Probe::NotYet("the same".into()),
+        })
     })
-    .await??;
+    .await?;
     world.apply("a-younger", &[]).await?;
     let conflicted = world
         .wait_for_reason("a-younger", "Accepted", "Conflicted")
