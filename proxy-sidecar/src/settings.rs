@@ -88,7 +88,7 @@ pub(crate) struct RunArguments {
 
 #[derive(Args, Debug)]
 struct StreamArguments {
-    /// Where routes come from instead of files: the operator, such as https://heddle-configuration.heddle-system.svc
+    /// Where routes come from instead of files: the operator, such as `https://heddle-configuration.heddle-system.svc`
     #[arg(long, env = "HEDDLE_CONFIGURATION_URL", value_name = "URL", requires_all = ["trust_bundle", "token_file", "state_dir"])]
     configuration_url: Option<Uri>,
     /// The authorities, in PEM, that the operator's certificate may be signed by, until it names others itself

@@ -94,8 +94,14 @@ async fn what_works_is_admitted() -> Result<()> {
         ("/allowedOrigins", json!(["https://*.example.com", "null"])),
         ("/backends", json!(backends)),
         ("/backends/0/host", json!("::1")),
-        ("/limits", json!({ "messageRate": { "perSecond": 1, "onExceed": "Close" }, "maxMessageBytes": 1 })),
-        ("/forwarding", json!({ "headers": "Both", "trustedProxies": ["10.0.0.0/8"] })),
+        (
+            "/limits",
+            json!({ "messageRate": { "perSecond": 1, "onExceed": "Close" }, "maxMessageBytes": 1 }),
+        ),
+        (
+            "/forwarding",
+            json!({ "headers": "Both", "trustedProxies": ["10.0.0.0/8"] }),
+        ),
         ("/transcoding", transcoding),
     ]
     .into_iter()
@@ -113,25 +119,57 @@ async fn what_cannot_work_is_refused_with_a_sentence_that_helps() -> Result<()> 
     let path = |value: &str| json!([{ "path": { "value": value } }]);
     for (pointer, value, words) in [
         ("/selector", json!({}), "name at least one label"),
-        ("/selector", json!({ "matchLabels": {} }), "name at least one label"),
+        (
+            "/selector",
+            json!({ "matchLabels": {} }),
+            "name at least one label",
+        ),
         ("/listener", json!({ "port": 80 }), "spec.listener.port"),
         ("/hostnames", json!(["Chat.example.com:80"]), "spec.hostnames"),
         ("/matches", path("chat"), "an absolute path"),
-        ("/matches", path("/chat?room=1"), "without '//', query and fragment"),
+        (
+            "/matches",
+            path("/chat?room=1"),
+            "without '//', query and fragment",
+        ),
         ("/allowedOrigins", json!(["example.com"]), "spec.allowedOrigins"),
         ("/backends", json!([]), "should have at least 1 items"),
-        ("/backends", json!([backend("a"), backend("a")]), "Duplicate value"),
+        (
+            "/backends",
+            json!([backend("a"), backend("a")]),
+            "Duplicate value",
+        ),
         ("/backends/0", backend("A"), "lower-case letters, digits and '-'"),
-        ("/backends/0/weight", json!(0), "at least one needs a weight above 0"),
+        (
+            "/backends/0/weight",
+            json!(0),
+            "at least one needs a weight above 0",
+        ),
         ("/backends/0/port", json!(0), "spec.backends[0].port"),
-        ("/backends/0/protocol", json!("HTTP/3"), "spec.backends[0].protocol"),
-        ("/passiveHealth", json!({ "ejectionTime": "2h" }), "between 1s and 1h"),
+        (
+            "/backends/0/protocol",
+            json!("HTTP/3"),
+            "spec.backends[0].protocol",
+        ),
+        (
+            "/passiveHealth",
+            json!({ "ejectionTime": "2h" }),
+            "between 1s and 1h",
+        ),
         ("/timeouts", json!({ "connect": "1ms" }), "between 10ms and 5m"),
         ("/timeouts", json!({ "idle": "500ms" }), "between 1s and 168h"),
         ("/timeouts", json!({ "drain": "2h" }), "at most 1h"),
         ("/lifetime", json!({ "maxAge": "soon" }), "spec.lifetime.maxAge"),
-        ("/keepalive", json!({ "interval": "1ms" }), "between 100ms and 24h"),
-        ("/limits", json!({ "maxMessageBytes": 0 }), "spec.limits.maxMessageBytes"),
+        (
+            "/keepalive",
+            json!({ "interval": "1ms" }),
+            "between 100ms and 24h",
+        ),
+        (
+            "/limits",
+            json!({ "maxMessageBytes": 0 }),
+            "spec.limits.maxMessageBytes",
+        ),
         ("/retries", json!(16), "spec.retries"),
         (
             "/transcoding",
