@@ -1,7 +1,7 @@
 //! The certificates of what the operator serves to others: the admission webhook and the configuration stream.
 //!
 //! They lie in a Secret of the operator's namespace, in the form that cert-manager writes as well: `tls.crt`, `tls.key`, and in
-//! `ca.crt` every authority that is to be trusted. The leader keeps it fresh ([`keep`]); every replica serves what is in
+//! `ca.crt` every authority that is to be trusted. The leader keeps it fresh ([`keep()`]); every replica serves what is in
 //! it, and what comes into it while it runs ([`Serving`]).
 //!
 //! A new authority is announced in `ca.crt` before anything is signed by it, and an old one stays there until it expires:
