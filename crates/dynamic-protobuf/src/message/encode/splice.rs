@@ -8,20 +8,20 @@ use crate::view::pass::{skip, tag};
 use std::ops::Range;
 
 /// The one field in which a message differs from its span.
-pub(super) struct Change<'e> {
+struct Change<'e> {
     table: &'e MessageTable,
-    pub(super) field: &'e FieldTable,
+    field: &'e FieldTable,
     span: &'e [u8],
     /// Where in the span the field stood.
     run: Range<usize>,
     /// What it holds now; `None` when it is not set any more.
-    pub(super) word: Option<u64>,
+    word: Option<u64>,
 }
 
 impl<'e> Change<'e> {
     /// `None` when the message has to be written field by field.
     #[inline]
-    pub(super) fn of(message: &'e Message, node: At) -> Option<Self> {
+    fn of(message: &'e Message, node: At) -> Option<Self> {
         let (arena, tables) = (&message.arena, message.schema.tables());
         let slot = arena.changed_field(node)?;
         let table = tables.message(arena.message_of(node));
@@ -42,11 +42,11 @@ impl<'e> Change<'e> {
         })
     }
 
-    pub(super) fn before(&self) -> &'e [u8] {
+    fn before(&self) -> &'e [u8] {
         self.span.get(..self.run.start).unwrap_or_default()
     }
 
-    pub(super) fn behind(&self) -> &'e [u8] {
+    fn behind(&self) -> &'e [u8] {
         self.span.get(self.run.end..).unwrap_or_default()
     }
 }
@@ -54,12 +54,12 @@ impl<'e> Change<'e> {
 /// Appends a message of which one field was changed to `out`: only that field is written from back to front. `false` when it
 /// has to be written field by field; nothing is written then.
 pub(super) fn encode_around(message: &Message, out: &mut Vec<u8>) -> bool {
+    if chain::encode_number(message, out) {
+        return true;
+    }
     let Some(change) = Change::of(message, message.root) else {
         return false;
     };
-    if chain::encode_number(message, &change, out) {
-        return true;
-    }
     out.extend_from_slice(change.before());
     if let Some(word) = change.word {
         let mut encoder = Encoder {
@@ -94,12 +94,12 @@ impl Encoder<'_, '_> {
 
 /// Whether everything in a regular span that has the field's tag is the field, and stands in one place. Numbers that a
 /// closed enum does not name are unknown fields with the same tag, and a MessageSet's fields stand in items.
-fn stands_together(table: &MessageTable, entry: &Entry) -> bool {
+pub(super) fn stands_together(table: &MessageTable, entry: &Entry) -> bool {
     !table.message_set && !entry.is(Entry::MAP) && entry.op != Op::EnumClosed
 }
 
 /// Where the first records with this tag stand that follow each other; the end where there are none.
-fn run_of(span: &[u8], wanted: u32) -> Option<Range<usize>> {
+pub(super) fn run_of(span: &[u8], wanted: u32) -> Option<Range<usize>> {
     let mut pos = 0;
     let begin = loop {
         let start = pos;
@@ -275,6 +275,52 @@ message All {
                 message.decode(&bytes).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn lengths_around_a_number_may_grow_and_shrink() {
+        let schema = schema();
+        let (number, text) = (field(&schema, "number"), field(&schema, "text"));
+        let mut message = Message::new(schema.message("t.All").unwrap());
+        for length in 110..130 {
+            for (first, second) in [(1, 2), (1, 300), (300, 1), (1, i32::MAX), (-1, 0)] {
+                let mut built = Message::new(schema.message("t.All").unwrap());
+                let mut root = built.as_mut();
+                root.set(text, "root").unwrap();
+                let mut child = root.message(field(&schema, "child")).unwrap();
+                let mut inner = child.message(field(&schema, "child")).unwrap();
+                inner.set(text, "t".repeat(length).as_str()).unwrap();
+                inner.set(number, first).unwrap();
+                message.decode(&built.encode_to_vec()).unwrap();
+                nested(&schema, &mut message.as_mut(), 2);
+                let mut root = message.as_mut();
+                let mut child = root.message(field(&schema, "child")).unwrap();
+                let mut inner = child.message(field(&schema, "child")).unwrap();
+                inner.set(number, second).unwrap();
+                let mut anew = Vec::new();
+                message.encode_deterministic_into(&mut anew);
+                assert_eq!(
+                    said(&schema, &message.encode_to_vec()),
+                    anew,
+                    "{length} {first} {second}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_put_in_the_place_of_another_is_written_whole() {
+        let schema = schema();
+        let mut message = Message::new(schema.message("t.All").unwrap());
+        message
+            .decode(b"\x08\x01\x1a\x05\x12\x01v\x08\x03\x12\x01t")
+            .unwrap();
+        message.as_mut().clear(field(&schema, "child")).unwrap();
+        nested(&schema, &mut message.as_mut(), 2);
+        assert_eq!(
+            message.encode_to_vec(),
+            b"\x08\x01\x1a\x05\x1a\x03\x08\x80\x01\x12\x01t"
+        );
     }
 
     #[test]
