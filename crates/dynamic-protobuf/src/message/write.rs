@@ -127,15 +127,20 @@ impl<'m> MessageMut<'m> {
     }
 
     /// The field's index among all, if it is one of this message.
+    #[inline(always)]
     fn own(&self, field: FieldDescriptor<'_>) -> Result<u32, SetError> {
-        let foreign = || SetError::ForeignField {
-            field: field.full_name().to_owned(),
-            message: self.descriptor().full_name().to_owned(),
-        };
         if !field.schema().ptr_eq(&self.message.schema) || field.table().message != self.index() {
-            return Err(foreign());
+            return Err(self.foreign(field));
         }
         Ok(field.index())
+    }
+
+    #[cold]
+    fn foreign(&self, field: FieldDescriptor<'_>) -> SetError {
+        SetError::ForeignField {
+            field: field.full_name().to_owned(),
+            message: self.descriptor().full_name().to_owned(),
+        }
     }
 
     fn slot_at(&self, entry: &Entry) -> At {
@@ -174,6 +179,7 @@ impl<'m> MessageMut<'m> {
     }
 
     /// Marks the field as set and the rest of its oneof as unset; returns whether it was set before.
+    #[inline]
     fn occupy(&mut self, entry: &Entry) -> bool {
         let had = self.message.arena.has(self.node, u32::from(entry.slot));
         if entry.oneof != 0 && !had {
@@ -213,10 +219,7 @@ impl<'m> MessageMut<'m> {
         let table = self.message.schema.tables().field(index);
         let entry = table.entry;
         if entry.is(Entry::REPEATED) || !table.kind.is_message() {
-            return Err(SetError::WrongType {
-                field: table.full_name.to_string(),
-                expected: "no single message".to_owned(),
-            });
+            return Err(no_single_message(table));
         }
         let at = self.slot_at(&entry);
         let node = if self.message.arena.has(self.node, u32::from(entry.slot)) {
@@ -290,6 +293,15 @@ impl<'m> MessageMut<'m> {
     }
 }
 
+#[cold]
+fn no_single_message(field: &FieldTable) -> SetError {
+    SetError::WrongType {
+        field: field.full_name.to_string(),
+        expected: "no single message".to_owned(),
+    }
+}
+
+#[cold]
 fn wrong_type(field: &FieldTable) -> SetError {
     let expected = match (field.entry.is(Entry::MAP), field.entry.is(Entry::REPEATED)) {
         (true, _) => "a map".to_owned(),
@@ -319,6 +331,7 @@ impl Message {
     }
 
     /// The word for a value, if it is one of the field's type.
+    #[inline]
     fn word_of(&mut self, field: u32, value: Scalar<'_>) -> Result<u64, SetError> {
         let tables = self.schema.tables();
         let table = tables.field(field);
