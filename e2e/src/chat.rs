@@ -1,7 +1,7 @@
 //! The example chat in a namespace of its own, with a WsRoute in front of it, and guests that come through the sidecar.
 
 use crate::{Environment, Kubectl, PortForward};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use heddle_crds::WsRoute;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
@@ -150,24 +150,8 @@ impl Chat {
 
     /// `kubectl wait` for the WsRoute.
     fn wait(&self, for_: &str) -> Result<()> {
-        let (object, for_, timeout) = (
-            format!("wsroute/{NAME}"),
-            format!("--for={for_}"),
-            format!("--timeout={}s", DEADLINE.as_secs()),
-        );
-        let arguments = ["wait", "--namespace", &self.namespace, &object, &for_, &timeout];
-        let Err(error) = self.kubectl.run(&arguments) else {
-            return Ok(());
-        };
-        let status = self.route().map(|route| json!(route.status).to_string());
-        let pods = self
-            .kubectl
-            .run(&["get", "pods", "--namespace", &self.namespace, "--output", "wide"]);
-        bail!(
-            "{error:#}\nstatus: {}\npods: {}",
-            status.unwrap_or_default(),
-            pods.unwrap_or_default()
-        )
+        self.kubectl
+            .wait_for(&self.namespace, &format!("wsroute/{NAME}"), for_, DEADLINE)
     }
 
     /// Waits until the Deployment's newest pods are ready and the old ones are gone.

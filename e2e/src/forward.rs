@@ -41,14 +41,14 @@ impl PortForward {
             ._said
             .read_line(&mut line)
             .context("failed to read from kubectl port-forward")?;
-        let port = line
+        let local = line
             .strip_prefix("Forwarding from 127.0.0.1:")
             .and_then(|rest| rest.split(' ').next())
             .and_then(|port| port.parse().ok());
-        let Some(port) = port else {
-            bail!("failed to forward port {port:?} of {pod}: kubectl said {line:?}")
+        let Some(local) = local else {
+            bail!("failed to forward port {port} of {pod}: kubectl said {line:?}")
         };
-        forward.port = port;
+        forward.port = local;
         Ok(forward)
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// kubectl, pointed at the cluster by `KUBECONFIG`.
 #[derive(Clone, Debug)]
@@ -64,6 +65,35 @@ impl Kubectl {
             .stderr(Stdio::null())
             .spawn()
             .context("failed to start kubectl")
+    }
+
+    /// `kubectl wait` for an object, such as `wsroute/chat`.
+    ///
+    /// # Errors
+    /// When it takes too long; the text has the object's status and the pods of the namespace.
+    pub(crate) fn wait_for(
+        &self,
+        namespace: &str,
+        object: &str,
+        for_: &str,
+        timeout: Duration,
+    ) -> Result<()> {
+        let (for_, timeout) = (
+            format!("--for={for_}"),
+            format!("--timeout={}s", timeout.as_secs()),
+        );
+        let Err(error) = self.run(&["wait", "--namespace", namespace, object, &for_, &timeout]) else {
+            return Ok(());
+        };
+        let status = self
+            .get(&[object, "--namespace", namespace])
+            .map(|object| object["status"].to_string());
+        let pods = self.run(&["get", "pods", "--namespace", namespace, "--output", "wide"]);
+        bail!(
+            "{error:#}\nstatus: {}\npods: {}",
+            status.unwrap_or_default(),
+            pods.unwrap_or_default()
+        )
     }
 
     /// Applies a manifest in JSON.

@@ -1,7 +1,7 @@
 //! A namespace and two repositories of its own for a test.
 
 use crate::{Environment, Kubectl};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use heddle_crds::condition::{self, Condition};
 use heddle_crds::{IdlRepo, IdlRepoStatus};
 use heddle_git_server::{Access, Account, WorkCopy};
@@ -218,26 +218,10 @@ impl Scenario {
     /// `kubectl wait` for the IdlRepo.
     ///
     /// # Errors
-    /// When it takes too long; the text has the conditions and what the operator logged last.
+    /// When it takes too long; the text has the status and the pods.
     pub fn wait(&self, for_: &str) -> Result<()> {
-        let (object, for_, timeout) = (
-            format!("idlrepo/{NAME}"),
-            format!("--for={for_}"),
-            format!("--timeout={}s", RUN_DEADLINE.as_secs()),
-        );
-        let arguments = ["wait", "--namespace", &self.namespace, &object, &for_, &timeout];
-        let Err(error) = self.kubectl.run(&arguments) else {
-            return Ok(());
-        };
-        let status = self.idl_repo().map(|idl_repo| json!(idl_repo.status).to_string());
-        let pods = self
-            .kubectl
-            .run(&["get", "pods", "--namespace", &self.namespace, "--output", "wide"]);
-        bail!(
-            "{error:#}\nstatus: {}\npods: {}",
-            status.unwrap_or_default(),
-            pods.unwrap_or_default()
-        )
+        self.kubectl
+            .wait_for(&self.namespace, &format!("idlrepo/{NAME}"), for_, RUN_DEADLINE)
     }
 
     /// Everything the operator has logged, previous containers' lines included where there are any.
