@@ -42,6 +42,43 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+/// The types of one kind's conditions.
+pub trait ConditionType: Copy {
+    /// What their reasons are.
+    type Reason: crate::reason::Reason;
+
+    /// As it stands in a condition's `type`.
+    fn as_str(self) -> &'static str;
+}
+
+/// Defines a kind's enum of condition types from their names and descriptions. Their reasons are the enum `Reason` beside it.
+macro_rules! condition_types {
+    ($(#[doc = $kind_doc:literal])+ enum ConditionType; $($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        $(#[doc = $kind_doc])+
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum ConditionType {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl ConditionType {
+            /// As it stands in a condition's `type`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+        }
+
+        impl $crate::condition::ConditionType for ConditionType {
+            type Reason = Reason;
+
+            fn as_str(self) -> &'static str {
+                self.as_str()
+            }
+        }
+    };
+}
+
+pub(crate) use condition_types;
+
 /// The condition of this type, if there is one.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)

@@ -16,6 +16,18 @@ pub enum Retry {
     OnChange,
 }
 
+/// What the reasons of each kind can say of themselves.
+pub trait Reason: Copy + Eq + 'static {
+    /// Every reason, in the order of the documentation.
+    const ALL: &'static [Self];
+
+    /// As it stands in a condition's `reason`.
+    fn as_str(self) -> &'static str;
+
+    /// When Heddle tries again.
+    fn retry(self) -> Retry;
+}
+
 /// Defines a kind's enum of reasons from their names, descriptions and classes of retry.
 macro_rules! reasons {
     ($(#[doc = $kind_doc:literal])+ enum Reason; $($(#[doc = $doc:literal])+ $name:ident = $retry:ident,)+) => {
@@ -42,6 +54,18 @@ macro_rules! reasons {
             /// When Heddle tries again.
             pub fn retry(self) -> $crate::reason::Retry {
                 match self { $(Self::$name => $crate::reason::Retry::$retry,)+ }
+            }
+        }
+
+        impl $crate::reason::Reason for Reason {
+            const ALL: &'static [Self] = Self::ALL;
+
+            fn as_str(self) -> &'static str {
+                self.as_str()
+            }
+
+            fn retry(self) -> $crate::reason::Retry {
+                self.retry()
             }
         }
     };

@@ -12,6 +12,7 @@ mod status;
 mod validate;
 
 use crate::context::{Context, DeadlinePassed, now};
+use crate::events;
 use crate::source::{Stopping, Turn};
 use apply::Applied;
 use futures::FutureExt;
@@ -293,7 +294,7 @@ async fn tell(context: &Context, metadata: &ObjectMeta, notices: Vec<Notice>, sp
         true => info_span!(parent: None, "idl_repo.change"),
         false => span,
     };
-    let reference = notice::reference(metadata);
+    let reference = events::reference::<IdlRepo>(metadata);
     for notice in notices {
         notice.tell(context, &reference, &span).await;
     }

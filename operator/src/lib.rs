@@ -4,8 +4,10 @@
 //! while it leads, and serves probes and metrics all the time.
 
 mod certificates;
+mod conditions;
 mod config_stream;
 mod context;
+mod events;
 mod failures;
 mod health;
 mod idl_repo;

@@ -1,12 +1,14 @@
 //! The types of an IdlRepo's conditions, and every reason that they can have.
 
+use crate::condition::condition_types;
 use crate::reason::reasons;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A type of condition of an IdlRepo.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum ConditionType {
+condition_types! {
+    /// A type of condition of an IdlRepo.
+    enum ConditionType;
+
     /// The generated code is delivered for the newest source commit and this specification.
     Ready,
     /// Work is under way. Present only while true (kstatus).
@@ -21,21 +23,6 @@ pub enum ConditionType {
     Generated,
     /// The descriptor set of what was delivered is in the cluster. Absent where `spec.publish.enabled` is false.
     Published,
-}
-
-impl ConditionType {
-    /// As it stands in a condition's `type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::SourceReady => "SourceReady",
-            Self::Compatible => "Compatible",
-            Self::Generated => "Generated",
-            Self::Published => "Published",
-        }
-    }
 }
 
 reasons! {

@@ -1,12 +1,14 @@
 //! The types of a WsRoute's conditions, and every reason that they can have.
 
+use crate::condition::condition_types;
 use crate::reason::reasons;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A type of condition of a WsRoute.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum ConditionType {
+condition_types! {
+    /// A type of condition of a WsRoute.
+    enum ConditionType;
+
     /// Every ready pod that the route selects serves this generation of it.
     Ready,
     /// Sidecars are being brought up to date. Present only while true (kstatus).
@@ -19,20 +21,6 @@ pub enum ConditionType {
     ResolvedRefs,
     /// Every ready pod's sidecar has acknowledged this generation.
     Programmed,
-}
-
-impl ConditionType {
-    /// As it stands in a condition's `type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::Accepted => "Accepted",
-            Self::ResolvedRefs => "ResolvedRefs",
-            Self::Programmed => "Programmed",
-        }
-    }
 }
 
 reasons! {

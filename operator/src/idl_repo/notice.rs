@@ -1,24 +1,15 @@
 //! What people are told when something changes: one log line and one event each, at transitions only.
-//!
-//! kube's own recorder is of no use here: it makes one event of several with the same reason, and keeps the first one's
-//! text, although the second delivery is of another commit.
 
 use super::apply::Applied;
 use super::plan::{FinishedRun, Plan, RunNews, Step};
 use super::status::{found_in_words, short};
 use crate::context::Context;
-use heddle_crds::condition::{self, Condition, ConditionStatus, truncate};
-use heddle_crds::idl_repo::{ConditionType, IdlRepo, IdlRepoStatus, LastRun, Reason};
-use heddle_telemetry::{ContinueTrace, ErrorChain, TraceParent};
+use crate::events::{Happening, Reporter, Severity};
+use heddle_crds::condition::{self, Condition, ConditionStatus};
+use heddle_crds::idl_repo::{ConditionType, IdlRepoStatus, LastRun, Reason};
+use heddle_telemetry::{ContinueTrace, TraceParent};
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Resource};
-
-/// The most bytes of an event's note that the API takes.
-const NOTE_LIMIT: usize = 1024;
+use tracing::Instrument;
 
 /// The name under which the operator reports events.
 const REPORTING_CONTROLLER: &str = "heddle.dev/idl-repo";
@@ -228,15 +219,6 @@ fn of_source(before: Option<&IdlRepoStatus>, after: &IdlRepoStatus) -> Option<No
     }
 }
 
-/// In a namespace that is being deleted nothing new can be told, and nobody is left to read it.
-fn is_in_vain(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    let mut causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.any(|cause| cause.reason == "NamespaceTerminating")
-}
-
 impl Notice {
     /// Tells people, in the trace that it belongs to: its own, or that of `span`.
     pub(crate) async fn tell(self, context: &Context, idl_repo: &ObjectReference, span: &tracing::Span) {
@@ -245,16 +227,7 @@ impl Notice {
             None => span.clone(),
         };
         span.in_scope(|| self.log(idl_repo));
-        if let Err(error) = self.publish(context, idl_repo).await
-            && !is_in_vain(&error)
-        {
-            span.in_scope(|| {
-                tracing::warn!(
-                    namespace = idl_repo.namespace, name = idl_repo.name, error = %ErrorChain(&error),
-                    "failed to publish an event"
-                );
-            });
-        }
+        self.publish(context, idl_repo).instrument(span).await;
     }
 
     fn log(&self, idl_repo: &ObjectReference) {
@@ -297,18 +270,7 @@ impl Notice {
         }
     }
 
-    async fn publish(&self, context: &Context, idl_repo: &ObjectReference) -> Result<(), kube::Error> {
-        let api = Api::<Event>::namespaced(
-            context.client.clone(),
-            idl_repo.namespace.as_deref().unwrap_or_default(),
-        );
-        let event = self.event(&context.instance, idl_repo, Timestamp::now());
-        api.create(&PostParams::default(), &event).await.map(drop)
-    }
-
-    fn event(&self, instance: &str, idl_repo: &ObjectReference, now: Timestamp) -> Event {
-        let mut note = self.text.clone();
-        truncate(&mut note, NOTE_LIMIT);
+    async fn publish(&self, context: &Context, idl_repo: &ObjectReference) {
         let related = self.job.as_ref().map(|job| ObjectReference {
             api_version: Some("batch/v1".into()),
             kind: Some("Job".into()),
@@ -316,35 +278,35 @@ impl Notice {
             namespace: idl_repo.namespace.clone(),
             ..ObjectReference::default()
         });
-        let name = idl_repo.name.as_deref().unwrap_or_default();
-        Event {
-            action: Some(self.action().into()),
-            event_time: Some(MicroTime(now)),
-            metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-                namespace: idl_repo.namespace.clone(),
-                ..ObjectMeta::default()
-            },
-            note: Some(note),
-            reason: Some(self.reason.as_str().into()),
-            regarding: Some(idl_repo.clone()),
+        let reporter = Reporter {
+            client: &context.client,
+            controller: REPORTING_CONTROLLER,
+            instance: &context.instance,
+        };
+        let happening = Happening {
+            regarding: idl_repo,
             related,
-            reporting_controller: Some(REPORTING_CONTROLLER.into()),
-            reporting_instance: Some(instance.to_owned()),
-            type_: Some(if self.is_warning() { "Warning" } else { "Normal" }.into()),
-            ..Event::default()
-        }
+            action: self.action(),
+            reason: self.reason.as_str(),
+            note: &self.text,
+            severity: self.severity(),
+        };
+        reporter.publish(happening).await;
     }
 
-    fn is_warning(&self) -> bool {
-        matches!(
-            self.what,
+    fn severity(&self) -> Severity {
+        match self.what {
             What::SourceFailed
-                | What::RunFailed
-                | What::RunBlocked
-                | What::BreakingChangesAllowed
-                | What::SpecificationRefused
-        )
+            | What::RunFailed
+            | What::RunBlocked
+            | What::BreakingChangesAllowed
+            | What::SpecificationRefused => Severity::Warning,
+            What::SourceRecovered
+            | What::RunStarted
+            | What::RunDelivered
+            | What::RunCancelled
+            | What::BreakingChangesAccepted => Severity::Normal,
+        }
     }
 
     fn action(&self) -> &'static str {
@@ -365,17 +327,4 @@ pub(crate) fn continued(parent: &TraceParent) -> tracing::Span {
     // Without telemetry, as in some tests, there is no trace to go on with.
     span.continue_from(parent).ok();
     span
-}
-
-/// An object as events refer to it.
-pub(crate) fn reference(metadata: &ObjectMeta) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(IdlRepo::api_version(&()).into()),
-        kind: Some(IdlRepo::kind(&()).into()),
-        name: metadata.name.clone(),
-        namespace: metadata.namespace.clone(),
-        resource_version: metadata.resource_version.clone(),
-        uid: metadata.uid.clone(),
-        ..ObjectReference::default()
-    }
 }

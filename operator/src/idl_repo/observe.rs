@@ -6,6 +6,7 @@ mod publication;
 mod runs;
 mod secrets;
 
+use crate::conditions;
 use crate::context::Context;
 use crate::source::Stopping;
 use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus, Reason};
@@ -36,11 +37,7 @@ pub(crate) struct Observed {
 }
 
 /// Something that people have to know of.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Problem {
-    pub(crate) reason: Reason,
-    pub(crate) message: String,
-}
+pub(crate) type Problem = conditions::Problem<Reason>;
 
 /// Why the world could not be observed. The source's failures are not among them: they are observations.
 #[derive(Debug, thiserror::Error)]

@@ -9,10 +9,10 @@ mod tests;
 use super::observe::{Check, Observed, Problem};
 use super::plan::{Plan, Step};
 use super::validate::{InvalidSpec, ValidatedSpec};
+use crate::conditions;
 use crate::write_status;
-use heddle_crds::condition::{self, Condition, ConditionStatus};
+use heddle_crds::condition::ConditionStatus;
 use heddle_crds::idl_repo::{ConditionType, IdlRepo, IdlRepoStatus, LastRun, Reason, Retry};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::ObjectMeta;
@@ -42,11 +42,7 @@ pub(crate) fn status(
     now: Timestamp,
 ) -> IdlRepoStatus {
     let mut status = plan.record.clone();
-    let mut conditions = Conditions {
-        list: std::mem::take(&mut status.conditions),
-        generation,
-        now,
-    };
+    let mut conditions = Conditions::new(std::mem::take(&mut status.conditions), generation, now);
     let source = source_ready(spec, observed, conditions.find(ConditionType::SourceReady));
     let generated = generated(spec, plan, &status, conditions.find(ConditionType::Generated));
     let compatible = gate::compatible(spec, plan, &status, conditions.find(ConditionType::Compatible));
@@ -59,7 +55,7 @@ pub(crate) fn status(
     conditions.set(ConditionType::Ready, summary.ready);
     conditions.set_while_true(ConditionType::Reconciling, summary.reconciling);
     conditions.set_while_true(ConditionType::Stalled, summary.stalled);
-    status.conditions = conditions.list;
+    status.conditions = conditions.into_list();
     status
 }
 
@@ -85,11 +81,7 @@ pub(crate) fn status_of_unreadable(
 }
 
 fn refused(mut status: IdlRepoStatus, text: &str, generation: Option<i64>, now: Timestamp) -> IdlRepoStatus {
-    let mut conditions = Conditions {
-        list: std::mem::take(&mut status.conditions),
-        generation,
-        now,
-    };
+    let mut conditions = Conditions::new(std::mem::take(&mut status.conditions), generation, now);
     let pending = || State::unknown(Reason::Pending, "Not looked at: the specification is refused.");
     let refusal = |status| State {
         status,
@@ -108,98 +100,12 @@ fn refused(mut status: IdlRepoStatus, text: &str, generation: Option<i64>, now: 
     conditions.set_while_true(ConditionType::Stalled, Some(refusal(ConditionStatus::True)));
     status.observed_generation = generation;
     status.next_check_at = None;
-    status.conditions = conditions.list;
+    status.conditions = conditions.into_list();
     status
 }
 
-/// A condition without its type and times.
-#[derive(Clone, Debug)]
-struct State {
-    status: ConditionStatus,
-    reason: Reason,
-    message: String,
-}
-
-impl State {
-    fn is_true(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            status: ConditionStatus::True,
-            reason,
-            message: message.into(),
-        }
-    }
-
-    fn is_false(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            status: ConditionStatus::False,
-            reason,
-            message: message.into(),
-        }
-    }
-
-    fn unknown(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            status: ConditionStatus::Unknown,
-            reason,
-            message: message.into(),
-        }
-    }
-}
-
-impl From<&Problem> for State {
-    fn from(problem: &Problem) -> Self {
-        Self::is_false(problem.reason, &*problem.message)
-    }
-}
-
-/// The list of conditions with what all new ones have in common.
-struct Conditions {
-    list: Vec<Condition>,
-    generation: Option<i64>,
-    now: Timestamp,
-}
-
-impl Conditions {
-    fn find(&self, type_: ConditionType) -> Option<State> {
-        let condition = condition::find(&self.list, type_.as_str())?;
-        let reason = Reason::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.as_str() == condition.reason)?;
-        Some(State {
-            status: condition.status,
-            reason,
-            message: condition.message.clone(),
-        })
-    }
-
-    fn set(&mut self, type_: ConditionType, state: State) {
-        let new = Condition {
-            type_: type_.as_str().into(),
-            status: state.status,
-            observed_generation: self.generation,
-            last_transition_time: Time(self.now),
-            reason: state.reason.as_str().into(),
-            message: state.message,
-        };
-        condition::set(&mut self.list, new);
-    }
-
-    fn set_or_remove(&mut self, type_: ConditionType, state: Option<State>) {
-        match state {
-            Some(state) => self.set(type_, state),
-            None => condition::remove(&mut self.list, type_.as_str()),
-        }
-    }
-
-    fn set_while_true(&mut self, type_: ConditionType, state: Option<State>) {
-        let state = state.map(|state| State {
-            status: ConditionStatus::True,
-            ..state
-        });
-        self.set_or_remove(type_, state);
-    }
-}
+type State = conditions::State<Reason>;
+type Conditions = conditions::Conditions<ConditionType>;
 
 fn source_ready(spec: &ValidatedSpec, observed: &Observed, before: Option<State>) -> State {
     match &observed.check {
@@ -294,7 +200,7 @@ fn summary(spec: &ValidatedSpec, plan: &Plan, status: &IdlRepoStatus, source: &S
     });
     let ready = ready(spec, plan, status, source, run_problem.as_ref());
     let reconciling = reconciling(plan, status, &ready);
-    let out_of_reach = ready.status == ConditionStatus::False && ready.reason.retry() == Retry::OnChange;
+    let out_of_reach = ready.is_false_until(Retry::OnChange);
     let stalled = (reconciling.is_none() && out_of_reach).then(|| ready.clone());
     Summary {
         ready,
@@ -360,7 +266,7 @@ fn reconciling(plan: &Plan, status: &IdlRepoStatus, ready: &State) -> Option<Sta
             problem.reason,
             "The run could not start. That is tried again soon.",
         )),
-        _ if ready.status == ConditionStatus::False && ready.reason.retry() == Retry::Backoff => {
+        _ if ready.is_false_until(Retry::Backoff) => {
             let again = status
                 .next_check_at
                 .as_ref()

@@ -7,6 +7,7 @@ mod secrets;
 use super::WsRouteContext;
 use super::validate::{ValidatedRoute, validate};
 use super::world::{Snapshot, StoredRoute};
+use crate::conditions;
 use crate::config_stream::{Descriptors, ObservedSidecar, PodId};
 use heddle_crds::ws_route::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,7 @@ pub(crate) use descriptors::DescriptorsCache;
 pub(crate) use secrets::SecretsCache;
 
 /// Something that people have to know of.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Problem {
-    pub(crate) reason: Reason,
-    pub(crate) message: String,
-}
+pub(crate) type Problem = conditions::Problem<Reason>;
 
 /// Why the world could not be observed.
 #[derive(Debug, thiserror::Error)]

@@ -1,49 +1,21 @@
 //! The conditions that follow from a plan, by the rules of kstatus: `Reconciling` and `Stalled` are there only while
 //! true, and never both.
 
-use super::observe::{ObservedRoute, Problem};
+use super::observe::ObservedRoute;
 use super::plan::{PlannedRoute, Progress, names};
-use heddle_crds::condition::{self, Condition, ConditionStatus};
+use crate::conditions;
+use heddle_crds::condition::{self, ConditionStatus};
 use heddle_crds::metadata;
 use heddle_crds::reason::Retry;
 use heddle_crds::ws_route::{ConditionType, Descriptors, Reason, WsRouteStatus};
 use heddle_route_config::protocol::RouteErrorKind;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 /// How many refusals are quoted in a message.
 const QUOTED_REFUSALS: usize = 3;
 
-/// A condition without its type and times.
-#[derive(Clone, Debug)]
-struct State {
-    status: ConditionStatus,
-    reason: Reason,
-    message: String,
-}
-
-impl State {
-    fn is_true(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            status: ConditionStatus::True,
-            reason,
-            message: message.into(),
-        }
-    }
-
-    fn is_false(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            status: ConditionStatus::False,
-            ..Self::is_true(reason, message)
-        }
-    }
-}
-
-impl From<&Problem> for State {
-    fn from(problem: &Problem) -> Self {
-        Self::is_false(problem.reason, &*problem.message)
-    }
-}
+type State = conditions::State<Reason>;
+type Conditions = conditions::Conditions<ConditionType>;
 
 /// The status of a route by what was planned for it. `trace_id` is that of the change that sent this generation, if known.
 pub(crate) fn status(
@@ -79,18 +51,19 @@ pub(crate) fn status(
                 value
             });
     status.observed_generation = route.stored.metadata.generation;
-    let mut conditions = Conditions {
-        list: std::mem::take(&mut status.conditions),
-        generation: route.stored.metadata.generation,
+    let mut conditions = Conditions::new(
+        std::mem::take(&mut status.conditions),
+        route.stored.metadata.generation,
         now,
-    };
+    );
     conditions.set(ConditionType::Accepted, accepted);
     conditions.set(ConditionType::ResolvedRefs, resolved);
     conditions.set(ConditionType::Programmed, programmed);
-    conditions.set_while_true(ConditionType::Reconciling, when(&ready, Retry::Backoff));
-    conditions.set_while_true(ConditionType::Stalled, when(&ready, Retry::OnChange));
+    let until = |retry| ready.is_false_until(retry).then(|| ready.clone());
+    conditions.set_while_true(ConditionType::Reconciling, until(Retry::Backoff));
+    conditions.set_while_true(ConditionType::Stalled, until(Retry::OnChange));
     conditions.set(ConditionType::Ready, ready);
-    status.conditions = conditions.list;
+    status.conditions = conditions.into_list();
     status
 }
 
@@ -209,40 +182,4 @@ fn hindered(progress: &Progress, generation: i64) -> Option<State> {
         };
         State::is_false(Reason::NoReadyPods, text)
     })
-}
-
-fn when(ready: &State, retry: Retry) -> Option<State> {
-    let is_so = ready.status == ConditionStatus::False && ready.reason.retry() == retry;
-    is_so.then(|| State {
-        status: ConditionStatus::True,
-        ..ready.clone()
-    })
-}
-
-/// The list of conditions with what all new ones have in common.
-struct Conditions {
-    list: Vec<Condition>,
-    generation: Option<i64>,
-    now: Timestamp,
-}
-
-impl Conditions {
-    fn set(&mut self, type_: ConditionType, state: State) {
-        let new = Condition {
-            type_: type_.as_str().into(),
-            status: state.status,
-            observed_generation: self.generation,
-            last_transition_time: Time(self.now),
-            reason: state.reason.as_str().into(),
-            message: state.message,
-        };
-        condition::set(&mut self.list, new);
-    }
-
-    fn set_while_true(&mut self, type_: ConditionType, state: Option<State>) {
-        match state {
-            Some(state) => self.set(type_, state),
-            None => condition::remove(&mut self.list, type_.as_str()),
-        }
-    }
 }

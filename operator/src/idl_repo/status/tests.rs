@@ -3,7 +3,9 @@ use crate::idl_repo::observe::{ObservedPublication, ObservedSecrets};
 use crate::idl_repo::plan::{Cause, Leftovers, RunNews, RunRequest};
 use crate::idl_repo::run::{Circumstances, Target};
 use crate::idl_repo::validate::validate;
+use heddle_crds::condition;
 use heddle_crds::idl_repo::{Comparison, FileCounts, Finding, IdlRepo, Level, RunError};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 const COMMIT: &str = "aaaaaaa1111111111111111111111111111111111";
