@@ -2,7 +2,7 @@
 #![no_main]
 
 use heddle_fuzz::relay::frames;
-use heddle_proxy_sidecar::frame::{MAX_HEAD_BYTES, Opcode, Scanner};
+use heddle_ws_session::frame::{MAX_HEAD_BYTES, Opcode, Scanner};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -5,11 +5,10 @@ mod wire;
 
 pub use wire::{Frame, frames};
 
-use heddle_crds::ws_route::OnExceed;
-use heddle_proxy_sidecar::session::{
-    Endpoint, READ_BYTES, SessionContext, SessionControl, SessionRules, Traffic, run,
+use heddle_ws_session::{
+    Endpoint, Keepalive, Lifetime, MessageRate, OnExceed, READ_BYTES, SessionContext, SessionControl,
+    SessionRules, Traffic, run,
 };
-use heddle_route_config::{Keepalive, Lifetime, MessageRate};
 use script::{Operation, Peer, Script};
 use std::future::Future;
 use std::pin::{Pin, pin};

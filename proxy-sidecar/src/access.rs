@@ -2,10 +2,10 @@
 
 use crate::dial::BackendStream;
 use crate::handshake::SessionOrigin;
-use crate::session::{self, Endpoint, SessionEnd};
 use crate::transcode;
-use crate::transport::Transport;
 use heddle_telemetry::ContinueTrace as _;
+use heddle_ws_session::Transport;
+use heddle_ws_session::{self as session, Endpoint, SessionEnd};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 

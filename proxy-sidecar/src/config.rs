@@ -5,13 +5,14 @@ mod schemas;
 
 use crate::backend::Backends;
 use crate::live::{LiveRoute, LiveRoutes};
-use crate::session::{SessionControl, SessionRules};
+use crate::session_rules;
 use crate::shared::Shared;
 use crate::tls::{self, ListenerTls, Secrets};
 use crate::worker::{Socket, Workers};
 use heddle_route_config::protocol::RouteErrorKind;
 use heddle_route_config::{Route, RouteId, RouteTable};
 use heddle_telemetry::ErrorChain;
+use heddle_ws_session::SessionControl;
 use schemas::Schemas;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -137,7 +138,7 @@ impl Configurator {
         }
         let backends = Backends::new(&route, known.map(|known| &known.backends), &self.secrets);
         Ok(Arc::new(LiveRoute {
-            rules: Arc::new(SessionRules::new(&route)),
+            rules: Arc::new(session_rules::of(&route)),
             backends: backends.map_err(|error| ServeError::secret(&error))?,
             transcoder,
             sessions: self.shared.sessions_of(&route.id),

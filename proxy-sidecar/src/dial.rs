@@ -1,7 +1,7 @@
 //! Connects to a backend.
 
 use crate::backend::{LiveBackend, ResolveError};
-use crate::transport::Transport;
+use heddle_ws_session::Transport;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! heddle-proxy: the WebSocket data plane of WsRoute.
 //!
-//! [`main`] is all there is to call. The data path is public too, for fuzzing and measuring it alone.
+//! [`main`] is all there is to call. Sessions after their handshake are those of `heddle-ws-session`.
 
 mod access;
 mod admin;
@@ -12,7 +12,6 @@ mod control;
 mod dial;
 mod fields;
 mod forwarding;
-pub mod frame;
 mod handshake;
 mod head;
 mod health;
@@ -23,12 +22,11 @@ mod metrics;
 mod process;
 mod refusal;
 mod request;
-pub mod session;
+mod session_rules;
 mod settings;
 mod shared;
 mod tls;
-pub mod transcode;
-pub mod transport;
+mod transcode;
 mod worker;
 
 use clap::Parser;

@@ -2,10 +2,10 @@
 
 use crate::backend::Backends;
 use crate::metrics::RouteMetrics;
-use crate::session::{SessionContext, SessionControl, SessionRules, Traffic};
 use crate::tls::ListenerTls;
 use crate::transcode::Transcoder;
 use heddle_route_config::{HasHeader, Route, RouteId, RouteTable};
+use heddle_ws_session::{SessionContext, SessionControl, SessionRules, Traffic};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};

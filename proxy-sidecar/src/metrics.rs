@@ -3,8 +3,8 @@
 mod collector;
 
 use crate::refusal::Refusal;
-use crate::session::SessionEnd;
 use heddle_telemetry::MetricsRegistry;
+use heddle_ws_session::SessionEnd;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

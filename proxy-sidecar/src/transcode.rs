@@ -8,10 +8,10 @@ mod convert;
 mod lane;
 mod metered;
 
-use crate::session::pace::Pace;
-use crate::session::relay::Relay;
-use crate::session::{Endpoint, SessionContext, SessionEnd, drive};
-use crate::transport::Transport;
+use heddle_ws_session::Transport;
+use heddle_ws_session::pace::Pace;
+use heddle_ws_session::relay::Relay;
+use heddle_ws_session::{Endpoint, SessionContext, SessionEnd, drive};
 use lane::MessageLane;
 use metered::{Metered, Socket};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-pub use convert::{MissingType, Transcoder};
+pub(crate) use convert::Transcoder;
 
 /// How much is read at once: held by each end of a session for as long as that lasts.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -29,7 +29,7 @@ const MAX_MESSAGE_BYTES: u64 = 1 << 20;
 /// Relays one session to its end, message by message: both connections are closed when it returns.
 ///
 /// Dropping the future closes both at once, without Close frames.
-pub async fn run<C: Transport, B: Transport>(
+pub(crate) async fn run<C: Transport, B: Transport>(
     client: Endpoint<C>,
     backend: Endpoint<B>,
     context: SessionContext,

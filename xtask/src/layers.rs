@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Who may import whom among our own crates, beside tests and benches, which may import anything.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("heddle-crds", &[]),
     ("heddle-dynamic-protobuf", &[]),
     ("heddle-telemetry", &[]),
+    ("heddle-ws-session", &[]),
     ("heddle-git-remote", &[]),
     ("heddle-route-config", &["heddle-crds"]),
     (
@@ -28,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "heddle-dynamic-protobuf",
             "heddle-route-config",
             "heddle-telemetry",
+            "heddle-ws-session",
         ],
     ),
     (

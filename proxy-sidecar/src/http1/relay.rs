@@ -4,7 +4,7 @@ use crate::body::BodyError;
 use crate::fields::write_line;
 use crate::handshake::BackendAnswer;
 use crate::head::BodyLength;
-use crate::transport::Transport;
+use heddle_ws_session::Transport;
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;

@@ -1,11 +1,11 @@
 //! One message into the other encoding.
 
-use crate::session::Side;
 use bytes::Bytes;
 use heddle_crds::ws_route::{Encoding, InvalidMessagePolicy, UnknownFields};
 use heddle_dynamic_protobuf::json::{self, JsonError, JsonParser, JsonPrinter, ParseOptions, PrintOptions};
 use heddle_dynamic_protobuf::{Schema, SchemaCell};
 use heddle_route_config::Transcoding;
+use heddle_ws_session::Side;
 use std::cell::RefCell;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -15,7 +15,7 @@ const KEPT_BYTES: usize = 256 * 1024;
 
 /// Turns the messages of one route's sessions, by the schema that counts at the time.
 #[derive(Debug)]
-pub struct Transcoder {
+pub(crate) struct Transcoder {
     schema: Arc<SchemaCell>,
     transcoding: Transcoding,
 }
@@ -23,9 +23,9 @@ pub struct Transcoder {
 /// The schema has no message type of a name that the route gives.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("failed to find message type {name} in the descriptor set")]
-pub struct MissingType {
+pub(crate) struct MissingType {
     /// The full name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// Why a message could not be turned. The texts tell places, never values.
@@ -81,7 +81,7 @@ impl Transcoder {
     ///
     /// # Errors
     /// When a type is not in the schema that is there now.
-    pub fn new(transcoding: Transcoding, schema: Arc<SchemaCell>) -> Result<Self, MissingType> {
+    pub(crate) fn new(transcoding: Transcoding, schema: Arc<SchemaCell>) -> Result<Self, MissingType> {
         let transcoder = Self { schema, transcoding };
         transcoder.check(&transcoder.schema.load())?;
         Ok(transcoder)
@@ -91,7 +91,7 @@ impl Transcoder {
     ///
     /// # Errors
     /// When it lacks one.
-    pub fn check(&self, schema: &Schema) -> Result<(), MissingType> {
+    pub(crate) fn check(&self, schema: &Schema) -> Result<(), MissingType> {
         let names = [
             &self.transcoding.client_message,
             &self.transcoding.backend_message,

@@ -2,16 +2,15 @@
 
 use super::convert::{ConversionError, Transcoder};
 use super::metered::Socket;
-use crate::frame::{self, code};
-use crate::session::EndReason;
-use crate::session::lane::traffic;
-use crate::session::pace::Pace;
-use crate::session::peer::{Close, Due, Input, Output, Peer};
-use crate::session::relay::{Flow, Lane, Shared};
-use crate::session::scratch;
-use crate::transport::Transport;
 use futures::{SinkExt as _, StreamExt as _};
-use heddle_crds::ws_route::{InvalidMessagePolicy, OnExceed};
+use heddle_crds::ws_route::InvalidMessagePolicy;
+use heddle_ws_session::Transport;
+use heddle_ws_session::frame::{self, code};
+use heddle_ws_session::pace::Pace;
+use heddle_ws_session::peer::{Close, Due, Input, Output, Peer};
+use heddle_ws_session::relay::{Flow, Lane, Shared};
+use heddle_ws_session::scratch;
+use heddle_ws_session::{EndReason, OnExceed};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -166,7 +165,7 @@ impl MessageLane {
             Message::Text(_) | Message::Binary(_) => {
                 shared.last_data = shared.now;
                 self.flow.volume.messages += 1;
-                traffic(shared, source.side).messages.inc();
+                shared.traffic(source.side).messages.inc();
                 self.pass(message, source, sink, shared);
             }
             Message::Close(frame) => closed(frame, source, sink, shared),
@@ -232,7 +231,7 @@ impl MessageLane {
         let bytes = read + std::mem::take(&mut self.leftover);
         if bytes > 0 {
             self.flow.volume.bytes += bytes;
-            traffic(shared, source.side).bytes.inc_by(bytes);
+            shared.traffic(source.side).bytes.inc_by(bytes);
         }
     }
 }

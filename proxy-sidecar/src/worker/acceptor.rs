@@ -3,9 +3,9 @@
 use crate::forwarding::Scheme;
 use crate::handshake::{Arrival, HEAD_TIMEOUT};
 use crate::shared::Shared;
-use crate::transport::Transport;
 use crate::{http1, http2};
 use heddle_telemetry::ErrorChain;
+use heddle_ws_session::Transport;
 use prometheus_client::metrics::gauge::Gauge;
 use rustls::ServerConfig;
 use std::io;

@@ -1,7 +1,7 @@
 //! One of the two ends of a session: how far it is with its Close frames and its connection.
 
+use crate::Transport;
 use crate::frame::code;
-use crate::transport::Transport;
 use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
@@ -11,14 +11,16 @@ use tokio::time::Instant;
 
 /// Which end a peer is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// Who asked for the session.
     Client,
+    /// Who serves it.
     Backend,
 }
 
 /// What comes from a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Input {
+pub enum Input {
     /// Frames.
     Open,
     /// Nothing that counts, after a Close frame, until the connection ends.
@@ -29,7 +31,7 @@ pub(crate) enum Input {
 
 /// What may be sent to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Output {
+pub enum Output {
     /// Frames.
     Open,
     /// Nothing more: a Close frame is on its way, or the stream was cut inside a frame.
@@ -40,32 +42,39 @@ pub(crate) enum Output {
 
 /// A Close frame that the proxy sends.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Close {
+pub struct Close {
     /// None stands for a frame without a code.
-    pub(crate) code: Option<u16>,
-    pub(crate) reason: Cow<'static, str>,
+    pub code: Option<u16>,
+    /// Cut to what a Close frame has room for when it is sent.
+    pub reason: Cow<'static, str>,
 }
 
 /// A frame that the proxy sends.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Due {
+pub enum Due {
+    /// Ends the session for its receiver.
     Close(Close),
+    /// Asks whether its receiver lives.
     Ping,
 }
 
 /// One of the two ends of a session.
 #[derive(Debug)]
-pub(crate) struct Peer<T> {
-    pub(crate) transport: T,
-    pub(crate) side: Side,
-    pub(crate) input: Input,
-    pub(crate) output: Output,
+pub struct Peer<T> {
+    /// The connection.
+    pub transport: T,
+    /// Which end it is.
+    pub side: Side,
+    /// What comes from it.
+    pub input: Input,
+    /// What may be sent to it.
+    pub output: Output,
     /// The Close frame that is sent at the next boundary.
     close_due: Option<Close>,
     /// Whether a Ping is sent at the next boundary.
     is_ping_due: bool,
     /// Whether bytes may be held by the transport.
-    pub(crate) needs_flush: bool,
+    pub needs_flush: bool,
     /// Whether a Ping of anybody has gone to the peer since it was heard.
     pub(crate) was_pinged: bool,
     /// When it sent something, or took something that had had to wait.
@@ -95,13 +104,13 @@ impl<T> Peer<T> {
     }
 
     /// Sends a Close frame at the next boundary, unless one was sent or is due already.
-    pub(crate) fn request_close(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
+    pub fn request_close(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
         let (code, reason) = (Some(code), reason.into());
         self.request(Close { code, reason });
     }
 
     /// The same for a frame that may lack a code.
-    pub(crate) fn request(&mut self, close: Close) {
+    pub fn request(&mut self, close: Close) {
         if self.lacks_close() {
             self.close_due = Some(close);
         }
@@ -123,7 +132,7 @@ impl<T> Peer<T> {
     }
 
     /// The frame that waits for a boundary, which this is. After a Close frame nothing else may follow.
-    pub(crate) fn take_due(&mut self) -> Option<Due> {
+    pub fn take_due(&mut self) -> Option<Due> {
         if self.output != Output::Open {
             return None;
         }
@@ -138,20 +147,21 @@ impl<T> Peer<T> {
     }
 
     /// Notes that a Close frame goes to the peer.
-    pub(crate) fn passed_close(&mut self, code: Option<u16>) {
+    pub fn passed_close(&mut self, code: Option<u16>) {
         self.output = Output::Closed;
         self.code_sent = Some(code.unwrap_or(code::NO_STATUS));
         self.close_due = None;
     }
 
     /// Notes that the peer lives.
-    pub(crate) fn hear(&mut self, now: Instant) {
+    pub fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.probed = None;
         self.was_pinged = false;
     }
 
-    pub(crate) fn fail_output(&mut self) {
+    /// Notes that nothing can be sent to the peer any more.
+    pub fn fail_output(&mut self) {
         self.output = Output::Finished;
         self.close_due = None;
     }
@@ -170,7 +180,7 @@ impl<T> Peer<T> {
 
     /// Whether this half of the connection is to be shut down once everything has been written. Servers close first
     /// (RFC 6455 7.1.1): the client is shut down when both Close frames have gone, the backend when it has closed.
-    pub(crate) fn is_to_finish(&self) -> bool {
+    pub fn is_to_finish(&self) -> bool {
         match (self.output, self.side) {
             (Output::Closed, Side::Client) => self.input != Input::Open || self.code_sent.is_none(),
             (Output::Closed, Side::Backend) => self.input == Input::Ended || self.code_sent.is_none(),

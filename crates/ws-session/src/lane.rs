@@ -4,14 +4,13 @@
 //! Nothing is read while something that was read waits to be written, so that a slow reader slows the sender down, and a
 //! direction never holds more than one read and one control frame.
 
-use super::backlog::Backlog;
-use super::judge::{Judge, Judged, Stop};
-use super::peer::{Due, Input, Output, Peer, Side};
-use super::relay::{Flow, Lane, Shared};
-use super::scratch;
-use super::traffic::DirectionTraffic;
+use crate::Transport;
+use crate::backlog::Backlog;
 use crate::frame;
-use crate::transport::Transport;
+use crate::judge::{Judge, Judged, Stop};
+use crate::peer::{Due, Input, Output, Peer, Side};
+use crate::relay::{Flow, Lane, Shared};
+use crate::scratch;
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -21,7 +20,7 @@ const READS_PER_TURN: usize = 8;
 
 /// One direction of a session, as bytes.
 #[derive(Debug)]
-pub(super) struct ByteLane {
+pub(crate) struct ByteLane {
     backlog: Backlog,
     judge: Judge,
     flow: Flow,
@@ -64,7 +63,7 @@ impl AsRef<Flow> for ByteLane {
 }
 
 impl ByteLane {
-    pub(super) fn new(judge: Judge, leftover: Bytes) -> Self {
+    pub(crate) fn new(judge: Judge, leftover: Bytes) -> Self {
         Self {
             backlog: Backlog::unjudged(leftover),
             judge,
@@ -163,7 +162,7 @@ impl ByteLane {
             }
             source.hear(shared.now);
             self.flow.volume.bytes += count as u64;
-            traffic(shared, source.side).bytes.inc_by(count as u64);
+            shared.traffic(source.side).bytes.inc_by(count as u64);
             self.backlog.take_into(buffer);
             self.pass(context, &mut buffer[..held + count], source, sink, shared);
             Poll::Ready(())
@@ -188,7 +187,7 @@ impl ByteLane {
         } = judged;
         if messages > 0 {
             self.flow.volume.messages += messages;
-            traffic(shared, source.side).messages.inc_by(messages);
+            shared.traffic(source.side).messages.inc_by(messages);
         }
         self.needs_more = stop == Some(Stop::NeedsMore);
         if let Some(Stop::WaitUntil(until)) = stop {
@@ -209,13 +208,5 @@ impl ByteLane {
         if written < passed || judged < bytes.len() {
             self.backlog.keep(&bytes[written..passed], &bytes[judged..]);
         }
-    }
-}
-
-/// The counters of what `side` sends.
-pub(crate) fn traffic(shared: &Shared, side: Side) -> &DirectionTraffic {
-    match side {
-        Side::Client => &shared.context.traffic.from_client,
-        Side::Backend => &shared.context.traffic.from_backend,
     }
 }

@@ -1,8 +1,8 @@
 //! Pings to silent peers.
 
-use super::pair::*;
-use crate::session::{ClosedBy, EndReason, SessionRules};
-use heddle_route_config::Keepalive;
+use crate::pair::*;
+use heddle_ws_session::Keepalive;
+use heddle_ws_session::{ClosedBy, EndReason, SessionRules};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};

@@ -1,8 +1,8 @@
 //! How sessions end when nobody says so, or the proxy does.
 
-use super::pair::*;
-use crate::session::{ClosedBy, EndReason, SessionRules};
-use heddle_route_config::Lifetime;
+use crate::pair::*;
+use heddle_ws_session::Lifetime;
+use heddle_ws_session::{ClosedBy, EndReason, SessionRules};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
@@ -146,7 +146,7 @@ async fn a_close_frame_goes_between_two_frames_of_one_read() {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_drain_spread_over_the_window() {
-    let control = crate::session::SessionControl::new();
+    let control = heddle_ws_session::SessionControl::new();
     let mut sessions = tokio::task::JoinSet::new();
     let begin = Instant::now();
     for _ in 0..200 {
@@ -155,9 +155,9 @@ async fn sessions_drain_spread_over_the_window() {
         let mut context = context(rules());
         context.control = control.clone();
         sessions.spawn(async move {
-            let session = crate::session::run(
-                crate::session::Endpoint::new(client_end),
-                crate::session::Endpoint::new(backend_end),
+            let session = heddle_ws_session::run(
+                heddle_ws_session::Endpoint::new(client_end),
+                heddle_ws_session::Endpoint::new(backend_end),
                 context,
             );
             let watched = async {

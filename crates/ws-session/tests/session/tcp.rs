@@ -1,7 +1,7 @@
 //! Over real connections.
 
-use super::pair::*;
-use crate::session::{ClosedBy, EndReason, Endpoint, SessionContext, SessionEnd, SessionRules, run};
+use crate::pair::*;
+use heddle_ws_session::{ClosedBy, EndReason, Endpoint, SessionContext, SessionEnd, SessionRules, run};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -1,9 +1,9 @@
 //! What clients and backends may use up.
 
-use super::pair::*;
-use crate::session::{ClosedBy, EndReason, SessionRules};
-use heddle_crds::ws_route::OnExceed;
-use heddle_route_config::MessageRate;
+use crate::pair::*;
+use heddle_ws_session::MessageRate;
+use heddle_ws_session::OnExceed;
+use heddle_ws_session::{ClosedBy, EndReason, SessionRules};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;

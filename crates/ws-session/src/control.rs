@@ -24,16 +24,16 @@ struct Shared {
 
 /// When sessions are closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// How many there have been, with this one.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     begin: Instant,
     length: Duration,
 }
 
 impl Window {
     /// A moment of it, at random.
-    pub(super) fn moment(self) -> Instant {
+    pub(crate) fn moment(self) -> Instant {
         self.begin + self.length.mul_f64(rand::rng().random_range(0.0..=1.0))
     }
 }
@@ -64,12 +64,12 @@ impl SessionControl {
     }
 
     /// How many windows there have been.
-    pub(super) fn windows(&self) -> usize {
+    pub(crate) fn windows(&self) -> usize {
         self.shared.windows.load(Ordering::Acquire)
     }
 
     /// Waits for the window after those that there had been when `seen` was counted.
-    pub(super) async fn after(self, seen: usize) -> Window {
+    pub(crate) async fn after(self, seen: usize) -> Window {
         let mut receiver = self.shared.window.subscribe();
         loop {
             let window = *receiver.borrow_and_update();

@@ -1,7 +1,7 @@
 //! What goes on as it is.
 
-use super::pair::*;
-use crate::session::{ClosedBy, EndReason, SessionEnd, Volume};
+use crate::pair::*;
+use heddle_ws_session::{ClosedBy, EndReason, SessionEnd, Volume};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -132,7 +132,7 @@ async fn a_slow_reader_makes_the_sender_wait() {
         sent += count;
     }
     assert!(
-        sent <= super::super::READ_BYTES + 3 * 8 * 1024,
+        sent <= heddle_ws_session::READ_BYTES + 3 * 8 * 1024,
         "{sent} bytes were taken"
     );
     let (client, backend) = (&mut pair.client, &mut pair.backend);

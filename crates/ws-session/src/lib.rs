@@ -1,4 +1,4 @@
-//! A session after its handshake: frames go both ways as they are, and are counted, limited, pinged and closed.
+//! A WebSocket session after its handshake: frames go both ways as they are, and are counted, limited, pinged and closed.
 //!
 //! One task moves both directions. It reads into a buffer that all sessions of its thread share, judges the heads of the
 //! frames in there, and writes at once; only what the receiver does not take is copied and kept. So a session that waits
@@ -37,16 +37,17 @@
 mod backlog;
 mod control;
 mod end;
+pub mod frame;
 mod judge;
-pub(crate) mod lane;
-pub(crate) mod pace;
-pub(crate) mod peer;
-pub(crate) mod relay;
+mod lane;
+pub mod pace;
+pub mod peer;
+pub mod relay;
 mod rules;
-pub(crate) mod scratch;
+pub mod scratch;
 mod traffic;
+mod transport;
 
-use crate::transport::Transport;
 use bytes::Bytes;
 use judge::Judge;
 use lane::ByteLane;
@@ -58,13 +59,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
 
-pub(crate) use peer::Side;
-
 pub use control::SessionControl;
 pub use end::{ClosedBy, EndReason, SessionEnd, Volume};
-pub use rules::SessionRules;
+pub use peer::Side;
+pub use rules::{Keepalive, Lifetime, MessageRate, OnExceed, SessionRules};
 pub use scratch::READ_BYTES;
 pub use traffic::{DirectionTraffic, Traffic};
+pub use transport::Transport;
 
 /// One of the two ends of a session, after the handshake with it.
 #[derive(Debug)]
@@ -116,7 +117,7 @@ pub fn run<C: Transport, B: Transport>(
     clippy::manual_async_fn,
     reason = "an async fn has room for its arguments twice: nearly 1 KB for each session"
 )]
-pub(crate) fn drive<C: Send, B: Send, L: Lane<C, B> + Lane<B, C> + Send>(
+pub fn drive<C: Send, B: Send, L: Lane<C, B> + Lane<B, C> + Send>(
     mut relay: Relay<C, B, L>,
 ) -> impl Future<Output = SessionEnd> + Send {
     async move {
@@ -141,6 +142,3 @@ pub(crate) fn drive<C: Send, B: Send, L: Lane<C, B> + Lane<B, C> + Send>(
         relay.end()
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! How many messages a client may send: a bucket of tokens, kept as the moment at which it would be full.
 
-use heddle_route_config::MessageRate;
+use crate::MessageRate;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -10,7 +10,7 @@ const SLACK: Duration = Duration::from_millis(2);
 
 /// The generic cell rate algorithm: each message moves `full_at` by the time that one token takes.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     full_at: Instant,
     token: Duration,
     /// How far ahead of the clock `full_at` may be for another message.
@@ -19,7 +19,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// A full bucket.
-    pub(crate) fn new(rate: &MessageRate, now: Instant) -> Self {
+    pub fn new(rate: &MessageRate, now: Instant) -> Self {
         let token = Duration::from_secs(1) / rate.per_second.max(1);
         Self {
             full_at: now,
@@ -32,7 +32,7 @@ impl Pace {
     ///
     /// # Errors
     /// When there will be one.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+    pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let full_at = self.full_at.max(now);
         if full_at - now > self.ahead {
             return Err(full_at - self.ahead);

@@ -1,6 +1,6 @@
 //! How a session ended.
 
-use super::peer::Side;
+use crate::peer::Side;
 
 /// How a session ended, for the access log and the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -116,7 +116,7 @@ impl EndReason {
     }
 
     /// What a peer is told that this is said to.
-    pub(super) fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Closed => "",
             Self::Vanished | Self::Dead => "connection lost",
@@ -130,7 +130,7 @@ impl EndReason {
     }
 
     /// What a peer is told whose other end this is said to.
-    pub(super) fn text_for_other(self) -> &'static str {
+    pub(crate) fn text_for_other(self) -> &'static str {
         match self {
             Self::Vanished | Self::Dead => "the other end is gone",
             _ => "the other end was refused",

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// Bytes that wait. It holds memory only while there are any.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     bytes: Vec<u8>,
     /// So many of `bytes` have been written.
     written: usize,
@@ -14,7 +14,7 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// A backlog of bytes that have not been judged.
-    pub(super) fn unjudged(bytes: Bytes) -> Self {
+    pub(crate) fn unjudged(bytes: Bytes) -> Self {
         Self {
             bytes: bytes.into(),
             written: 0,
@@ -23,24 +23,24 @@ impl Backlog {
     }
 
     /// What is to be written.
-    pub(super) fn to_write(&self) -> &[u8] {
+    pub(crate) fn to_write(&self) -> &[u8] {
         &self.bytes[self.written..self.passed]
     }
 
     /// What has not been judged.
-    pub(super) fn to_judge(&self) -> &[u8] {
+    pub(crate) fn to_judge(&self) -> &[u8] {
         &self.bytes[self.passed..]
     }
 
     /// Notes that `count` bytes were written.
-    pub(super) fn wrote(&mut self, count: usize) {
+    pub(crate) fn wrote(&mut self, count: usize) {
         self.written += count;
         debug_assert!(self.written <= self.passed, "only what may be written is");
         self.free_if_empty();
     }
 
     /// Forgets what is to be written: nobody takes it.
-    pub(super) fn forget_to_write(&mut self) {
+    pub(crate) fn forget_to_write(&mut self) {
         self.written = self.passed;
         self.free_if_empty();
     }
@@ -52,7 +52,7 @@ impl Backlog {
     }
 
     /// Puts a frame before what has not been judged. Everything before has been written.
-    pub(super) fn inject(&mut self, frame: &[u8]) {
+    pub(crate) fn inject(&mut self, frame: &[u8]) {
         debug_assert!(self.to_write().is_empty(), "frames go in at boundaries");
         let bytes = [frame, self.to_judge()].concat();
         *self = Self {
@@ -63,7 +63,7 @@ impl Backlog {
     }
 
     /// Keeps what is to be written and, behind it, what has not been judged. There was nothing.
-    pub(super) fn keep(&mut self, to_write: &[u8], to_judge: &[u8]) {
+    pub(crate) fn keep(&mut self, to_write: &[u8], to_judge: &[u8]) {
         debug_assert!(self.bytes.is_empty(), "what was there has been taken");
         *self = Self {
             bytes: [to_write, to_judge].concat(),
@@ -73,7 +73,7 @@ impl Backlog {
     }
 
     /// Takes out what has not been judged. Nothing is to be written.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         debug_assert!(self.to_write().is_empty(), "what may be written is, first");
         let mut bytes = std::mem::take(self);
         bytes.bytes.drain(..bytes.passed);
@@ -81,7 +81,7 @@ impl Backlog {
     }
 
     /// Moves what has not been judged to the beginning of `buffer`, which has room for it.
-    pub(super) fn take_into(&mut self, buffer: &mut [u8]) -> usize {
+    pub(crate) fn take_into(&mut self, buffer: &mut [u8]) -> usize {
         let length = self.to_judge().len();
         buffer[..length].copy_from_slice(self.to_judge());
         *self = Self::default();
@@ -89,7 +89,7 @@ impl Backlog {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }

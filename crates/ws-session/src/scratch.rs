@@ -11,6 +11,6 @@ thread_local! {
 }
 
 /// Lends the buffer of this thread: room for an incomplete head, and for a read behind it.
-pub(crate) fn lend<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
+pub fn lend<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     SCRATCH.with_borrow_mut(|scratch| work(scratch))
 }

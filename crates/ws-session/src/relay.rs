@@ -1,10 +1,10 @@
 //! A session as a state machine: two peers, two directions, and the times at which something is due.
 
-use super::end::{ClosedBy, EndReason, SessionEnd};
-use super::peer::{Input, Output, Peer, Side};
-use super::{SessionContext, SessionControl, Volume};
+use crate::end::{ClosedBy, EndReason, SessionEnd};
 use crate::frame::code;
-use heddle_crds::ws_route::OnExceed;
+use crate::peer::{Input, Output, Peer, Side};
+use crate::traffic::DirectionTraffic;
+use crate::{Keepalive, OnExceed, SessionContext, SessionControl, Volume};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 /// One direction of a session: moves what `source` sends to `sink`.
-pub(crate) trait Lane<S, K>: AsRef<Flow> {
+pub trait Lane<S, K>: AsRef<Flow> {
     /// Moves what there is while that is possible, and no longer than a turn: ready when there may be more to do.
     fn poll_turn(
         &mut self,
@@ -25,18 +25,18 @@ pub(crate) trait Lane<S, K>: AsRef<Flow> {
 
 /// What is known of a direction.
 #[derive(Debug, Default)]
-pub(crate) struct Flow {
+pub struct Flow {
     /// What has arrived.
-    pub(crate) volume: Volume,
+    pub volume: Volume,
     /// Until when the sender has to wait for the rate limit.
-    pub(crate) waits_until: Option<Instant>,
+    pub waits_until: Option<Instant>,
     /// Whether the receiver does not take what there is for it.
-    pub(crate) is_blocked: bool,
+    pub is_blocked: bool,
 }
 
 /// A session.
 #[derive(Debug)]
-pub(crate) struct Relay<C, B, L> {
+pub struct Relay<C, B, L> {
     client: Peer<C>,
     backend: Peer<B>,
     /// From the client to the backend.
@@ -52,18 +52,18 @@ pub(crate) struct Relay<C, B, L> {
 
 /// What both directions need.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub struct Shared {
     pub(crate) context: SessionContext,
     /// The time of this turn.
-    pub(crate) now: Instant,
+    pub now: Instant,
     /// When part of a message was seen last.
-    pub(crate) last_data: Instant,
+    pub last_data: Instant,
     /// What the proxy's own Pings carry, by which their Pongs are known.
-    pub(crate) ping_payload: [u8; 8],
+    pub ping_payload: [u8; 8],
     /// Whether a peer or a stream has got another state in this turn.
-    pub(crate) has_changed: bool,
+    pub has_changed: bool,
     /// Whether something may be due earlier than the timer knows.
-    pub(crate) has_new_deadline: bool,
+    pub has_new_deadline: bool,
     /// Who ended the session and why, once somebody has.
     end: Option<(ClosedBy, EndReason)>,
     /// Until when the next step of closing may take.
@@ -72,7 +72,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Whether nobody has begun to close the session.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.patience.is_none()
     }
 
@@ -80,26 +80,29 @@ impl Shared {
         self.context.rules.max_message_bytes
     }
 
-    pub(crate) fn on_exceed(&self) -> OnExceed {
+    /// What becomes of messages that exceed the rate.
+    pub fn on_exceed(&self) -> OnExceed {
         let rate = self.context.rules.message_rate.as_ref();
         rate.map_or(OnExceed::Wait, |rate| rate.on_exceed)
     }
 
+    /// The counters of what `side` sends.
+    pub fn traffic(&self, side: Side) -> &DirectionTraffic {
+        match side {
+            Side::Client => &self.context.traffic.from_client,
+            Side::Backend => &self.context.traffic.from_backend,
+        }
+    }
+
     /// Closes the session for what `source` sent: with `code` toward it, with what that means for it toward `sink`.
-    pub(crate) fn refuse<S, K>(
-        &mut self,
-        reason: EndReason,
-        source: &mut Peer<S>,
-        sink: &mut Peer<K>,
-        code: u16,
-    ) {
+    pub fn refuse<S, K>(&mut self, reason: EndReason, source: &mut Peer<S>, sink: &mut Peer<K>, code: u16) {
         self.begin(ClosedBy::Proxy, reason);
         source.request_close(code, reason.text());
         sink.request_close(code_for_other(sink.side), reason.text_for_other());
     }
 
     /// Notes that a Close frame came from `source`.
-    pub(crate) fn saw_close<S>(&mut self, source: &mut Peer<S>, code: Option<u16>) {
+    pub fn saw_close<S>(&mut self, source: &mut Peer<S>, code: Option<u16>) {
         source.input = Input::Closed;
         source.code_received = Some(code.unwrap_or(code::NO_STATUS));
         self.begin(source.side.into(), EndReason::Closed);
@@ -119,7 +122,8 @@ impl Shared {
 }
 
 impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
-    pub(crate) fn new(client: C, backend: B, up: L, down: L, context: SessionContext) -> Self {
+    /// A session that begins now, with a lane for each direction.
+    pub fn new(client: C, backend: B, up: L, down: L, context: SessionContext) -> Self {
         let now = Instant::now();
         let rules = &context.rules;
         let ends_at = rules.draw_age().map(|age| (now + age, EndReason::MaxAge));
@@ -362,12 +366,7 @@ fn answer(received: Option<u16>) -> Option<u16> {
 }
 
 /// Pings a peer that has said nothing for too long: whether it is dead and was given up.
-fn check<T>(
-    peer: &mut Peer<T>,
-    is_paused: bool,
-    keepalive: &heddle_route_config::Keepalive,
-    now: Instant,
-) -> bool {
+fn check<T>(peer: &mut Peer<T>, is_paused: bool, keepalive: &Keepalive, now: Instant) -> bool {
     if is_paused {
         // Who is not read cannot be heard.
         peer.hear(now);

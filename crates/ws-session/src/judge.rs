@@ -1,16 +1,15 @@
 //! What becomes of each frame of one direction, by its head.
 
-use super::EndReason;
-use super::pace::Pace;
-use super::peer::{Input, Output, Peer, Side};
-use super::relay::Shared;
 use crate::frame::{Opcode, Scan, Scanner, code};
-use heddle_crds::ws_route::OnExceed;
+use crate::pace::Pace;
+use crate::peer::{Input, Output, Peer, Side};
+use crate::relay::Shared;
+use crate::{EndReason, OnExceed};
 use tokio::time::Instant;
 
 /// Reads the heads of the frames of one direction.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(crate) struct Judge {
     scanner: Scanner,
     /// What the current frame is.
     frame: Frame,
@@ -36,20 +35,20 @@ enum Frame {
 }
 
 /// What became of some bytes.
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// So many of them may go on, and were moved to the beginning.
-    pub(super) passed: usize,
+    pub(crate) passed: usize,
     /// So many have been judged.
-    pub(super) judged: usize,
+    pub(crate) judged: usize,
     /// So many messages ended in them.
-    pub(super) messages: u64,
+    pub(crate) messages: u64,
     /// Why not all.
-    pub(super) stop: Option<Stop>,
+    pub(crate) stop: Option<Stop>,
 }
 
 /// Why the rest was not judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// It begins with an incomplete head.
     NeedsMore,
     /// It has to wait for the rate limit.
@@ -66,7 +65,7 @@ enum Verdict {
 }
 
 impl Judge {
-    pub(super) fn new(pace: Option<Pace>) -> Self {
+    pub(crate) fn new(pace: Option<Pace>) -> Self {
         Self {
             scanner: Scanner::default(),
             frame: Frame::Other,
@@ -77,12 +76,12 @@ impl Judge {
     }
 
     /// Whether one frame has ended and the next has not begun.
-    pub(super) fn is_at_boundary(&self) -> bool {
+    pub(crate) fn is_at_boundary(&self) -> bool {
         self.scanner.is_at_boundary()
     }
 
     /// Judges `bytes`, which follow those that were judged before.
-    pub(super) fn judge<S, K>(
+    pub(crate) fn judge<S, K>(
         &mut self,
         bytes: &mut [u8],
         source: &mut Peer<S>,

@@ -1,8 +1,7 @@
 //! Two raw peers and the session between them.
 
-use crate::frame::{Header, Opcode};
-use crate::session::{Endpoint, SessionContext, SessionControl, SessionEnd, SessionRules, Traffic, run};
-use crate::transcode::{self, Transcoder};
+use heddle_ws_session::frame::{Header, Opcode};
+use heddle_ws_session::{Endpoint, SessionContext, SessionControl, SessionEnd, SessionRules, Traffic, run};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -179,6 +178,23 @@ impl Pair {
     }
 
     pub(crate) fn with_leftovers(rules: SessionRules, client: &[u8], backend: &[u8]) -> Self {
+        Self::of(rules, client, backend, |client, backend, context, session| {
+            session.spawn(run(client, backend, context));
+        })
+    }
+
+    /// A session that `start` begins.
+    pub(crate) fn of(
+        rules: SessionRules,
+        client: &[u8],
+        backend: &[u8],
+        start: impl FnOnce(
+            Endpoint<DuplexStream>,
+            Endpoint<DuplexStream>,
+            SessionContext,
+            &mut JoinSet<SessionEnd>,
+        ),
+    ) -> Self {
         let (client_side, client_end) = tokio::io::duplex(CONNECTION_BYTES);
         let (backend_side, backend_end) = tokio::io::duplex(CONNECTION_BYTES);
         let context = context(rules);
@@ -187,33 +203,12 @@ impl Pair {
             transport,
             leftover: leftover.to_vec().into(),
         };
-        session.spawn(run(
+        start(
             endpoint(client_end, client),
             endpoint(backend_end, backend),
             context.clone(),
-        ));
-        Self {
-            client: Raw::new(client_side, true),
-            backend: Raw::new(backend_side, false),
-            control: context.control,
-            traffic: context.traffic,
-            session,
-        }
-    }
-
-    /// A session whose messages are turned.
-    pub(crate) fn transcoding(rules: SessionRules, transcoder: Arc<Transcoder>) -> Self {
-        let (client_side, client_end) = tokio::io::duplex(CONNECTION_BYTES);
-        let (backend_side, backend_end) = tokio::io::duplex(CONNECTION_BYTES);
-        let context = context(rules);
-        let mut session = JoinSet::new();
-        let (client_end, backend_end) = (Endpoint::new(client_end), Endpoint::new(backend_end));
-        session.spawn(transcode::run(
-            client_end,
-            backend_end,
-            context.clone(),
-            transcoder,
-        ));
+            &mut session,
+        );
         Self {
             client: Raw::new(client_side, true),
             backend: Raw::new(backend_side, false),
