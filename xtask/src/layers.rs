@@ -12,6 +12,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("heddle-telemetry", &[]),
     ("heddle-ws-session", &[]),
     ("heddle-git-remote", &[]),
+    ("heddle-sse-client", &[]),
     ("heddle-route-config", &["heddle-crds"]),
     (
         "heddle-operator",

@@ -1,0 +1,187 @@
+//! Lines out of chunks: they end in CRLF, LF or CR, wherever the chunks end.
+
+use super::decoder::Decoder;
+use super::limits::{Limits, ParseError};
+use crate::Text;
+use bytes::Bytes;
+use memchr::{memchr, memchr2};
+
+/// A line that spans chunks and is longer becomes a text of its own; of a shorter one, what it says is copied out of a buffer
+/// that is used again.
+const LONG_BYTES: usize = 1024;
+
+/// Finds lines. A line inside one chunk is a piece of it; one that spans chunks is joined.
+#[derive(Debug)]
+pub(super) struct Lines {
+    decoder: Decoder,
+    /// The text that is looked at, and how far.
+    chunk: Text,
+    position: usize,
+    /// Most streams have no CR at all, and looking for one byte is faster than for two.
+    has_carriage_return: bool,
+    /// The last line ended in CR: an LF that comes next belongs to it.
+    skips_line_feed: bool,
+    /// The beginning of a line whose end is not there yet, or the whole of the last line that was joined.
+    buffer: String,
+    is_buffer_ended: bool,
+    /// The last long line that was joined.
+    joined: Text,
+    ended: u64,
+    limit: usize,
+}
+
+/// One line without its end.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    /// What `text` is a piece of; `None` if it lies in a buffer that is used again.
+    source: Option<&'a Text>,
+}
+
+impl Line<'_> {
+    /// Keeps a piece of the line.
+    pub(super) fn keep(&self, part: &str) -> Text {
+        self.source
+            .map_or_else(|| part.into(), |source| source.slice(part))
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new(Limits::DEFAULT_LINE_BYTES)
+    }
+}
+
+impl Lines {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            chunk: Text::EMPTY,
+            position: 0,
+            has_carriage_return: false,
+            skips_line_feed: false,
+            buffer: String::new(),
+            is_buffer_ended: false,
+            joined: Text::EMPTY,
+            ended: 0,
+            limit,
+        }
+    }
+
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        self.forget_ended();
+        let chunk = match self.unread() {
+            "" => chunk,
+            unread => {
+                let pending = self.decoder.pending();
+                let joined = unread
+                    .bytes()
+                    .chain(pending.iter().copied())
+                    .chain(chunk)
+                    .collect();
+                self.decoder.forget_pending();
+                joined
+            }
+        };
+        self.chunk = self.decoder.decode(chunk, &mut self.buffer);
+        self.position = 0;
+        self.has_carriage_return = memchr(b'\r', self.chunk.as_bytes()).is_some();
+    }
+
+    /// The next line that has an end.
+    pub(super) fn next_line(&mut self) -> Result<Option<Line<'_>>, ParseError> {
+        self.forget_ended();
+        self.skip_line_feed();
+        let unread = self.unread().as_bytes();
+        let end = match self.has_carriage_return {
+            true => memchr2(b'\n', b'\r', unread),
+            false => memchr(b'\n', unread),
+        };
+        self.check(end.unwrap_or(unread.len()))?;
+        let Some(length) = end else {
+            self.hold_unread();
+            return Ok(None);
+        };
+        self.skips_line_feed = unread.get(length) == Some(&b'\r');
+        let start = self.position;
+        self.position += length + 1;
+        self.ended += 1;
+        Ok(Some(self.line(start, start + length)))
+    }
+
+    /// Whether a line has begun and not ended.
+    pub(super) fn is_inside_line(&self) -> bool {
+        !self.buffer.is_empty() && !self.is_buffer_ended
+    }
+
+    /// How many lines have ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    fn line(&mut self, start: usize, end: usize) -> Line<'_> {
+        let text = self.chunk.get(start..end).unwrap_or_default();
+        if self.buffer.is_empty() {
+            return Line {
+                text,
+                source: Some(&self.chunk),
+            };
+        }
+        self.buffer.push_str(text);
+        if self.buffer.len() > LONG_BYTES {
+            self.joined = std::mem::take(&mut self.buffer).into();
+            return Line {
+                text: &self.joined,
+                source: Some(&self.joined),
+            };
+        }
+        self.is_buffer_ended = true;
+        Line {
+            text: &self.buffer,
+            source: None,
+        }
+    }
+
+    fn unread(&self) -> &str {
+        self.chunk.get(self.position..).unwrap_or_default()
+    }
+
+    fn check(&self, more: usize) -> Result<(), ParseError> {
+        match self.buffer.len() + more > self.limit {
+            true => Err(ParseError::LineTooLong { limit: self.limit }),
+            false => Ok(()),
+        }
+    }
+
+    /// Lets go of the last line that was joined.
+    fn forget_ended(&mut self) {
+        if self.is_buffer_ended {
+            self.buffer.clear();
+            self.is_buffer_ended = false;
+        }
+    }
+
+    fn skip_line_feed(&mut self) {
+        let (is_between_lines, unread) = (self.buffer.is_empty(), self.unread());
+        if !self.skips_line_feed || (is_between_lines && unread.is_empty()) {
+            return;
+        }
+        if is_between_lines && unread.starts_with('\n') {
+            self.position += 1;
+        }
+        self.skips_line_feed = false;
+    }
+
+    /// Keeps the beginning of a line and lets go of the chunk.
+    fn hold_unread(&mut self) {
+        let chunk = std::mem::take(&mut self.chunk);
+        let unread = chunk.get(self.position..).unwrap_or_default();
+        if unread.len() > LONG_BYTES {
+            // A long line is most often as long as the one before.
+            let usual = self.joined.len().saturating_sub(self.buffer.len());
+            self.buffer.reserve(usual.max(unread.len()));
+        }
+        self.buffer.push_str(unread);
+        self.position = 0;
+    }
+}
