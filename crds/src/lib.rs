@@ -32,5 +32,7 @@ pub const VERSION: &str = "v1alpha1";
 
 /// Every definition this crate has, in alphabetical order of the kinds.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![IdlRepo::crd(), WsRoute::crd()]
+    let mut definitions = vec![IdlRepo::crd(), WsRoute::crd()];
+    definitions.iter_mut().for_each(schema::join_lines);
+    definitions
 }
