@@ -46,15 +46,21 @@ struct Chat {
     tasks: TaskTracker,
 }
 
+impl Chat {
+    fn new(encoding: Encoding) -> Self {
+        Self {
+            rooms: Rooms::default(),
+            encoding,
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let chat = Arc::new(Chat {
-        rooms: Rooms::default(),
-        encoding: arguments.encoding,
-        shutdown: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-    });
+    let chat = Arc::new(Chat::new(arguments.encoding));
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("failed to listen on {}", arguments.listen))?;
@@ -89,5 +95,43 @@ async fn serve(chat: Arc<Chat>, stream: TcpStream) {
             eprintln!("a connection has failed: {error}");
         },
         () = chat.shutdown.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::tungstenite::ClientRequestBuilder;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+    #[tokio::test]
+    async fn a_guest_that_says_too_much_at_once_is_told_so() {
+        let chat = Arc::new(Chat::new(Encoding::Json));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = {
+            let chat = Arc::clone(&chat);
+            async move { serve(chat, listener.accept().await.unwrap().0).await }
+        };
+        chat.tasks.spawn(serving);
+        let uri = format!("ws://{address}/chat/lobby").parse().unwrap();
+        let request = ClientRequestBuilder::new(uri).with_sub_protocol("chat.v1");
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        let text = "a".repeat(1 << 20);
+        socket.send(Message::text(text)).await.unwrap();
+        let close = loop {
+            if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+                break frame.unwrap();
+            }
+        };
+        assert_eq!(close.code, CloseCode::Size, "{close:?}");
+        drop(socket);
+        chat.tasks.close();
+        tokio::time::timeout(SHUTDOWN_LIMIT, chat.tasks.wait())
+            .await
+            .unwrap();
     }
 }

@@ -7,15 +7,19 @@ use futures::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::broadcast::Sender;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// The longest message of a guest, in bytes.
 const MESSAGE_LIMIT: usize = 4096;
+/// How long a guest that has said too much may take to hear of it.
+const HEARING_LIMIT: Duration = Duration::from_secs(5);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -40,7 +44,7 @@ async fn serve(chat: &Chat, room: &str, guest: &str, upgrade: OnUpgrade) -> Resu
             message = socket.next() => match heard(chat, &sender, guest, message) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
-                Err(error) => break close(&mut socket, CloseCode::Invalid, &error.to_string()).await,
+                Err(refusal) => break close(&mut socket, refusal.code, &refusal.reason).await,
             },
             news = receiver.recv() => match news {
                 // What a slow guest has missed is gone; a room has no memory.
@@ -60,21 +64,34 @@ async fn serve(chat: &Chat, room: &str, guest: &str, upgrade: OnUpgrade) -> Resu
     ended
 }
 
+/// Why a guest has to leave.
+struct Refusal {
+    code: CloseCode,
+    reason: String,
+}
+
 /// What has come from the guest; false when it has left.
 fn heard(
     chat: &Chat,
     room: &Sender<ServerMessage>,
     guest: &str,
-    message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-) -> Result<bool> {
+    message: Option<Result<Message, tungstenite::Error>>,
+) -> Result<bool, Refusal> {
     match message {
         Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
-            let message = chat.encoding.decode(&message)?;
+            let message = chat.encoding.decode(&message).map_err(|error| Refusal {
+                code: CloseCode::Invalid,
+                reason: error.to_string(),
+            })?;
             announce(room, guest, Kind::Said, message.text);
             Ok(true)
         }
         // The library answers pings and Close frames.
         Some(Ok(_)) => Ok(true),
+        Some(Err(tungstenite::Error::Capacity(_))) => Err(Refusal {
+            code: CloseCode::Size,
+            reason: format!("a message has at most {MESSAGE_LIMIT} bytes"),
+        }),
         Some(Err(_)) | None => Ok(false),
     }
 }
@@ -103,6 +120,21 @@ async fn close(socket: &mut Socket, code: CloseCode, reason: &str) -> Result<()>
     };
     socket.close(Some(frame)).await.context("failed to close")?;
     // Until the guest has answered.
-    while let Some(Ok(_)) = socket.next().await {}
+    while let Some(message) = socket.next().await {
+        if message.is_err() {
+            return discard(socket.get_mut()).await;
+        }
+    }
     Ok(())
+}
+
+/// Reads what nobody wants: a connection with unread bytes breaks, and the guest may never see why.
+async fn discard(stream: &mut TokioIo<Upgraded>) -> Result<()> {
+    stream.shutdown().await.context("failed to close")?;
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::io::copy(stream, &mut nowhere);
+    let read = tokio::time::timeout(HEARING_LIMIT, rest).await;
+    read.context("the guest does not leave")?
+        .context("failed to close")
+        .map(drop)
 }
