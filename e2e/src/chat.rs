@@ -1,25 +1,26 @@
 //! The example chat in a namespace of its own, with a WsRoute in front of it, and guests that come through the sidecar.
 
-use crate::{Environment, Kubectl, PortForward};
+mod guest;
+
+use crate::{Environment, Kubectl};
 use anyhow::{Context, Result, ensure};
 use heddle_crds::WsRoute;
+use heddle_crds::condition::{self, Condition};
+use heddle_e2e_cluster::Values;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use tungstenite::handshake::client::Response;
-use tungstenite::protocol::CloseFrame;
-use tungstenite::{ClientRequestBuilder, Message, WebSocket};
+
+pub use guest::Guest;
 
 /// The name of the Deployment and of its WsRoute.
 const NAME: &str = "chat";
+const DEPLOYMENT: &str = "deployment/chat";
+/// The sidecar's container.
+const SIDECAR: &str = "heddle-proxy";
 /// The port that the sidecar listens on.
 const PORT: u16 = 9080;
 /// How long anything in the cluster may take.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// How long a guest waits for a message.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One test's part of the cluster.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Chat {
     environment: Environment,
     kubectl: Kubectl,
     namespace: String,
+    /// The namespace is this test's, and goes with it.
+    owns_namespace: bool,
 }
 
 impl Chat {
@@ -55,6 +58,21 @@ impl Chat {
             environment,
             kubectl,
             namespace,
+            owns_namespace: true,
+        })
+    }
+
+    /// In the operator's own namespace.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub fn beside_operator() -> Result<Self> {
+        let environment = Environment::read()?;
+        Ok(Self {
+            kubectl: environment.kubectl()?,
+            namespace: environment.namespace.clone(),
+            environment,
+            owns_namespace: false,
         })
     }
 
@@ -123,9 +141,17 @@ impl Chat {
     /// # Errors
     /// When there is none.
     pub fn route(&self) -> Result<WsRoute> {
+        self.route_named(NAME)
+    }
+
+    /// Another WsRoute of the namespace, as it is.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn route_named(&self, name: &str) -> Result<WsRoute> {
         let object = self
             .kubectl
-            .get(&["wsroute", NAME, "--namespace", &self.namespace])?;
+            .get(&["wsroute", name, "--namespace", &self.namespace])?;
         serde_json::from_value(object).context("failed to read the WsRoute")
     }
 
@@ -136,8 +162,25 @@ impl Chat {
     pub fn await_ready(&self) -> Result<()> {
         let generation = self.route()?.metadata.generation.unwrap_or_default();
         // Both stand in one patch of the status, so that the condition is that generation's.
-        self.wait(&format!("jsonpath={{.status.observedGeneration}}={generation}"))?;
-        self.wait("condition=Ready")
+        self.await_route(
+            NAME,
+            &format!("jsonpath={{.status.observedGeneration}}={generation}"),
+        )?;
+        self.await_route(NAME, "condition=Ready")
+    }
+
+    /// Waits until the newest generation is what so many pods serve, each with a sidecar, and there are no others.
+    ///
+    /// # Errors
+    /// When it takes too long; the text has the status.
+    pub fn await_ready_pods(&self, count: i32) -> Result<()> {
+        self.await_route(NAME, &format!("jsonpath={{.status.sidecars.programmed}}={count}"))?;
+        self.await_ready()?;
+        let status = self.route()?.status.context("the route has no status")?;
+        let counts = status.sidecars.context("the status counts nothing")?;
+        let all = [counts.selected, counts.ready, counts.connected, counts.programmed];
+        ensure!(all == [count; 4] && counts.missing == 0, "{counts:?}");
+        Ok(())
     }
 
     /// Waits until the route names a pod as the first that lacks a sidecar.
@@ -145,13 +188,29 @@ impl Chat {
     /// # Errors
     /// When it takes too long; the text has the status.
     pub fn await_missing_on(&self, pod: &str) -> Result<()> {
-        self.wait(&format!("jsonpath={{.status.sidecars.missingOn[0]}}={pod}"))
+        self.await_route(NAME, &format!("jsonpath={{.status.sidecars.missingOn[0]}}={pod}"))
     }
 
-    /// `kubectl wait` for the WsRoute.
-    fn wait(&self, for_: &str) -> Result<()> {
+    /// Waits until a condition of a route has this reason, and returns it.
+    ///
+    /// # Errors
+    /// When it takes too long; the text has the status.
+    pub fn await_reason(&self, route: &str, type_: &str, reason: &str) -> Result<Condition> {
+        let path = format!("{{.status.conditions[?(@.type==\"{type_}\")].reason}}");
+        self.await_route(route, &format!("jsonpath={path}={reason}"))?;
+        let status = self.route_named(route)?.status.unwrap_or_default();
+        condition::find(&status.conditions, type_)
+            .cloned()
+            .context("the condition went away again")
+    }
+
+    /// `kubectl wait` for a WsRoute.
+    ///
+    /// # Errors
+    /// When it takes too long; the text has the status.
+    pub fn await_route(&self, name: &str, for_: &str) -> Result<()> {
         self.kubectl
-            .wait_for(&self.namespace, &format!("wsroute/{NAME}"), for_, DEADLINE)
+            .wait_for(&self.namespace, &format!("wsroute/{name}"), for_, DEADLINE)
     }
 
     /// Waits until the Deployment's newest pods are ready and the old ones are gone.
@@ -159,17 +218,7 @@ impl Chat {
     /// # Errors
     /// When it takes too long.
     pub fn await_rollout(&self) -> Result<()> {
-        let deployment = format!("deployment/{NAME}");
-        self.kubectl
-            .run(&[
-                "rollout",
-                "status",
-                "--namespace",
-                &self.namespace,
-                &deployment,
-                "--timeout=120s",
-            ])
-            .map(drop)
+        self.run(&["rollout", "status", DEPLOYMENT, "--timeout=120s"])
     }
 
     /// The name of the pod; there is one that is not being deleted.
@@ -177,16 +226,78 @@ impl Chat {
     /// # Errors
     /// When there is none.
     pub fn pod(&self) -> Result<String> {
+        self.pods()?.into_iter().next().context("there is no pod")
+    }
+
+    /// The names of all pods that are not being deleted.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn pods(&self) -> Result<Vec<String>> {
         let pods = self
             .kubectl
             .get(&["pods", "--namespace", &self.namespace, "--selector=app=chat"])?;
         let pods = pods["items"].as_array().context("kubectl printed no list")?;
-        let pod = pods
+        let living = pods
             .iter()
-            .find(|pod| pod["metadata"]["deletionTimestamp"].is_null())
-            .context("there is no pod")?;
-        let name = pod["metadata"]["name"].as_str().context("the pod has no name")?;
-        Ok(name.to_owned())
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let names = living.filter_map(|pod| pod["metadata"]["name"].as_str());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Deletes a pod and does not wait for its end.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn delete_pod(&self, pod: &str) -> Result<()> {
+        self.run(&["delete", "pod", pod, "--wait=false"])
+    }
+
+    /// Gives the Deployment so many pods, and waits until they are ready.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub fn scale(&self, replicas: u32) -> Result<()> {
+        self.run(&["scale", DEPLOYMENT, &format!("--replicas={replicas}")])?;
+        self.await_rollout()
+    }
+
+    /// Replaces the pods, and waits until the new ones are ready.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub fn roll(&self) -> Result<()> {
+        self.run(&["rollout", "restart", DEPLOYMENT])?;
+        self.await_rollout()
+    }
+
+    /// Waits until pods that are made get their sidecar: what the webhook would make of one is asked for.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub fn await_webhook(&self) -> Result<()> {
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": "probe", "namespace": self.namespace, "labels": { "app": NAME } },
+            "spec": self.example("chat.yaml")?["spec"]["template"]["spec"],
+        });
+        let create = ["create", "--dry-run=server", "--output=json", "--filename", "-"];
+        let ends_at = Instant::now() + DEADLINE;
+        loop {
+            let made = self.kubectl.run_with_input(&create, &pod.to_string())?;
+            if made.contains(SIDECAR) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < ends_at, "the webhook gives pods no sidecar");
+        }
+    }
+
+    /// kubectl in this namespace, for its effect.
+    fn run(&self, arguments: &[&str]) -> Result<()> {
+        let mut all = vec!["--namespace", self.namespace.as_str()];
+        all.extend(arguments);
+        self.kubectl.run(&all).map(drop)
     }
 
     /// A guest in `room`, through the sidecar of a pod.
@@ -194,142 +305,100 @@ impl Chat {
     /// # Errors
     /// When the handshake fails.
     pub fn enter(&self, pod: &str, room: &str) -> Result<Guest> {
-        let forward = PortForward::open(&self.kubectl, &self.namespace, pod, PORT)?;
-        let address = format!("127.0.0.1:{}", forward.port());
-        let stream = TcpStream::connect(&address).context("failed to connect")?;
-        stream
-            .set_read_timeout(Some(READ_TIMEOUT))
-            .context("failed to bound reads")?;
-        let uri = format!("ws://{address}/chat/{room}")
-            .parse()
-            .context("failed to make an address")?;
-        let request = ClientRequestBuilder::new(uri).with_sub_protocol("chat.v1");
-        let (socket, response) = tungstenite::client(request, stream).context("failed to shake hands")?;
-        Ok(Guest {
-            socket,
-            response,
-            _forward: forward,
-        })
+        Guest::enter(self.kubectl.forward(&self.namespace, pod, PORT)?, room)
     }
 
-    /// The first line that the sidecar of a pod logs, or has logged, under `target`.
+    /// Has the sidecar of a pod end, which was not restarted before, and waits until it is there again.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub fn restart_sidecar(&self, pod: &str) -> Result<()> {
+        self.run(&[
+            "exec",
+            pod,
+            "--container",
+            SIDECAR,
+            "--",
+            "/usr/bin/heddle-proxy",
+            "drain",
+        ])?;
+        let pod = format!("pod/{pod}");
+        let restarted =
+            format!("jsonpath={{.status.initContainerStatuses[?(@.name==\"{SIDECAR}\")].restartCount}}=1");
+        for for_ in [&restarted, "condition=Ready"] {
+            self.kubectl.wait_for(&self.namespace, &pod, for_, DEADLINE)?;
+        }
+        Ok(())
+    }
+
+    /// The line that the sidecar of a pod logs, or has logged, at the end of the first session on a route.
     ///
     /// # Errors
     /// When there is none in time.
-    pub fn await_line(&self, pod: &str, target: &str) -> Result<Value> {
-        let mut child = self.kubectl.start(&[
+    pub fn await_access_line(&self, pod: &str, route: &str) -> Result<Value> {
+        let arguments = [
             "logs",
             "--follow",
             "--namespace",
             &self.namespace,
             pod,
-            "--container=heddle-proxy",
-        ])?;
-        let stdout = child.stdout.take().context("failed to read from kubectl logs")?;
-        let (sender, lines) = mpsc::channel();
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let found = first_of(&lines, target);
-        drop(lines);
-        child.kill().context("failed to end kubectl logs")?;
-        child.wait().context("failed to end kubectl logs")?;
-        ensure!(reader.join().is_ok(), "the reader of the log panicked");
-        found
+            "--container",
+            SIDECAR,
+        ];
+        self.kubectl
+            .follow(&arguments)?
+            .find(DEADLINE, |line| {
+                line["target"] == "heddle_proxy::access" && line["route"] == route
+            })
+            .with_context(|| format!("the sidecar has logged no session on {route}"))
     }
-}
 
-/// The first line under `target`.
-fn first_of(lines: &mpsc::Receiver<String>, target: &str) -> Result<Value> {
-    let ends_at = Instant::now() + DEADLINE;
-    loop {
-        let line = lines
-            .recv_timeout(ends_at.saturating_duration_since(Instant::now()))
-            .with_context(|| format!("the sidecar has logged nothing under {target}"))?;
-        let line: Value = serde_json::from_str(&line).unwrap_or_default();
-        if line["target"] == target {
-            return Ok(line);
-        }
+    /// Deletes the WsRoute.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn delete_route(&self) -> Result<()> {
+        self.run(&["delete", "wsroute", NAME])
+    }
+
+    /// Asks the operator to look at the WsRoute, which then says that it has handled `value`.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn request(&self, value: &str) -> Result<()> {
+        let annotation = format!("heddle.dev/requestedAt={value}");
+        self.run(&["annotate", "wsroute", NAME, "--overwrite", &annotation])
+    }
+
+    /// The WsRoute each time that it changes, from how it is now.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn watch(&self) -> Result<Values> {
+        let namespace = &self.namespace;
+        let arguments = [
+            "get",
+            "wsroute",
+            NAME,
+            "--watch",
+            "--output=json",
+            "--namespace",
+            namespace,
+        ];
+        self.kubectl.follow(&arguments)
     }
 }
 
 impl Drop for Chat {
     fn drop(&mut self) {
         // What a failed test leaves is what somebody wants to look at.
-        if !std::thread::panicking() {
-            self.kubectl
-                .run(&["delete", "namespace", &self.namespace, "--wait=false"])
-                .ok();
+        if std::thread::panicking() {
+            return;
         }
-    }
-}
-
-/// One that chats.
-#[derive(Debug)]
-pub struct Guest {
-    socket: WebSocket<TcpStream>,
-    response: Response,
-    _forward: PortForward,
-}
-
-impl Guest {
-    /// A field of the answer to the handshake.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.response
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    }
-
-    /// Says something, and waits until the room has said it.
-    ///
-    /// # Errors
-    /// When the session ends before.
-    pub fn say(&mut self, text: &str) -> Result<()> {
-        let message = json!({ "text": text }).to_string();
-        self.socket
-            .send(Message::text(message))
-            .context("failed to send")?;
-        loop {
-            let message = self.socket.read().context("failed to read")?;
-            let Ok(heard) = message.to_text() else { continue };
-            ensure!(!message.is_close(), "the session ended: {message:?}");
-            let heard: Value = serde_json::from_str(heard).unwrap_or_default();
-            if heard["text"] == text {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads until the other side closes, and says how it did.
-    ///
-    /// # Errors
-    /// When the connection breaks instead.
-    pub fn await_close(&mut self) -> Result<Option<CloseFrame>> {
-        loop {
-            match self.socket.read().context("failed to read")? {
-                Message::Close(frame) => return Ok(frame),
-                _ => continue,
-            }
-        }
-    }
-
-    /// Closes the session, and waits for the answer.
-    ///
-    /// # Errors
-    /// When the connection breaks instead.
-    pub fn leave(mut self) -> Result<()> {
-        self.socket.close(None).context("failed to close")?;
-        loop {
-            match self.socket.read() {
-                Ok(_) => continue,
-                Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
-                Err(error) => return Err(error).context("failed to close"),
-            }
-        }
+        let what: &[&str] = match self.owns_namespace {
+            true => &["delete", "namespace", &self.namespace, "--wait=false"],
+            false => &["delete", "wsroute/chat", DEPLOYMENT, "--ignore-not-found"],
+        };
+        self.run(what).ok();
     }
 }

@@ -1,6 +1,6 @@
 //! Where things are, as `cargo xtask test` says.
 
-use crate::Kubectl;
+use crate::{Kubectl, Operator};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
@@ -55,6 +55,14 @@ impl Environment {
     /// When it is not named.
     pub fn kubectl(&self) -> Result<Kubectl> {
         Ok(Kubectl::new(variable("HEDDLE_E2E_KUBECTL")?.into()))
+    }
+
+    /// The operator's Deployment.
+    ///
+    /// # Errors
+    /// When kubectl is not named.
+    pub fn operator(&self) -> Result<Operator> {
+        Operator::new(self)
     }
 }
 

@@ -1,10 +1,11 @@
 //! kubectl, as users have it.
 
 use anyhow::{Context, Result, bail};
+use heddle_e2e_cluster::{PortForward, Values};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// kubectl, pointed at the cluster by `KUBECONFIG`.
@@ -56,15 +57,24 @@ impl Kubectl {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    /// Starts a command that goes on, with its output to be read.
-    pub(crate) fn start(&self, arguments: &[&str]) -> Result<Child> {
-        Command::new(&self.program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("failed to start kubectl")
+    /// Makes a port of a pod reachable from here, for as long as the answer lives.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<PortForward> {
+        PortForward::open(
+            Command::new(&self.program),
+            namespace,
+            &format!("pod/{pod}"),
+            port,
+        )
+    }
+
+    /// Starts a command that goes on and prints JSON.
+    pub(crate) fn follow(&self, arguments: &[&str]) -> Result<Values> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments);
+        Values::of(command)
     }
 
     /// `kubectl wait` for an object, such as `wsroute/chat`.

@@ -5,12 +5,12 @@
 
 mod chat;
 mod environment;
-mod forward;
 mod kubectl;
+mod operator;
 mod scenario;
 
 pub use chat::{Chat, Guest};
 pub use environment::Environment;
-pub use forward::PortForward;
 pub use kubectl::Kubectl;
+pub use operator::{Absence, Operator};
 pub use scenario::{CANARY, Scenario, trace_lines};

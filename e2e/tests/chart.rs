@@ -105,17 +105,38 @@ fn an_upgrade_of_the_chart_upgrades_the_definitions() -> Result<()> {
 }
 
 #[test]
-fn kubectl_explain_reads_like_documentation() -> Result<()> {
+fn kubectl_explain_has_documentation_for_each_field() -> Result<()> {
     let kubectl = Environment::read()?.kubectl()?;
-    let text = kubectl.run(&["explain", "idlrepo.spec.source"])?;
+    let mut unread = vec!["idlrepo".to_owned(), "wsroute".to_owned()];
+    let mut read = String::new();
+    while let Some(object) = unread.pop() {
+        let text = kubectl.run(&["explain", &object])?;
+        ensure!(!text.contains("<no description>"), "of {object}:\n{text}");
+        if object.contains('.') {
+            read.push_str(&text);
+        }
+        unread.extend(inner_objects(&text).map(|field| format!("{object}.{field}")));
+    }
     for words in [
+        // Of an IdlRepo.
         "The address of the repository",
         "The remote's default branch, if absent",
         "<string> -required-",
+        // Of a WsRoute, deeper and deeper.
+        "Where the sidecar takes connections.",
+        "The port of the pod, from 1024.",
+        "Its whole value.",
     ] {
-        ensure!(text.contains(words), "{words:?} is missing:\n{text}");
+        ensure!(read.contains(words), "{words:?} is missing:\n{read}");
     }
     Ok(())
+}
+
+/// The fields that have fields. `metadata` is Kubernetes' own.
+fn inner_objects(explained: &str) -> impl Iterator<Item = &str> {
+    let fields = explained.lines().filter_map(|line| line.trim().split_once('\t'));
+    let objects = fields.filter(|(name, type_)| type_.contains("Object") && *name != "metadata");
+    objects.map(|(name, _)| name)
 }
 
 #[test]

@@ -18,19 +18,8 @@ fn the_operator_killed_in_mid_run_delivers_exactly_once() -> Result<()> {
         object["spec"]["generate"] = json!([{ "name": "rust", "plugin": "prost" }]);
     })?;
     scenario.await_reason("Generated", "Running")?;
-    let environment = scenario.environment();
-    let selector = format!("app.kubernetes.io/instance={}", environment.release);
-    let namespace = &environment.namespace;
-    scenario.kubectl().run(&[
-        "delete",
-        "pods",
-        "--namespace",
-        namespace,
-        "--selector",
-        &selector,
-        "--grace-period=0",
-        "--force",
-    ])?;
+    let operator = scenario.environment().operator()?;
+    operator.kill()?;
     scenario.await_delivery(&commit)?;
     let generated = scenario
         .output()?
@@ -39,14 +28,5 @@ fn the_operator_killed_in_mid_run_delivers_exactly_once() -> Result<()> {
         generated.lines().count() == 1,
         "expected one generated commit:\n{generated}"
     );
-    let deployment = format!("deployment/{}", environment.release);
-    scenario.kubectl().run(&[
-        "rollout",
-        "status",
-        "--namespace",
-        namespace,
-        &deployment,
-        "--timeout=90s",
-    ])?;
-    Ok(())
+    operator.await_rollout()
 }

@@ -10,14 +10,7 @@ fn a_selected_pod_gets_a_sidecar_and_guests_talk_through_it() -> Result<()> {
     let chat = Chat::new("sidecar")?;
     chat.apply_route(|_| ())?;
     chat.deploy()?;
-    chat.await_ready()?;
-    let status = chat.route()?.status.context("the route has no status")?;
-    let sidecars = status.sidecars.context("the status counts nothing")?;
-    ensure!(
-        (sidecars.selected, sidecars.programmed, sidecars.missing) == (1, 1, 0),
-        "{sidecars:?}"
-    );
-
+    chat.await_ready_pods(1)?;
     let pod = chat.pod()?;
     let mut guest = chat.enter(&pod, "lobby")?;
     ensure!(guest.header("sec-websocket-protocol") == Some("chat.v1"));
@@ -28,12 +21,11 @@ fn a_selected_pod_gets_a_sidecar_and_guests_talk_through_it() -> Result<()> {
     );
     guest.say("good morning")?;
     guest.leave()?;
-    let line = chat.await_line(&pod, "heddle_proxy::access")?;
+    let line = chat.await_access_line(&pod, "chat")?;
     ensure!(
-        line["route"] == "chat" && line["subprotocol"] == "chat.v1",
+        line["messages_from_client"] == 1 && line["subprotocol"] == "chat.v1",
         "{line}"
     );
-    ensure!(line["messages_from_client"] == 1, "{line}");
     ensure!(
         line["trace_id"].as_str().is_some_and(|id| id.len() == 32),
         "{line}"
@@ -49,15 +41,32 @@ fn a_pod_that_is_older_than_its_route_is_named_until_it_is_made_anew() -> Result
     let pod = chat.pod()?;
     chat.apply_route(|_| ())?;
     chat.await_missing_on(&pod)?;
-    chat.kubectl().run(&[
-        "rollout",
-        "restart",
-        "--namespace",
-        chat.namespace(),
-        "deployment/chat",
-    ])?;
-    chat.await_rollout()?;
-    chat.await_ready()
+    chat.roll()?;
+    chat.await_ready_pods(1)
+}
+
+#[test]
+fn of_conflicting_routes_the_oldest_wins_and_the_other_names_it_until_it_takes_over() -> Result<()> {
+    let chat = Chat::new("conflict")?;
+    chat.apply_route(|route| route["spec"]["timeouts"]["drain"] = json!("0s"))?;
+    chat.deploy()?;
+    chat.await_ready()?;
+    chat.apply_route(|route| route["metadata"]["name"] = json!("younger"))?;
+    let conflict = chat.await_reason("younger", "Accepted", "Conflicted")?;
+    ensure!(conflict.message.contains("WsRoute chat is older"), "{conflict:?}");
+    let pod = chat.pod()?;
+    let mut guest = chat.enter(&pod, "lobby")?;
+    guest.say("by the older route")?;
+    chat.await_ready()?;
+
+    chat.delete_route()?;
+    let close = guest.await_close()?.context("the Close frame has no code")?;
+    ensure!(close.code == CloseCode::Away, "{close:?}");
+    chat.await_route("younger", "condition=Ready")?;
+    let mut guest = chat.enter(&pod, "lobby")?;
+    guest.say("by the younger route")?;
+    guest.leave()?;
+    chat.await_access_line(&pod, "younger").map(drop)
 }
 
 #[test]
@@ -91,14 +100,7 @@ fn a_pod_that_is_deleted_tells_its_guests_to_go_elsewhere() -> Result<()> {
     let pod = chat.pod()?;
     let mut guest = chat.enter(&pod, "lobby")?;
     guest.say("not for long")?;
-    chat.kubectl().run(&[
-        "delete",
-        "pod",
-        "--namespace",
-        chat.namespace(),
-        &pod,
-        "--wait=false",
-    ])?;
+    chat.delete_pod(&pod)?;
     let close = guest.await_close()?.context("the Close frame has no code")?;
     ensure!(close.code == CloseCode::Away, "{close:?}");
     Ok(())

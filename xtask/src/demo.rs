@@ -1,5 +1,7 @@
-//! `cargo xtask demo`: from nothing to a commit of generated code, another, and one that is refused first.
+//! `cargo xtask demo`: from nothing to a commit of generated code, another, and one that is refused first; then a chat
+//! behind a WebSocket proxy.
 
+mod chat;
 mod story;
 
 use crate::binaries::Binaries;
@@ -24,12 +26,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return System::down(&root);
     }
     let started = Instant::now();
-    println!("Heddle: a commit of IDL in, a commit of generated code out.\n");
+    println!(
+        "Heddle: a commit of IDL in, a commit of generated code out; a proxy that knows frames beside a chat.\n"
+    );
     prepare(&Progress::new())?;
     println!("Building Heddle …");
     let binaries = Binaries::build_programs(&root)?;
     let system = System::up(&root, &binaries)?;
     story::tell(&root, &system)?;
+    chat::tell(&root, &system, &Progress::new())?;
     println!(
         "\nAll of it took {}.",
         heddle_e2e_cluster::human(started.elapsed())
@@ -39,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         system.kubeconfig().display()
     );
     println!(
-        "                kubectl get idlrepos --all-namespaces   (kubectl: {})",
+        "                kubectl get idlrepos,wsroutes --all-namespaces   (kubectl: {})",
         system.kubectl_program().display()
     );
     println!("Take it away:   cargo xtask demo --down");

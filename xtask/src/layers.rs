@@ -42,7 +42,10 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "heddle-telemetry",
         ],
     ),
-    ("heddle-e2e", &["heddle-crds", "heddle-git-server"]),
+    (
+        "heddle-e2e",
+        &["heddle-crds", "heddle-e2e-cluster", "heddle-git-server"],
+    ),
     ("heddle-e2e-cluster", &[]),
     ("heddle-git-server", &[]),
 ];

@@ -6,12 +6,12 @@ use crate::binaries::{Binaries, build_go_plugins};
 use crate::process::{output, run};
 use anyhow::{Context, Result};
 use heddle_e2e_cluster::images::{self, Archive, Base, ImageSpec};
-use heddle_e2e_cluster::{Cluster, Progress};
+use heddle_e2e_cluster::{Cluster, PortForward, Progress};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use git_server::{GitServer, PortForward};
+pub(crate) use git_server::GitServer;
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "heddle-system";
@@ -74,6 +74,11 @@ impl System {
         self.cluster.kubectl()
     }
 
+    /// The image of the example chat.
+    pub(crate) fn chat_image() -> String {
+        image("heddle-example-chat")
+    }
+
     /// What the black-box tests need to know.
     pub(crate) fn environment(&self, forward: &PortForward) -> Vec<(String, String)> {
         let path = |path: PathBuf| path.display().to_string();
@@ -83,7 +88,7 @@ impl System {
             ("HEDDLE_E2E_HELM".to_owned(), path(self.cluster.helm())),
             ("HEDDLE_E2E_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
             ("HEDDLE_E2E_RELEASE".to_owned(), RELEASE.to_owned()),
-            ("HEDDLE_E2E_CHAT_IMAGE".to_owned(), image("heddle-example-chat")),
+            ("HEDDLE_E2E_CHAT_IMAGE".to_owned(), Self::chat_image()),
         ];
         environment.extend(self.git.environment(forward));
         environment
@@ -119,12 +124,22 @@ impl Kubectl {
 
     /// Applies manifests.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
+        self.apply_with(&[], manifest)
+    }
+
+    /// Applies manifests that name no namespace.
+    pub(crate) fn apply_in(&self, namespace: &str, manifest: &str) -> Result<()> {
+        self.apply_with(&["--namespace", namespace], manifest)
+    }
+
+    fn apply_with(&self, more: &[&str], manifest: &str) -> Result<()> {
         let mut file = tempfile::NamedTempFile::new().context("failed to make a temporary file")?;
         file.write_all(manifest.as_bytes())
             .context("failed to write a temporary file")?;
         let path = file.path().display().to_string();
-        self.output(&["apply", "--server-side", "--force-conflicts", "--filename", &path])
-            .map(drop)
+        let mut arguments = vec!["apply", "--server-side", "--force-conflicts", "--filename", &path];
+        arguments.extend(more);
+        self.output(&arguments).map(drop)
     }
 }
 

@@ -10,6 +10,7 @@ mod cluster;
 mod command;
 mod control_groups;
 mod debian;
+mod forward;
 mod host;
 pub mod images;
 mod kind;
@@ -21,6 +22,7 @@ mod processes;
 mod progress;
 mod teardown;
 pub mod tools;
+mod values;
 mod wait;
 
 pub use cache::cached;
@@ -29,5 +31,7 @@ pub use debian::{
     ensure_browser_packages, ensure_build_packages, ensure_fuzz_packages, ensure_git_packages,
     ensure_npm_packages, ensure_python_packages,
 };
+pub use forward::PortForward;
 pub use layout::cache_root;
 pub use progress::{Progress, Step, human};
+pub use values::Values;

@@ -4,7 +4,7 @@ mod browser;
 
 use anyhow::{Context, Result, ensure};
 use browser::Browser;
-use heddle_e2e::{Chat, PortForward};
+use heddle_e2e::Chat;
 
 /// Where the chat serves its page, past the sidecar.
 const PAGE_PORT: u16 = 8080;
@@ -18,7 +18,7 @@ fn a_browser_gets_its_subprotocol_and_keeps_its_cookie_through_the_sidecar() -> 
     chat.deploy()?;
     chat.await_ready()?;
     let pod = chat.pod()?;
-    let forward = |port| PortForward::open(chat.kubectl(), chat.namespace(), &pod, port);
+    let forward = |port| chat.kubectl().forward(chat.namespace(), &pod, port);
     let (page, sidecar) = (forward(PAGE_PORT)?, forward(SIDECAR_PORT)?);
     let url = |word: &str| {
         let (page, sidecar) = (page.port(), sidecar.port());

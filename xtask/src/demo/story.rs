@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Where the demo's IdlRepo lives.
-const NAMESPACE: &str = "heddle-demo";
+pub(super) const NAMESPACE: &str = "heddle-demo";
 const NAME: &str = "bookshop";
 /// How long a delivery may take before the demo gives up and shows what is wrong.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(180);
@@ -223,7 +223,7 @@ fn show(delivery: &Delivery, source: &WorkCopy, output: &WorkCopy) -> Result<()>
 }
 
 /// A line for the condition, and indented ones for what its message has below the first.
-fn print_condition(object: &Value, type_: &str) {
+pub(super) fn print_condition(object: &Value, type_: &str) {
     let condition = condition(object, type_);
     let text = |key: &str| condition[key].as_str().unwrap_or("-").to_owned();
     let message = text("message");

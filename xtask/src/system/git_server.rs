@@ -1,14 +1,12 @@
 //! The Git server in the cluster, how to reach it from here, and working copies of its repositories.
 
 use super::Kubectl;
-use anyhow::{Context, Result, bail};
-use heddle_e2e_cluster::Progress;
+use anyhow::{Context, Result};
+use heddle_e2e_cluster::{PortForward, Progress};
 use heddle_git_server::{Access, Account, TlsFiles, WorkCopy};
 use serde_json::json;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
 use tempfile::TempDir;
 
 /// Where the server runs.
@@ -95,7 +93,7 @@ impl GitServer {
 
     /// Makes the server reachable from here, for as long as the answer lives.
     pub(crate) fn forward(&self, kubectl: &Kubectl) -> Result<PortForward> {
-        PortForward::open(kubectl)
+        PortForward::open(kubectl.command(&[]), NAMESPACE, "service/git-server", 443)
     }
 
     /// A new working copy of one of the server's repositories.
@@ -106,7 +104,7 @@ impl GitServer {
         }
         let account = Account::new(USER, &self.password, Access::Write);
         WorkCopy::clone(
-            &format!("{}/{repository}.git", forward.url),
+            &format!("{}/{repository}.git", url(forward)),
             &account,
             &self.authority(),
             &folder,
@@ -116,7 +114,7 @@ impl GitServer {
     /// What the black-box tests need to know.
     pub(super) fn environment(&self, forward: &PortForward) -> Vec<(String, String)> {
         vec![
-            ("HEDDLE_E2E_GIT_URL".to_owned(), forward.url.clone()),
+            ("HEDDLE_E2E_GIT_URL".to_owned(), url(forward)),
             ("HEDDLE_E2E_GIT_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
             ("HEDDLE_E2E_GIT_HOST".to_owned(), HOST.to_owned()),
             ("HEDDLE_E2E_GIT_USER".to_owned(), USER.to_owned()),
@@ -133,6 +131,11 @@ impl GitServer {
     }
 }
 
+/// The server's address from here.
+fn url(forward: &PortForward) -> String {
+    format!("https://localhost:{}", forward.port())
+}
+
 fn restricted_namespace(name: &str) -> serde_json::Value {
     json!({
         "apiVersion": "v1",
@@ -143,60 +146,4 @@ fn restricted_namespace(name: &str) -> serde_json::Value {
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
-}
-
-/// `kubectl port-forward`, ended when dropped.
-pub(crate) struct PortForward {
-    child: Child,
-    // It tells of each connection and ends when nobody listens.
-    _said: BufReader<ChildStdout>,
-    url: String,
-}
-
-impl PortForward {
-    fn open(kubectl: &Kubectl) -> Result<Self> {
-        let mut child = kubectl
-            .command(&[
-                "--namespace",
-                NAMESPACE,
-                "port-forward",
-                "service/git-server",
-                ":443",
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("failed to start kubectl port-forward")?;
-        let stdout = child
-            .stdout
-            .take()
-            .context("failed to read from kubectl port-forward")?;
-        let mut forward = Self {
-            child,
-            _said: BufReader::new(stdout),
-            url: String::new(),
-        };
-        let mut line = String::new();
-        forward
-            ._said
-            .read_line(&mut line)
-            .context("failed to read from kubectl port-forward")?;
-        let port = line
-            .strip_prefix("Forwarding from 127.0.0.1:")
-            .and_then(|rest| rest.split(' ').next());
-        let Some(port) = port else {
-            bail!("failed to forward a port to the Git server: it said {line:?}")
-        };
-        forward.url = format!("https://localhost:{port}");
-        Ok(forward)
-    }
-}
-
-impl Drop for PortForward {
-    fn drop(&mut self) {
-        // A child that has ended already is what is wanted.
-        if self.child.kill().is_ok() {
-            self.child.wait().ok();
-        }
-    }
 }
