@@ -50,7 +50,9 @@ impl ControlSocket {
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self, ControlError> {
         let listener = folder.map(|folder| {
             let path = folder.join(NAME);
-            listen(&path).map_err(|source| ControlError::Listen { path, source })
+            std::fs::create_dir_all(folder)
+                .and_then(|()| listen(&path))
+                .map_err(|source| ControlError::Listen { path, source })
         });
         Ok(Self {
             listener: listener.transpose()?,
@@ -113,5 +115,18 @@ pub(crate) fn drain(folder: &Path) -> Result<(), ControlError> {
     match answer == DRAINED {
         true => Ok(()),
         false => Err(ControlError::Ended),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_state_folder_that_is_not_there_is_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("run/heddle");
+        let _socket = ControlSocket::open(Some(&folder)).unwrap();
+        StdUnixStream::connect(folder.join(NAME)).unwrap();
     }
 }

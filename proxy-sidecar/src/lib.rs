@@ -81,12 +81,8 @@ fn check(arguments: &CheckArguments) -> ExitCode {
     match files::read(&paths) {
         Ok(set) => {
             for route in &set.routes {
-                println!(
-                    "{}: port {}, {} backends",
-                    route.id,
-                    route.port,
-                    route.backends.len()
-                );
+                let backends: Vec<_> = route.backends.iter().map(|backend| &*backend.name).collect();
+                println!("{}: port {}, to {}", route.id, route.port, backends.join(", "));
             }
             ExitCode::SUCCESS
         }

@@ -33,6 +33,15 @@ pub(crate) enum FilesError {
         #[source]
         source: serde_yaml_ng::Error,
     },
+    #[error("failed to read {field} in document {document} of {}", path.display())]
+    Field {
+        path: PathBuf,
+        document: usize,
+        /// Such as `spec.timeouts.idle`.
+        field: String,
+        #[source]
+        source: serde_yaml_ng::Error,
+    },
     #[error("failed to read document {document} of {}: it is {kind}, not a WsRoute of heddle.dev/v1alpha1", path.display())]
     Kind {
         path: PathBuf,
@@ -125,7 +134,12 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Route>, FilesError> {
             document: document_number,
             kind,
         })?;
-        let object = WsRoute::deserialize(value).map_err(failed)?;
+        let object: WsRoute = serde_path_to_error::deserialize(value).map_err(|error| FilesError::Field {
+            path: path.to_owned(),
+            document: document_number,
+            field: error.path().to_string(),
+            source: error.into_inner(),
+        })?;
         routes.push(Route::parse(&object).map_err(|source| FilesError::Invalid {
             path: path.to_owned(),
             source,

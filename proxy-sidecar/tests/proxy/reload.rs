@@ -132,6 +132,10 @@ async fn check_names_the_file_the_object_and_the_field() {
             to(9080, &backend, "  timeouts: { idle: 0s }"),
             "spec.timeouts.idle",
         ),
+        (
+            to(9080, &backend, "  timeouts: { idle: 5 minutes }"),
+            "failed to read spec.timeouts.idle in document 1",
+        ),
         ("a: [".to_owned(), "document 1"),
     ];
     for (manifest, expected) in cases {
