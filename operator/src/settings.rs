@@ -5,7 +5,7 @@ mod sidecars;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser};
 use heddle_git_remote::AddressPolicy;
-use heddle_telemetry::settings::{LogFormat, SettingsError, TelemetrySettings};
+use heddle_telemetry::settings::{LogFormat, LogWriting, SettingsError, TelemetrySettings};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use sha2::{Digest, Sha256};
@@ -205,6 +205,8 @@ impl Settings {
         let mut telemetry =
             TelemetrySettings::from_variables("heddle-operator", env!("CARGO_PKG_VERSION"), lookup)?;
         telemetry.log_filter = arguments.log_level.clone();
+        // Neither reconciles nor sessions wait for whoever reads the log.
+        telemetry.log_writing = LogWriting::Queued;
         telemetry.log_format = arguments
             .log_format
             .parse::<LogFormat>()

@@ -5,7 +5,7 @@ use crate::config_stream::StreamSettings;
 use crate::tls::Secrets;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
-use heddle_telemetry::settings::{LogFormat, SettingsError, TelemetrySettings};
+use heddle_telemetry::settings::{LogFormat, LogWriting, SettingsError, TelemetrySettings};
 use http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -58,11 +58,11 @@ pub(crate) struct RunArguments {
     /// Address that routes' ports are opened at; all, if absent
     #[arg(long, env = "HEDDLE_LISTEN_ADDRESS", value_name = "ADDRESS")]
     listen_address: Option<IpAddr>,
-    /// Address and port of /livez, /readyz and /metrics
+    /// Address and port of /livez, /readyz and /metrics; no route may have the port
     #[arg(
         long,
         env = "HEDDLE_ADMIN",
-        default_value = "127.0.0.1:9901",
+        default_value = "127.0.0.1:19437",
         value_name = "ADDRESS"
     )]
     admin: SocketAddr,
@@ -138,6 +138,8 @@ impl Settings {
         let version = env!("CARGO_PKG_VERSION");
         let mut telemetry = TelemetrySettings::from_variables("heddle-proxy", version, variable)?;
         telemetry.log_filter = arguments.log_level;
+        // Neither reconciles nor sessions wait for whoever reads the log.
+        telemetry.log_writing = LogWriting::Queued;
         telemetry.log_format = arguments
             .log_format
             .parse::<LogFormat>()

@@ -22,14 +22,17 @@ pub struct ExportMetrics {
     pub failures: Counter,
 }
 
-/// Spans may be lost at shutdown.
+/// Spans and lines may be lost at shutdown.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ShutdownError {
     /// The receiver did not take what was waiting; the number of spans lost.
     #[error("failed to export {0} spans before the deadline")]
     SpansLost(u64),
-    /// The thread that exports ended before its time.
-    #[error("failed to stop the exporter: its thread is gone")]
+    /// The thread that exports, or the one that writes the log, ended before its time.
+    #[error("failed to stop telemetry: a thread of it is gone")]
     ThreadGone,
+    /// Nobody takes what is written to the log.
+    #[error("failed to write the last lines of the log before the deadline")]
+    LinesLost,
 }

@@ -6,14 +6,15 @@ pub use filter::FilterError;
 
 use crate::exceptions::ExceptionLayer;
 use crate::export::{ExportMetrics, ExporterThread, ShutdownError, SpanQueue};
-use crate::logs::{LogLayer, LogOutput, RegisteredDispatch};
-use crate::{ErrorChain, TelemetrySettings, panics};
+use crate::logs::{LogLayer, LogOutput, LogWriter, RegisteredDispatch};
+use crate::{ErrorChain, LogWriting, TelemetrySettings, panics};
 use filter::{Events, LogFilter, SpanFilter};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
 use thiserror::Error;
 use tracing::Dispatch;
@@ -56,7 +57,9 @@ pub enum InitError {
 /// The telemetry of a process. To be shut down before the process ends, or its last spans are lost.
 pub struct Telemetry {
     exporter: Option<ExporterThread>,
+    writer: Option<LogWriter>,
     metrics: ExportMetrics,
+    lines_dropped: Counter,
 }
 
 impl Telemetry {
@@ -65,16 +68,24 @@ impl Telemetry {
         &self.metrics
     }
 
-    /// Exports the finished spans that are waiting, for at most `deadline`. Events are written, with
-    /// their ids, also afterwards; spans that end afterwards are dropped and counted.
+    /// Lines of the log that there was no room for in the queue.
+    pub(crate) fn log_lines_dropped(&self) -> &Counter {
+        &self.lines_dropped
+    }
+
+    /// Exports the finished spans and writes the lines that are waiting, each for at most `deadline`. Events are written,
+    /// with their ids, also afterwards; spans that end afterwards are dropped and counted.
     ///
     /// # Errors
-    /// [`ShutdownError`] when spans are lost.
+    /// [`ShutdownError`] when spans or lines are lost.
     pub async fn shutdown(self, deadline: Duration) -> Result<(), ShutdownError> {
-        match self.exporter {
+        let exported = match self.exporter {
             Some(exporter) => exporter.stop(deadline).await,
             None => Ok(()),
-        }
+        };
+        // What the exporter had to say is among the lines.
+        let written = self.writer.map_or(Ok(()), |writer| writer.close(deadline));
+        exported.and(written)
     }
 }
 
@@ -92,7 +103,7 @@ pub fn init(settings: TelemetrySettings) -> Result<Telemetry, InitError> {
         .with_max_level(LevelFilter::current().as_log())
         .init()
         .map_err(InitError::LoggerInstalled)?;
-    panics::install_hook();
+    panics::install_hook(telemetry.writer.as_ref().map(|writer| writer.queue().clone()));
     Ok(telemetry)
 }
 
@@ -100,13 +111,21 @@ pub fn init(settings: TelemetrySettings) -> Result<Telemetry, InitError> {
 ///
 /// # Errors
 /// [`InitError`] when a filter cannot be understood.
-pub fn build(mut settings: TelemetrySettings, output: LogOutput) -> Result<(Dispatch, Telemetry), InitError> {
+pub fn build(
+    mut settings: TelemetrySettings,
+    mut output: LogOutput,
+) -> Result<(Dispatch, Telemetry), InitError> {
     let registered = RegisteredDispatch::default();
     let log_filter = log_filter(&settings)?;
     let traced = SpanFilter::new(span_filter(&settings)?, Events::BelowError);
     let failed = SpanFilter::new(span_filter(&settings)?, Events::Errors);
     let metrics = ExportMetrics::default();
     let (exporter, queue) = start_exporter(&mut settings, &metrics, &registered);
+    let lines_dropped = Counter::default();
+    let writer = match settings.log_writing {
+        LogWriting::Direct => None,
+        LogWriting::Queued => start_writer(&mut settings, &mut output, &lines_dropped, &registered),
+    };
     let tracer = provider(&settings, queue).tracer(TRACER_NAME);
     let spans = tracing_opentelemetry::layer()
         .with_tracer(tracer)
@@ -123,7 +142,13 @@ pub fn build(mut settings: TelemetrySettings, output: LogOutput) -> Result<(Disp
         .with(logs.with_filter(log_filter));
     let dispatch = Dispatch::new(subscriber);
     tracing::dispatcher::with_default(&dispatch, || warn_of(&settings));
-    Ok((dispatch, Telemetry { exporter, metrics }))
+    let telemetry = Telemetry {
+        exporter,
+        writer,
+        metrics,
+        lines_dropped,
+    };
+    Ok((dispatch, telemetry))
 }
 
 fn log_filter(settings: &TelemetrySettings) -> Result<LogFilter, InitError> {
@@ -158,6 +183,21 @@ fn start_exporter(
             (None, None)
         }
     }
+}
+
+fn start_writer(
+    settings: &mut TelemetrySettings,
+    output: &mut LogOutput,
+    dropped: &Counter,
+    registered: &RegisteredDispatch,
+) -> Option<LogWriter> {
+    let started = output.queued(dropped.clone(), registered.clone());
+    started
+        .map_err(|error| {
+            let warning = format!("there is no thread that writes the log, so who logs waits: {error}");
+            settings.warnings.push(warning);
+        })
+        .ok()
 }
 
 fn resource(settings: &TelemetrySettings) -> Resource {

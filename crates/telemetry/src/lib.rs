@@ -44,5 +44,5 @@ pub use export::{ExportMetrics, ShutdownError};
 pub use init::{FilterError, InitError, Telemetry, build, init};
 pub use logs::LogOutput;
 pub use metrics::{EncodeMetricsError, MetricsRegistry, OPENMETRICS_CONTENT_TYPE};
-pub use settings::{LogFormat, SettingsError, TelemetrySettings};
+pub use settings::{LogFormat, LogWriting, SettingsError, TelemetrySettings};
 pub use trace_parent::{ContinueTrace, ContinueTraceError, InvalidTraceParent, TraceParent};

@@ -6,10 +6,12 @@ mod human;
 mod ids;
 mod json;
 mod output;
+mod queue;
 
 pub use output::LogOutput;
 
 pub(crate) use ids::RegisteredDispatch;
+pub(crate) use queue::{LineQueue, LogWriter};
 
 use crate::settings::LogFormat;
 use fields::FieldBuffer;

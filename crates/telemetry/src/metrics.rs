@@ -51,7 +51,7 @@ impl MetricsRegistry {
         self.registry.register_collector(Box::new(collector));
     }
 
-    /// Registers what `telemetry` counts about its own export.
+    /// Registers what `telemetry` counts about its own work.
     pub fn register_telemetry(&mut self, telemetry: &Telemetry) {
         let metrics = telemetry.export_metrics();
         let counters = [
@@ -69,6 +69,11 @@ impl MetricsRegistry {
                 "telemetry_export_failures",
                 "Exports that failed",
                 &metrics.failures,
+            ),
+            (
+                "telemetry_log_lines_dropped",
+                "Log lines lost because the log was read too slowly",
+                telemetry.log_lines_dropped(),
             ),
         ];
         for (name, help, counter) in counters {

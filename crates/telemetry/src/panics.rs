@@ -1,13 +1,24 @@
 //! Logs a panic as one error-level event, so that it is one JSON line with ids like every other.
 
+use crate::logs::LineQueue;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
+use std::time::Duration;
 
 const TARGET: &str = "panic";
 
-/// Replaces the panic hook of this process.
-pub(crate) fn install_hook() {
-    panic::set_hook(Box::new(log_panic));
+/// How long a panic waits until its line is written: the process may be about to end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Replaces the panic hook of this process. `queue` is where lines wait, if they do.
+pub(crate) fn install_hook(queue: Option<LineQueue>) {
+    panic::set_hook(Box::new(move |info| {
+        log_panic(info);
+        if let Some(queue) = &queue {
+            // Whether it was in time or not, the panic goes on.
+            queue.flush(FLUSH_TIMEOUT);
+        }
+    }));
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {

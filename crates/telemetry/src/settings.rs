@@ -26,6 +26,8 @@ pub struct TelemetrySettings {
     pub log_format: LogFormat,
     /// Where [`init`](crate::init()) writes events. [`build`](crate::build()) is given an output instead.
     pub log_stream: LogStream,
+    /// Who writes it.
+    pub log_writing: LogWriting,
     /// Keeps the human format free of colours (<https://no-color.org>).
     pub no_color: bool,
     /// Which spans exist, in the syntax of `log_filter`. Those left out carry no ids and are not exported.
@@ -54,6 +56,7 @@ impl TelemetrySettings {
             log_filter: DEFAULT_LOG_FILTER.to_owned(),
             log_format: LogFormat::Auto,
             log_stream: LogStream::Stderr,
+            log_writing: LogWriting::default(),
             no_color: false,
             span_filter: DEFAULT_SPAN_FILTER.to_owned(),
             sampler: TraceSampler::default(),
@@ -112,4 +115,16 @@ pub enum LogStream {
     Stderr,
     /// Standard output.
     Stdout,
+}
+
+/// Who writes events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogWriting {
+    /// Whoever logs, and waits for it: nothing is lost, which suits short-lived programs.
+    #[default]
+    Direct,
+    /// A thread of its own, from a bounded queue: nobody waits for a slow log. Lines that find the queue full are dropped,
+    /// counted (`heddle_telemetry_log_lines_dropped_total`) and told of in the log. Those that wait are written at
+    /// [`Telemetry::shutdown`](crate::Telemetry::shutdown) and when something panics; a process that is killed loses them.
+    Queued,
 }

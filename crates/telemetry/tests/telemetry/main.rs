@@ -15,4 +15,6 @@ mod logs;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod queued;
+#[cfg(test)]
 mod receiver;

@@ -1,7 +1,7 @@
 //! Telemetry of whole processes. This test binary runs itself as their child.
 
 use crate::receiver::{Receiver, Security, hex, named};
-use heddle_telemetry::{ContinueTrace, TelemetrySettings, TraceParent};
+use heddle_telemetry::{ContinueTrace, LogWriting, TelemetrySettings, TraceParent};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::process::Command;
@@ -11,6 +11,9 @@ use tracing_log::log;
 /// Tells the child what it is there for.
 const ROLE: &str = "HEDDLE_TELEMETRY_TEST_ROLE";
 
+/// Ends the roles in which a thread of its own writes the log.
+const QUEUED: &str = ", queued";
+
 const THREADS: usize = 8;
 const LINES_OF_A_THREAD: usize = 50;
 
@@ -18,7 +21,14 @@ const LINES_OF_A_THREAD: usize = 50;
 #[test]
 fn the_child_does_what_its_role_says() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let settings = TelemetrySettings::from_environment("heddle-child", "0.0.1").unwrap();
+    let mut settings = TelemetrySettings::from_environment("heddle-child", "0.0.1").unwrap();
+    let role = match role.strip_suffix(QUEUED) {
+        Some(role) => {
+            settings.log_writing = LogWriting::Queued;
+            role.to_owned()
+        }
+        None => role,
+    };
     let telemetry = heddle_telemetry::init(settings).unwrap();
     let span = info_span!("child");
     if let Some(parent) = TraceParent::from_process_environment() {
@@ -51,6 +61,12 @@ fn play(role: &str) {
             info!(by_tracing, by_log);
         }
         "panic" => panic!("the shed is stuck\nbetween two lines"),
+        "panic and abort" => {
+            info!("before");
+            // Unlike the end of `main`, this leaves no time for anything.
+            std::panic::catch_unwind(|| panic!("gone")).ok();
+            std::process::abort();
+        }
         "panic while logging" => info!("{}", PanicsWhenShown),
         "log while logging" => info!(value = ?Chatty, "outer"),
         other => unreachable!("no role {other}"),
@@ -143,7 +159,23 @@ async fn a_child_process_continues_the_trace_of_its_environment() {
 
 #[tokio::test]
 async fn a_panic_is_one_line_with_ids() {
-    let output = child("panic", &[("RUST_BACKTRACE", "1".to_owned())]).await;
+    expect_a_panic("panic").await;
+}
+
+#[tokio::test]
+async fn a_panic_is_written_before_the_process_ends_by_it() {
+    expect_a_panic("panic, queued").await;
+    let output = child("panic and abort, queued", &[]).await;
+    let lines = lines(&output);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| line["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ["before", "panicked"]);
+}
+
+async fn expect_a_panic(role: &str) {
+    let output = child(role, &[("RUST_BACKTRACE", "1".to_owned())]).await;
     assert!(!output.status.success());
     let lines = lines(&output);
     assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -202,7 +234,16 @@ async fn an_event_inside_an_event_leaves_the_span_unmarked() {
 
 #[tokio::test]
 async fn lines_of_several_threads_are_not_mixed() {
-    let output = child("log from threads", &[]).await;
+    expect_whole_lines("log from threads").await;
+}
+
+#[tokio::test]
+async fn no_line_is_lost_at_the_end_of_a_process() {
+    expect_whole_lines("log from threads, queued").await;
+}
+
+async fn expect_whole_lines(role: &str) {
+    let output = child(role, &[]).await;
     let lines = lines(&output);
     assert_eq!(lines.len(), THREADS * LINES_OF_A_THREAD);
     assert!(
