@@ -2,11 +2,16 @@
 
 use crate::dial::BackendStream;
 use crate::head::BodyLength;
+use crate::http2::Held;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use std::io;
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
+
+/// How long the body of an answer may take in all, until the client has it.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most bytes of a piece.
 const PIECE: usize = 16 * 1024;
@@ -25,13 +30,15 @@ pub(crate) enum BodyError {
     Truncated,
     #[error("failed to read the body of the backend's answer: a chunk is malformed")]
     Chunk,
+    #[error("failed to relay the body of the backend's answer in time")]
+    Timeout,
 }
 
 /// The body of an answer, by whichever version of HTTP it comes.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {
     Http1(Box<BodyReader>),
-    Http2(Incoming),
+    Http2(Held<Incoming>),
 }
 
 impl AnswerBody {
@@ -39,7 +46,7 @@ impl AnswerBody {
     pub(crate) fn length(&self) -> BodyLength {
         match self {
             Self::Http1(reader) => reader.length,
-            Self::Http2(body) => match body.size_hint().exact() {
+            Self::Http2(body) => match body.io().size_hint().exact() {
                 Some(length) => BodyLength::Known(length),
                 None => BodyLength::Chunked,
             },
@@ -51,12 +58,12 @@ impl AnswerBody {
         match self {
             Self::Http1(reader) => reader.next().await,
             Self::Http2(body) => loop {
-                let Some(frame) = body.frame().await else {
+                let Some(frame) = body.io_mut().frame().await else {
                     return Ok(None);
                 };
                 match frame.map_err(BodyError::Http2)?.into_data() {
                     Ok(data) if !data.is_empty() => return Ok(Some(data)),
-                    // Trailers of an error page have no reader.
+                    // Trailers may be discarded on the way (RFC 9110, 6.5.1), and those of a refusal have no reader.
                     Ok(_) | Err(_) => {}
                 }
             },

@@ -1,16 +1,22 @@
 //! Connects to a backend.
 
 use crate::backend::{LiveBackend, ResolveError};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use heddle_ws_session::Transport;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+
+/// The head start of an address over the next one (RFC 8305, 5).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Why there is no connection to a backend.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,19 @@ pub(crate) enum DialError {
     NoExtendedConnect,
     #[error("failed to connect to the backend in time")]
     Timeout,
+    /// Several have waited for one connection.
+    #[error(transparent)]
+    Shared(Arc<Self>),
+}
+
+impl DialError {
+    pub(crate) fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Shared(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
 }
 
 /// A connection to a backend. The plain one is told apart because it is the common one, and has to cost little.
@@ -66,14 +85,30 @@ pub(crate) async fn connect(backend: &LiveBackend) -> Result<BackendStream, Dial
 
 async fn connect_tcp(backend: &LiveBackend) -> Result<TcpStream, DialError> {
     let addresses = backend.addresses.resolve().await?;
-    let mut last = None;
-    for address in addresses.iter() {
-        match connect_to(*address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
+    let connected = match *addresses {
+        [address] => connect_to(address).await,
+        _ => connect_to_first(&addresses).await,
+    };
+    connected.map_err(DialError::Connect)
+}
+
+/// Connects to the first address that answers. Each is tried when the one before has failed or been silent for a moment,
+/// so that a silent one does not use up the time of all.
+async fn connect_to_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut waiting = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        attempts.extend(waiting.next().map(|address| connect_to(*address)));
+        tokio::select! {
+            result = attempts.next() => match result {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => last = error,
+                None => return Err(last),
+            },
+            () = sleep(HEAD_START), if waiting.len() > 0 => {}
         }
     }
-    Err(last.map_or(DialError::Resolve(ResolveError::NoAddress), DialError::Connect))
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
@@ -118,5 +153,42 @@ impl AsyncWrite for BackendStream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address that answers nobody: as many wait to be accepted there as may, and somebody more.
+    async fn silent() -> (SocketAddr, impl Sized) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+        }
+        (address, (listener, waiting))
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_keeps_nobody_from_the_next() {
+        let (silent, _held) = silent().await;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let stream = timeout(Duration::from_secs(5), connect_to_first(&[silent, there])).await;
+        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), there);
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_at_once_when_one_refuses_and_the_last_error_counts() {
+        let refuses = std::net::TcpListener::bind(("127.0.0.1", 0))
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let error = connect_to_first(&[refuses, refuses]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

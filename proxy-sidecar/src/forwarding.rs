@@ -88,6 +88,34 @@ fn address(text: &[u8]) -> Option<IpAddr> {
     text.split_once(':')?.0.parse().ok()
 }
 
+/// Fields that tell about the client.
+enum Family {
+    XForwarded,
+    Forwarded,
+    /// What programs take for one of `X-Forwarded-` that read fields as CGI variables, where `-` and `_` are the same
+    /// (RFC 3875, 4.1.18).
+    Lookalike,
+}
+
+fn family(name: &[u8]) -> Option<Family> {
+    const X_FORWARDED: &[u8] = b"x-forwarded-";
+    if name.eq_ignore_ascii_case(b"forwarded") {
+        return Some(Family::Forwarded);
+    }
+    let prefix = name.get(..X_FORWARDED.len())?;
+    let is_alike = |(byte, expected): (&u8, &u8)| {
+        let byte = if *byte == b'_' { b'-' } else { *byte };
+        byte.eq_ignore_ascii_case(expected)
+    };
+    if !prefix.iter().zip(X_FORWARDED).all(is_alike) {
+        return None;
+    }
+    match name.contains(&b'_') {
+        true => Some(Family::Lookalike),
+        false => Some(Family::XForwarded),
+    }
+}
+
 /// Takes out what must not be believed, and adds this hop.
 pub(crate) fn rewrite(fields: &mut Fields, hop: Hop<'_>, route: &Route) {
     let (x_forwarded, forwarded) = match route.forwarded_headers {
@@ -97,10 +125,12 @@ pub(crate) fn rewrite(fields: &mut Fields, hop: Hop<'_>, route: &Route) {
         ForwardedHeaders::None => (false, false),
     };
     let is_trusted = is_trusted(hop.peer, &route.trusted_proxies);
-    fields.retain(|field| {
-        let is_x = starts_with_ignore_case(&field.name, b"x-forwarded-");
-        let is_standard = field.name.eq_ignore_ascii_case(b"forwarded");
-        (!is_x || (is_trusted && x_forwarded)) && (!is_standard || (is_trusted && forwarded))
+    fields.retain(|field| match family(&field.name) {
+        Some(Family::XForwarded) => is_trusted && x_forwarded,
+        Some(Family::Forwarded) => is_trusted && forwarded,
+        // No proxy that is trusted writes it.
+        Some(Family::Lookalike) => false,
+        None => true,
     });
     if x_forwarded {
         append(fields, "X-Forwarded-For", hop.peer.to_string());

@@ -11,7 +11,7 @@ use crate::body::AnswerBody;
 use crate::dial::BackendStream;
 use crate::fields::Fields;
 use crate::forwarding::{self, Hop, Scheme};
-use crate::live::{LimitReached, LiveRoute, SessionPermit};
+use crate::live::{AmbiguousPath, LimitReached, LiveRoute, SessionPermit};
 use crate::refusal::Refusal;
 use crate::request::SessionRequest;
 use crate::shared::Shared;
@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use trace::HandshakeTrace;
 
-/// How long a client may take to send the head of its request. No route is known before.
+/// How long a client may take from its connection to the head of its request, TLS included. No route is known before.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a request came from.
@@ -36,6 +36,8 @@ pub(crate) struct Arrival {
     /// The port that it arrived at.
     pub(crate) port: u16,
     pub(crate) scheme: Scheme,
+    /// By when the head of its first request must be there.
+    pub(crate) head_deadline: Instant,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -67,7 +69,13 @@ pub(crate) struct SessionOrigin {
 pub(crate) enum Declined {
     /// Our own answer.
     Refused(Refusal),
-    /// The backend's answer.
+    /// The backend's answer. As long as it is relayed, it counts as a session: it has a connection to the backend.
+    Answered(BackendAnswer, SessionPermit),
+}
+
+/// What backends have left a client with.
+enum Unserved {
+    Refused(Refusal),
     Answered(BackendAnswer),
 }
 
@@ -91,24 +99,26 @@ impl From<Refusal> for Declined {
 /// Finds the route of a request and makes the handshake with one of its backends.
 pub(crate) async fn establish(request: SessionRequest, arrival: &Arrival) -> Result<Established, Declined> {
     let shared = &arrival.shared;
-    let found = shared
-        .routes()
-        .find(arrival.port, &request.host, request.path(), &request.fields)
-        .cloned();
-    let Some(route) = found else {
-        shared.metrics.refused(Refusal::RouteNotFound);
-        return Err(Refusal::RouteNotFound.into());
-    };
+    let route = find_route(&request, arrival).inspect_err(|refusal| shared.metrics.refused(*refusal))?;
     let trace = HandshakeTrace::begin(&request.fields, &route, arrival);
     let result = with_route(request, arrival, Arc::clone(&route), trace).await;
     match &result {
         Err(Declined::Refused(refusal)) => route.sessions.metrics.refused(*refusal),
-        Err(Declined::Answered(_)) => {
+        Err(Declined::Answered(..)) => {
             route.sessions.metrics.declined.inc();
         }
         Ok(_) => {}
     }
     result
+}
+
+fn find_route(request: &SessionRequest, arrival: &Arrival) -> Result<Arc<LiveRoute>, Refusal> {
+    let routes = arrival.shared.routes();
+    match routes.find(arrival.port, &request.host, &request.path, &request.fields) {
+        Ok(Some(route)) => Ok(Arc::clone(route)),
+        Ok(None) => Err(Refusal::RouteNotFound),
+        Err(AmbiguousPath) => Err(Refusal::Malformed("the path can be read as one of another route")),
+    }
 }
 
 async fn with_route(
@@ -136,8 +146,12 @@ async fn with_route(
         // Compressed messages cannot be turned; nobody may agree on it.
         request.fields.remove("sec-websocket-extensions");
     }
-    let (backend, switched) =
-        dial_one(&request, &route, &trace, began + route.route.timeouts.handshake).await?;
+    let deadline = began + route.route.timeouts.handshake;
+    let (backend, switched) = match dial_one(&request, &route, &trace, deadline).await {
+        Ok(served) => served,
+        Err(Unserved::Refused(refusal)) => return Err(refusal.into()),
+        Err(Unserved::Answered(answer)) => return Err(Declined::Answered(answer, permit)),
+    };
     backend.metrics.sessions.inc();
     trace.established(&backend);
     let subprotocol = switched.fields.one("sec-websocket-protocol").ok().flatten();
@@ -183,22 +197,25 @@ async fn dial_one(
     live: &LiveRoute,
     trace: &HandshakeTrace,
     deadline: Instant,
-) -> Result<(Arc<LiveBackend>, attempt::Switched), Declined> {
+) -> Result<(Arc<LiveBackend>, attempt::Switched), Unserved> {
     let route = &live.route;
     let mut tried: Vec<Arc<LiveBackend>> = Vec::new();
-    let mut last = Declined::Refused(Refusal::BadGateway);
+    let mut last = Unserved::Refused(Refusal::BadGateway);
     while let Some(backend) = live.backends.pick(&tried).cloned() {
         if !tried.is_empty() {
             live.sessions.metrics.retries.inc();
         }
+        let began = Instant::now();
         let result = match timeout_at(deadline, attempt::attempt(request, &backend, route)).await {
             Ok(result) => result,
+            // Those that were tried before may have left it next to no time.
+            Err(_) if began.elapsed() < route.timeouts.handshake / 2 => Err(AttemptError::OutOfTime),
             Err(_) => Err(AttemptError::NoAnswer),
         };
         let (may_retry, outcome) = judge(result, &backend, route, trace);
         match outcome {
             Ok(switched) => return Ok((backend, switched)),
-            Err(declined) => last = declined,
+            Err(unserved) => last = unserved,
         }
         tried.push(backend);
         if !may_retry || tried.len() > usize::from(route.retries) || Instant::now() >= deadline {
@@ -214,7 +231,7 @@ fn judge(
     backend: &LiveBackend,
     route: &Route,
     trace: &HandshakeTrace,
-) -> (bool, Result<attempt::Switched, Declined>) {
+) -> (bool, Result<attempt::Switched, Unserved>) {
     match result {
         Ok(attempt::Answer::Switched(switched)) => {
             backend.succeeded();
@@ -226,10 +243,12 @@ fn judge(
                 true => backend.failed(route),
                 false => backend.succeeded(),
             }
-            (is_failure, Err(Declined::Answered(answer)))
+            (is_failure, Err(Unserved::Answered(answer)))
         }
         Err(error) => {
-            backend.failed(route);
+            if error.is_backends_fault() {
+                backend.failed(route);
+            }
             // The span is not entered for the whole handshake: that would cost more with each step than this line.
             tracing::warn!(
                 parent: trace.span(),
@@ -238,7 +257,7 @@ fn judge(
                 error = %ErrorChain(&error),
                 "handshake with backend failed"
             );
-            (error.may_retry(), Err(error.refusal().into()))
+            (error.may_retry(), Err(Unserved::Refused(error.refusal())))
         }
     }
 }

@@ -5,7 +5,7 @@ mod relay;
 use crate::access;
 use crate::dial::BackendStream;
 use crate::fields::Fields;
-use crate::handshake::{self, Arrival, Declined, Established, HEAD_TIMEOUT, SessionOrigin};
+use crate::handshake::{self, Arrival, Declined, Established, SessionOrigin};
 use crate::head::{self, RequestHead};
 use crate::http2::{self, Prefixed};
 use crate::refusal::Refusal;
@@ -16,7 +16,7 @@ use heddle_ws_session::Transport;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 /// How long a client may take to read an answer other than 101, and how long it is waited for that it closes.
@@ -81,7 +81,7 @@ pub(crate) async fn serve<S: Transport + 'static>(mut stream: S, arrival: Arriva
 
 async fn shake_hands<S: Transport>(stream: &mut S, arrival: &Arrival) -> Outcome {
     let mut buffer = BytesMut::new();
-    let head = match timeout(HEAD_TIMEOUT, head::read(stream, &mut buffer)).await {
+    let head = match timeout_at(arrival.head_deadline, head::read(stream, &mut buffer)).await {
         Ok(Ok(head)) => head,
         Ok(Err(error)) => return refuse_unread(stream, Refusal::of_head(&error), arrival).await,
         Err(_) => return refuse_unread(stream, Some(Refusal::HeadTimeout), arrival).await,
@@ -104,7 +104,7 @@ async fn shake_hands<S: Transport>(stream: &mut S, arrival: &Arrival) -> Outcome
             refuse(stream, refusal).await;
             Outcome::Ended
         }
-        Err(Declined::Answered(answer)) => {
+        Err(Declined::Answered(answer, _permit)) => {
             match relay::relay(answer, stream).await {
                 Ok(()) => linger(stream).await,
                 Err(error) => tracing::debug!(

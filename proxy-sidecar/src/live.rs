@@ -4,7 +4,7 @@ use crate::backend::Backends;
 use crate::metrics::RouteMetrics;
 use crate::tls::ListenerTls;
 use crate::transcode::Transcoder;
-use heddle_route_config::{HasHeader, Route, RouteId, RouteTable};
+use heddle_route_config::{HasHeader, RequestPath, Route, RouteId, RouteTable};
 use heddle_ws_session::{SessionContext, SessionControl, SessionRules, Traffic};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -50,6 +50,10 @@ pub(crate) enum LimitReached {
     Route,
     Client,
 }
+
+/// A path that can be read as one of another route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct AmbiguousPath;
 
 /// The right to have one session. Given back when it is dropped.
 #[derive(Debug)]
@@ -136,15 +140,24 @@ impl LiveRoutes {
         }
     }
 
+    /// # Errors
+    /// [`AmbiguousPath`] if the backend could take the path for one that another route is for.
     pub(crate) fn find(
         &self,
         port: u16,
         host: &str,
-        path: &str,
+        path: &RequestPath,
         headers: &impl HasHeader,
-    ) -> Option<&Arc<LiveRoute>> {
-        let route = self.table.find(port, host, path, headers)?;
-        self.routes.get(&route.id)
+    ) -> Result<Option<&Arc<LiveRoute>>, AmbiguousPath> {
+        let find = |path| {
+            let route = self.table.find(port, host, path, headers)?;
+            Some(&route.id)
+        };
+        let id = find(path.normal());
+        match path.folded().is_some_and(|folded| find(folded) != id) {
+            true => Err(AmbiguousPath),
+            false => Ok(id.and_then(|id| self.routes.get(id))),
+        }
     }
 
     pub(crate) fn get(&self, id: &RouteId) -> Option<&Arc<LiveRoute>> {

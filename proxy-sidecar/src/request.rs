@@ -4,6 +4,7 @@ use crate::fields::{Fields, Repeated};
 use crate::head::{BodyLength, RequestHead, body_length};
 use crate::refusal::Refusal;
 use bytes::Bytes;
+use heddle_route_config::{InvalidPath, RequestPath};
 
 /// The only version of the WebSocket protocol (RFC 6455, 4.1).
 pub(crate) const VERSION: &str = "13";
@@ -13,6 +14,8 @@ pub(crate) const VERSION: &str = "13";
 pub(crate) struct SessionRequest {
     /// Path and query as they were sent.
     pub(crate) target: Bytes,
+    /// The path, as it is read to find the route.
+    pub(crate) path: RequestPath,
     /// The host, with a port if one was sent.
     pub(crate) host: String,
     /// `Sec-WebSocket-Key`; HTTP/2 has none.
@@ -58,7 +61,8 @@ impl SessionRequest {
             .filter(|key| is_key(key))
             .ok_or(Refusal::Malformed("Sec-WebSocket-Key must be 16 bytes in base64"))?;
         Ok(Self {
-            target: checked_target(target)?,
+            path: checked_path(&target)?,
+            target,
             host: checked_host(&host)?,
             key: Some(key),
             fields: end_to_end(fields),
@@ -73,25 +77,37 @@ impl SessionRequest {
         {
             return Err(Refusal::NotAnUpgrade);
         }
-        let fields = Fields::from(request.headers());
+        let fields = with_one_cookie(Fields::from(request.headers()));
         check_version(&fields)?;
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let authority = request.uri().authority();
+        let host = checked_host(authority.map_or(&[][..], |host| host.as_str().as_bytes()))?;
+        if fields
+            .all("host")
+            .any(|other| !other.eq_ignore_ascii_case(host.as_bytes()))
+        {
+            return Err(Refusal::Malformed("Host and :authority must be the same"));
+        }
         let target = request.uri().path_and_query();
-        let target = target.map_or("/", http::uri::PathAndQuery::as_str);
+        let target = Bytes::copy_from_slice(target.map_or("/", http::uri::PathAndQuery::as_str).as_bytes());
         Ok(Self {
-            target: checked_target(Bytes::copy_from_slice(target.as_bytes()))?,
-            host: checked_host(authority.unwrap_or_default().as_bytes())?,
+            path: checked_path(&target)?,
+            target,
+            host,
             key: None,
             fields: end_to_end(fields),
         })
     }
+}
 
-    /// The path, without the query.
-    pub(crate) fn path(&self) -> &str {
-        let end = memchr::memchr(b'?', &self.target).unwrap_or(self.target.len());
-        // Checked when it was made.
-        std::str::from_utf8(&self.target[..end]).unwrap_or_default()
+/// In HTTP/2 cookies may come in several fields, which no other context takes apart again (RFC 9113, 8.2.3).
+fn with_one_cookie(mut fields: Fields) -> Fields {
+    if fields.one("cookie").is_err() {
+        let crumbs: Vec<&[u8]> = fields.all("cookie").map(|crumb| &crumb[..]).collect();
+        let cookie = crumbs.join(&b"; "[..]);
+        fields.remove("cookie");
+        fields.push("cookie", cookie);
     }
+    fields
 }
 
 fn one<'a>(fields: &'a Fields, name: &str, otherwise: &'static str) -> Result<Option<&'a Bytes>, Refusal> {
@@ -125,38 +141,25 @@ fn origin_form(target: Bytes, host: Bytes) -> Result<(Bytes, Bytes), Refusal> {
     }
 }
 
-/// Refuses paths that a backend could take for others than the route was found by. Browsers and clients resolve `.` and
-/// `..` before they ask.
-fn checked_target(target: Bytes) -> Result<Bytes, Refusal> {
-    let is_plain = target.starts_with(b"/")
-        && target
-            .iter()
-            .all(|byte| matches!(byte, b'!'..=b'~' if *byte != b'#'));
-    if !is_plain {
-        return Err(Refusal::Malformed("the path has bytes that must be escaped"));
-    }
-    let end = memchr::memchr(b'?', &target).unwrap_or(target.len());
-    let has_dots = target[..end]
-        .split(|&byte| byte == b'/' || byte == b'\\')
-        .any(is_dots);
-    match has_dots {
-        true => Err(Refusal::Malformed("the path has elements '.' or '..'")),
-        false => Ok(target),
+/// The path of a target. Those are refused that a backend could take for others.
+fn checked_path(target: &Bytes) -> Result<RequestPath, Refusal> {
+    let is_plain = target
+        .iter()
+        .all(|byte| matches!(byte, b'!'..=b'~' if *byte != b'#'));
+    let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+    match std::str::from_utf8(&target[..end]) {
+        Ok(path) if is_plain => RequestPath::parse(path).map_err(refusal),
+        _ => Err(Refusal::Malformed("the path has bytes that must be escaped")),
     }
 }
 
-/// Whether an element of a path is `.` or `..`, escaped or not.
-fn is_dots(element: &[u8]) -> bool {
-    let mut rest = element;
-    let mut dots = 0;
-    while !rest.is_empty() {
-        rest = match rest {
-            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
-            _ => return false,
-        };
-        dots += 1;
-    }
-    (1..=2).contains(&dots)
+fn refusal(error: InvalidPath) -> Refusal {
+    Refusal::Malformed(match error {
+        InvalidPath::Relative => "the request target must be a path",
+        InvalidPath::Escape => "the path has a '%' that is not followed by two hexadecimal digits",
+        InvalidPath::Nul => "the path has an escaped NUL",
+        InvalidPath::Dots => "the path has elements '.' or '..'",
+    })
 }
 
 fn checked_host(host: &[u8]) -> Result<String, Refusal> {

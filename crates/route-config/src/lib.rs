@@ -6,12 +6,14 @@
 
 mod origin;
 mod parse;
+mod path;
 pub mod protocol;
 mod route;
 mod table;
 
 pub use origin::OriginPattern;
 pub use parse::{InvalidRoute, Problem};
+pub use path::{InvalidPath, RequestPath};
 pub use route::{
     Backend, BackendTls, HeaderMatch, HostPattern, Keepalive, Lifetime, Limits, MessageRate, PathMatch,
     RequestMatch, Route, RouteId, Timeouts, TlsSecrets, Transcoding,

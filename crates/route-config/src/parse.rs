@@ -2,6 +2,7 @@
 //! reads alone have met no schema, so everything is checked here as well.
 
 use crate::origin::OriginPattern;
+use crate::path::RequestPath;
 use crate::route::{
     Backend, BackendTls, HeaderMatch, HostPattern, Keepalive, Lifetime, Limits, MessageRate, PathMatch,
     RequestMatch, Route, RouteId, Timeouts, TlsSecrets, Transcoding,
@@ -175,12 +176,17 @@ fn matches(all: &[spec::RequestMatch], problems: &mut Problems) -> Vec<RequestMa
 }
 
 fn path_match(path: &spec::PathMatch) -> Result<PathMatch, String> {
-    let value = &path.value;
-    if !value.starts_with('/') || value.contains(['?', '#']) || value.contains("//") {
-        return Err("not an absolute path without '//', query and fragment".into());
+    if path.value.contains(['?', '#']) {
+        return Err("not a path without query and fragment".into());
     }
+    let read = RequestPath::parse(&path.value).map_err(|error| error.to_string())?;
+    if read.folded().is_some() {
+        // No request that a backend could read differently gets to a route.
+        return Err(r"a path that can be read in two ways: it has '//', '\', ';' or an escaped slash".into());
+    }
+    let value = read.normal();
     Ok(match path.type_ {
-        PathMatchType::Exact => PathMatch::Exact(value.clone()),
+        PathMatchType::Exact => PathMatch::Exact(value.to_owned()),
         PathMatchType::PathPrefix => PathMatch::Prefix(value.trim_end_matches('/').to_owned()),
     })
 }

@@ -54,7 +54,7 @@ impl RouteTable {
     }
 
     /// The route that takes a request at `port` for `host` (with or without a port; empty if there is none), `path`
-    /// (without the query) and `headers`.
+    /// (without the query, in its normal form) and `headers`.
     pub fn find(&self, port: u16, host: &str, path: &str, headers: &impl HasHeader) -> Option<&Arc<Route>> {
         let host = bare_host(host).to_ascii_lowercase();
         let candidates = self
@@ -95,12 +95,13 @@ impl RouteTable {
     }
 }
 
-/// The host of a `Host` field: without the port.
+/// The host of a `Host` field: without the port, and without the dot of the root, with which it is the same host.
 fn bare_host(host: &str) -> &str {
-    match host.rsplit_once(':') {
+    let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
         _ => host,
-    }
+    };
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn host_fit(route: &Route, host: &str) -> Option<Fit> {

@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use heddle_crds::ws_route::Protocol;
 use heddle_route_config::Route;
 use std::io;
+use std::sync::Arc;
 
 /// What a backend has said.
 pub(super) enum Answer {
@@ -37,6 +38,10 @@ pub(super) enum AttemptError {
     Receive(#[source] HeadError),
     #[error("failed to receive the backend's answer in time")]
     NoAnswer,
+    #[error("failed to receive the backend's answer in the time that others had left")]
+    OutOfTime,
+    #[error("failed to make the request in HTTP/2: its path or host cannot be written there")]
+    Unsendable,
     #[error("failed to understand the backend's answer: {0}")]
     Invalid(&'static str),
     #[error("failed to make the handshake in HTTP/2")]
@@ -44,14 +49,22 @@ pub(super) enum AttemptError {
 }
 
 impl AttemptError {
-    /// Whether another backend may be tried: not when this one takes the session to be open.
+    /// Whether another backend may be tried: not when this one takes the session to be open, nor when the client is to
+    /// blame.
     pub(super) fn may_retry(&self) -> bool {
-        !matches!(self, Self::Invalid(_))
+        !matches!(self, Self::Invalid(_) | Self::Unsendable)
+    }
+
+    /// Whether it says something about how the backend does.
+    pub(super) fn is_backends_fault(&self) -> bool {
+        !matches!(self, Self::OutOfTime | Self::Unsendable)
     }
 
     pub(super) fn refusal(&self) -> Refusal {
         match self {
-            Self::NoAnswer | Self::Dial(DialError::Timeout) => Refusal::GatewayTimeout,
+            Self::NoAnswer | Self::OutOfTime => Refusal::GatewayTimeout,
+            Self::Dial(error) if error.is_timeout() => Refusal::GatewayTimeout,
+            Self::Unsendable => Refusal::Malformed("the path or host has characters that URLs cannot have"),
             _ => Refusal::BadGateway,
         }
     }
@@ -60,7 +73,7 @@ impl AttemptError {
 /// Connects, asks and waits for the answer.
 pub(super) async fn attempt(
     request: &SessionRequest,
-    backend: &LiveBackend,
+    backend: &Arc<LiveBackend>,
     route: &Route,
 ) -> Result<Answer, AttemptError> {
     match backend.config.protocol {

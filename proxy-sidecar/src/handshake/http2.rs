@@ -4,8 +4,9 @@ use super::BackendAnswer;
 use super::attempt::{Answer, AttemptError, Switched};
 use crate::backend::LiveBackend;
 use crate::body::AnswerBody;
-use crate::dial::BackendStream;
+use crate::dial::{BackendStream, DialError};
 use crate::fields::Fields;
+use crate::http2::{Stream, is_unprocessed};
 use crate::request::{SessionRequest, VERSION, end_to_end};
 use bytes::{Bytes, BytesMut};
 use heddle_route_config::Route;
@@ -14,19 +15,39 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
+use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// On how many connections a backend is asked, if it goes away from one before it has looked at the request.
+const CONNECTION_TRIES: usize = 3;
 
 /// Asks on a connection that has room, and waits for the answer.
 pub(super) async fn attempt(
     request: &SessionRequest,
-    backend: &LiveBackend,
+    backend: &Arc<LiveBackend>,
     route: &Route,
 ) -> Result<Answer, AttemptError> {
-    let message = message(request, backend)?;
-    let stream = timeout(route.timeouts.connect, backend.pool.stream(backend)).await;
-    let mut stream = stream.map_err(|_| crate::dial::DialError::Timeout)??;
-    let response = stream.send(message).await.map_err(AttemptError::Http2)?;
+    let limit = route.timeouts.connect;
+    let mut tries = 0;
+    loop {
+        let message = message(request, backend)?;
+        let stream = timeout(limit, backend.pool.stream(backend, limit)).await;
+        let stream = stream.map_err(|_| DialError::Timeout)??;
+        tries += 1;
+        match stream.send(message).await {
+            Ok(response) => return answered(request, response, stream).await,
+            Err(error) if tries < CONNECTION_TRIES && is_unprocessed(&error) => backend.pool.retire(&stream),
+            Err(error) => return Err(AttemptError::Http2(error)),
+        }
+    }
+}
+
+async fn answered(
+    request: &SessionRequest,
+    response: Response<Incoming>,
+    stream: Stream,
+) -> Result<Answer, AttemptError> {
     match response.status() {
         StatusCode::OK => {
             let fields = switched_fields(request, response.headers());
@@ -37,7 +58,7 @@ pub(super) async fn attempt(
                 fields,
             }))
         }
-        _ => Ok(Answer::Declined(declined(response))),
+        _ => Ok(Answer::Declined(declined(response, stream))),
     }
 }
 
@@ -48,7 +69,7 @@ fn message(request: &SessionRequest, backend: &LiveBackend) -> Result<Request<Em
         .authority(request.host.as_str())
         .path_and_query(request.target.as_ref())
         .build()
-        .map_err(|_| AttemptError::Invalid("the request cannot be made in HTTP/2"))?;
+        .map_err(|_| AttemptError::Unsendable)?;
     let mut message = Request::new(Empty::new());
     *message.method_mut() = Method::CONNECT;
     *message.uri_mut() = uri;
@@ -72,12 +93,12 @@ fn switched_fields(request: &SessionRequest, headers: &HeaderMap) -> Fields {
     fields
 }
 
-fn declined(response: Response<Incoming>) -> BackendAnswer {
+fn declined(response: Response<Incoming>, stream: Stream) -> BackendAnswer {
     let (head, body) = response.into_parts();
     BackendAnswer {
         status: head.status.as_u16(),
         reason: Bytes::from_static(head.status.canonical_reason().unwrap_or_default().as_bytes()),
         fields: end_to_end(Fields::from(&head.headers)),
-        body: AnswerBody::Http2(body),
+        body: AnswerBody::Http2(stream.hold(body)),
     }
 }

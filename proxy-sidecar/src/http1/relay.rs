@@ -1,17 +1,13 @@
 //! Hands an answer other than 101 on to the client: status, fields and body, as the backend gave them.
 
-use crate::body::BodyError;
+use crate::body::{BODY_TIMEOUT, BodyError};
 use crate::fields::write_line;
 use crate::handshake::BackendAnswer;
 use crate::head::BodyLength;
 use heddle_ws_session::Transport;
 use std::io;
-use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
-
-/// How long the body of an answer may take in all.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a client has not got the whole answer.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +16,6 @@ pub(super) enum RelayError {
     Body(#[from] BodyError),
     #[error("failed to send the answer to the client")]
     Send(#[source] io::Error),
-    #[error("failed to relay the body in time")]
-    Timeout,
 }
 
 /// Relays the answer. The client's connection is to be closed afterwards; it was told so.
@@ -51,7 +45,7 @@ pub(super) async fn relay<S: Transport>(mut answer: BackendAnswer, client: &mut 
     };
     timeout(BODY_TIMEOUT, relay)
         .await
-        .unwrap_or(Err(RelayError::Timeout))
+        .unwrap_or(Err(BodyError::Timeout.into()))
 }
 
 fn answer_head(answer: &BackendAnswer) -> Vec<u8> {

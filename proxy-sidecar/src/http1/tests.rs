@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::forwarding::Scheme;
+use crate::handshake::HEAD_TIMEOUT;
 use crate::shared::Shared;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ fn arrival() -> Arrival {
         peer: ([127, 0, 0, 1], 1).into(),
         port: 9080,
         scheme: Scheme::Http,
+        head_deadline: Instant::now() + HEAD_TIMEOUT,
         shared: Arc::new(Shared::default()),
     }
 }

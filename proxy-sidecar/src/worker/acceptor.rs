@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -90,6 +90,7 @@ async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shar
                     peer,
                     port,
                     scheme: Scheme::Http,
+                    head_deadline: Instant::now() + HEAD_TIMEOUT,
                     shared: Arc::clone(&shared),
                 };
                 connections.spawn(serve(stream, arrival, connections.clone()));
@@ -118,7 +119,7 @@ async fn serve(stream: TcpStream, arrival: Arrival, tasks: TaskTracker) {
 
 async fn serve_tls(stream: TcpStream, config: Arc<ServerConfig>, mut arrival: Arrival, tasks: TaskTracker) {
     arrival.scheme = Scheme::Https;
-    let stream = match timeout(HEAD_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await {
+    let stream = match timeout_at(arrival.head_deadline, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             // Scanners and clients that lack the authority: their fault, and they may be many.

@@ -35,6 +35,23 @@ async fn what_a_trusted_proxy_says_is_kept_and_this_hop_added() {
 }
 
 #[tokio::test]
+async fn spellings_that_programs_take_for_the_same_are_dropped_too() {
+    let backend = Backend::listen().await;
+    let trusting = "  forwarding: { trustedProxies: [127.0.0.0/8] }";
+    for spec in ["", trusting] {
+        let proxy = Proxy::start(|port| to(port, &backend, spec)).await;
+        let lines =
+            "X_Forwarded_For: 6.6.6.6\r\nx-forwarded_host: evil\r\nX_Forwarded-Prefix: /\r\nX_Other: 1\r\n";
+        let _client = proxy.knock("/", lines).await;
+        let head = backend.accept().await.head().await;
+        for name in ["x_forwarded_for", "x-forwarded_host", "x_forwarded-prefix"] {
+            assert!(head.all(name).is_empty(), "{name} in {}", head.0);
+        }
+        assert_eq!(head.all("x_other"), ["1"]);
+    }
+}
+
+#[tokio::test]
 async fn a_route_that_tells_nothing_drops_what_arrives() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "  forwarding: { headers: None }")).await;

@@ -1,7 +1,7 @@
 //! Sessions as streams of HTTP/2 (RFC 8441), on either side.
 
 use crate::certificates::Authority;
-use crate::support::{Backend, PATIENCE, Peer, Proxy, manifest, masked, text, to, until};
+use crate::support::{Backend, Head, PATIENCE, Peer, Proxy, manifest, masked, text, to, until};
 use crate::tls::{accept, backend_tls, client_config, connect, listener_tls};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -13,13 +13,15 @@ use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 struct Client {
     sender: SendRequest<Empty<Bytes>>,
@@ -58,10 +60,24 @@ impl Client {
             .header("sec-websocket-version", "13")
             .header("sec-websocket-protocol", "chat")
             .header("authorization", "Bearer abc")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2")
             .body(Empty::new())
             .unwrap();
         self.sender.send_request(request).await.unwrap()
     }
+}
+
+/// Answers the handshake of a client in HTTP/2, whose key the proxy has made up.
+async fn switch(backend: &Backend, lines: &str) -> (Peer<TcpStream>, Head) {
+    let mut server = backend.accept().await;
+    let head = server.head().await;
+    let accept = derive_accept_key(head.all("sec-websocket-key")[0].as_bytes());
+    let answer = crate::support::switching(lines);
+    server
+        .send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept))
+        .await;
+    (server, head)
 }
 
 async fn peer(response: Response<Incoming>) -> Peer<TokioIo<Upgraded>> {
@@ -77,17 +93,12 @@ async fn sessions_of_one_client_connection_are_streams_and_their_backend_speaks_
     for round in 0..3 {
         let target = format!("/chat?{round}");
         let (response, server) = tokio::join!(client.ask(&target), async {
-            let mut server = backend.accept().await;
-            let head = server.head().await;
+            let lines = "Sec-WebSocket-Protocol: chat\r\nSet-Cookie: a=1\r\n";
+            let (server, head) = switch(&backend, lines).await;
             assert_eq!(head.first_line(), format!("GET /chat?{round} HTTP/1.1"));
             assert_eq!(head.all("host"), ["chat.example.com"]);
             assert_eq!(head.all("authorization"), ["Bearer abc"]);
-            let key = head.all("sec-websocket-key")[0].to_owned();
-            let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-            let answer = crate::support::switching("Sec-WebSocket-Protocol: chat\r\nSet-Cookie: a=1\r\n");
-            server
-                .send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept))
-                .await;
+            assert_eq!(head.all("cookie"), ["a=1; b=2"]);
             server
         });
         assert_eq!(response.status(), StatusCode::OK);
@@ -127,13 +138,22 @@ async fn refusals_are_answers_of_streams() {
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(response.headers()["x-why"], "because");
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "abc");
+    let (response, ()) = tokio::join!(client.ask("/chat"), async {
+        let mut server = backend.accept().await;
+        server.head().await;
+        server
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+            .await;
+    });
+    // 200 would mean that there is a session.
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
 }
 
 /// Serves one connection as a backend that switches every stream, and gives what was asked and the streams.
-fn serve(
+pub(crate) fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     tasks: &mut JoinSet<()>,
-) -> mpsc::Receiver<(http::request::Parts, Upgraded)> {
+) -> mpsc::Receiver<Opened> {
     let (sender, receiver) = mpsc::channel(8);
     let streams = Arc::new(Mutex::new(JoinSet::new()));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -207,21 +227,114 @@ async fn a_client_chooses_http_2_by_alpn_and_is_told_when_the_proxy_ends() {
         .unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut client = Client::new(stream).await;
-    let (response, server) = tokio::join!(client.ask("/"), async {
-        let mut server = backend.accept().await;
-        let head = server.head().await;
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(
-            head.all("sec-websocket-key")[0].as_bytes(),
-        );
-        let answer = crate::support::switching("");
-        server
-            .send(answer.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", &accept))
-            .await;
-        server
-    });
+    let (response, (server, _)) = tokio::join!(client.ask("/"), switch(&backend, ""));
     let mut session = peer(response).await;
     proxy.terminate();
     session.expect_close(1001).await;
     drop((session, server, client));
     assert_eq!(proxy.ended().await, Some(0));
+}
+
+/// Sessions whose readers read nothing: more than a window of 1 MiB has room for.
+const SLOW: usize = 64;
+
+/// A binary frame of a client with all that could ever be sent, as far as its head.
+fn endless() -> Vec<u8> {
+    [&[0x82, 0xff][..], &u64::from(u32::MAX).to_be_bytes(), &[0; 4]].concat()
+}
+
+/// Sends on and on, and counts.
+async fn flood<S: AsyncRead + AsyncWrite + Unpin>(mut peer: Peer<S>, head: Vec<u8>, sent: Arc<AtomicU64>) {
+    peer.send(head).await;
+    loop {
+        peer.send([0; 4096]).await;
+        sent.fetch_add(4096, Ordering::Relaxed);
+    }
+}
+
+/// Waits until nothing is sent any more.
+async fn until_stuck(sent: &AtomicU64) {
+    let (mut last, mut since) = (0, Instant::now());
+    until("all floods are stuck", async || {
+        let now = sent.load(Ordering::Relaxed);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        (now > 0 && since.elapsed() > Duration::from_millis(500)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn backends_that_read_slowly_do_not_hold_up_other_sessions_of_their_client() {
+    let backend = Backend::listen_narrow().await;
+    let proxy = Proxy::start(|port| to(port, &backend, "")).await;
+    let mut client = Client::plain(proxy.port).await;
+    let (mut floods, mut unread, sent) = (JoinSet::new(), Vec::new(), Arc::new(AtomicU64::new(0)));
+    for _ in 0..SLOW {
+        let (response, (server, _)) = tokio::join!(client.ask("/"), switch(&backend, ""));
+        unread.push(server);
+        floods.spawn(flood(peer(response).await, endless(), Arc::clone(&sent)));
+    }
+    until_stuck(&sent).await;
+    let (response, (mut server, _)) = tokio::join!(client.ask("/"), switch(&backend, ""));
+    let mut session = peer(response).await;
+    for _ in 0..100 {
+        session.send(masked(1, b"hello")).await;
+        assert_eq!(server.bytes(11).await, masked(1, b"hello"));
+    }
+}
+
+#[tokio::test]
+async fn clients_that_read_slowly_do_not_hold_up_other_sessions_of_their_backend() {
+    let backend = Backend::listen().await;
+    let spec = format!(
+        "  backends: [{{ name: app, port: {}, protocol: HTTP/2 }}]",
+        backend.port()
+    );
+    let proxy = Proxy::start(|port| manifest("chat", port, &spec)).await;
+    let (mut floods, mut unread, sent) = (JoinSet::new(), Vec::new(), Arc::new(AtomicU64::new(0)));
+    let (mut tasks, mut streams) = (JoinSet::new(), mpsc::channel(8));
+    for index in 0..=SLOW {
+        let mut client = proxy.narrow_client().await;
+        client.send(crate::support::request("/", "")).await;
+        let (_, upgraded) = next_stream(&backend, &mut streams, &mut tasks).await;
+        let mut server = Peer::new(TokioIo::new(upgraded));
+        assert_eq!(client.head().await.status(), 101);
+        if index < SLOW {
+            let head = [&[0x82, 0x7f][..], &u64::from(u32::MAX).to_be_bytes()].concat();
+            floods.spawn(flood(server, head, Arc::clone(&sent)));
+            unread.push(client);
+            continue;
+        }
+        until_stuck(&sent).await;
+        for _ in 0..100 {
+            server.send(text("hi")).await;
+            assert_eq!(client.bytes(4).await, text("hi"));
+        }
+    }
+}
+
+/// A stream that the proxy has opened.
+type Opened = (http::request::Parts, Upgraded);
+
+/// The next stream that the proxy opens, on a connection that it has or on a new one.
+async fn next_stream(
+    backend: &Backend,
+    (sender, streams): &mut (mpsc::Sender<Opened>, mpsc::Receiver<Opened>),
+    tasks: &mut JoinSet<()>,
+) -> Opened {
+    loop {
+        tokio::select! {
+            stream = streams.recv() => return stream.unwrap(),
+            peer = backend.accept() => {
+                let (mut opened, sender) = (serve(peer.stream, tasks), sender.clone());
+                tasks.spawn(async move {
+                    while let Some(stream) = opened.recv().await {
+                        sender.send(stream).await.unwrap();
+                    }
+                });
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Limits of sessions.
 
-use crate::support::{Backend, Proxy, to};
+use crate::support::{Backend, Proxy, to, until};
 
 #[tokio::test]
 async fn a_route_that_is_full_refuses_and_has_room_again_when_a_session_ends() {
@@ -17,6 +17,29 @@ async fn a_route_that_is_full_refuses_and_has_room_again_when_a_session_ends() {
         )
         .await;
     proxy.session(&backend).await;
+}
+
+#[tokio::test]
+async fn an_answer_of_the_backend_counts_as_a_session_until_it_has_been_relayed() {
+    let backend = Backend::listen().await;
+    let proxy = Proxy::start(|port| to(port, &backend, "  limits: { maxConnections: 1 }")).await;
+    let mut client = proxy.knock("/", "").await;
+    let mut server = backend.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\na").await;
+    assert_eq!(client.head().await.status(), 403);
+    assert_eq!(proxy.knock("/", "").await.head().await.status(), 503);
+    server.send("b").await;
+    assert_eq!(client.rest().await, b"ab");
+    drop(client);
+    until("there is room again", async || {
+        let mut client = proxy.knock("/", "").await;
+        tokio::select! {
+            head = client.head() => { assert_eq!(head.status(), 503); None }
+            _ = backend.accept() => Some(()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod forwarding;
@@ -17,12 +19,18 @@ mod limits;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
+mod slow_clients;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod wire;

@@ -36,6 +36,10 @@ async fn requests_that_are_no_handshake_are_refused_without_asking_a_backend() {
         (request("/", "X-Space : a\r\n"), 400),
         (request("/a/../admin", ""), 400),
         (request("/a/%2e%2E/admin", ""), 400),
+        (request("/a/..%2fadmin", ""), 400),
+        (request("/a/..;/admin", ""), 400),
+        (request("/a%00", ""), 400),
+        (request("/a%2", ""), 400),
         (request("/a#b", ""), 400),
         (request("*", ""), 400),
         ("nonsense\r\n\r\n".to_owned(), 400),
@@ -77,6 +81,54 @@ async fn hosts_and_paths_that_no_route_takes_are_not_found() {
         backend.accept().await.head().await.first_line(),
         "GET /chat/room HTTP/1.1"
     );
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_passes_by_the_route_that_is_for_it() {
+    let backend = Backend::listen().await;
+    let spec = |path: &str, rest: &str| {
+        format!(
+            "  matches: [{{ path: {{ value: {path} }} }}]\n  backends: [{{ name: app, port: {} }}]\n{rest}",
+            backend.port()
+        )
+    };
+    let proxy = Proxy::start(|port| {
+        let strict = manifest(
+            "strict",
+            port,
+            &spec("/chat", "  allowedOrigins: [\"https://example.com\"]"),
+        );
+        format!("{strict}---\n{}", manifest("open", port, &spec("/", "")))
+    })
+    .await;
+    let evil = "Origin: https://evil.example\r\n";
+    for (path, status) in [
+        ("/chat", 403),
+        ("/%63hat", 403),
+        ("/ch%61t/room", 403),
+        ("/chat//room", 403),
+        ("/chat/a%2fb", 403),
+        ("//chat", 400),
+        ("/chat%2froom", 400),
+        ("/chat%5Croom", 400),
+        ("/chat\\room", 400),
+        ("/chat;v=1", 400),
+        ("/%2Fchat", 400),
+        ("/./chat", 400),
+        ("/a/..;/chat", 400),
+    ] {
+        assert_eq!(
+            proxy.knock(path, evil).await.head().await.status(),
+            status,
+            "{path}"
+        );
+    }
+    assert!(backend.is_idle().await);
+    for path in ["/other//room", "/a%2Fb", "/%6fther", "/chatter", "/a;b"] {
+        let _client = proxy.knock(path, evil).await;
+        let head = backend.accept().await.head().await;
+        assert_eq!(head.first_line(), format!("GET {path} HTTP/1.1"));
+    }
 }
 
 #[tokio::test]

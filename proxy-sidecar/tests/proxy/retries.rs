@@ -1,6 +1,7 @@
 //! Several backends: shares, another try, and those that are passed over.
 
-use crate::support::{Backend, Proxy, free_port, manifest};
+use crate::support::{Backend, Proxy, free_port, manifest, until};
+use std::time::{Duration, Instant};
 
 fn two(port: u16, first: u16, second: u16, spec: &str) -> String {
     let backends =
@@ -83,6 +84,38 @@ async fn a_backend_that_fails_too_often_is_passed_over() {
             .log()
             .contains("backend failed too often and is passed over")
     );
+}
+
+#[tokio::test]
+async fn a_backend_that_had_no_time_left_is_not_to_blame() {
+    let backends = [Backend::listen().await, Backend::listen().await];
+    let spec = "  timeouts: { handshake: 1s }\n  passiveHealth: { consecutiveFailures: 1, ejectionTime: 1h }";
+    let proxy = Proxy::start(|port| two(port, backends[0].port(), backends[1].port(), spec)).await;
+    let began = Instant::now();
+    let mut client = proxy.knock("/", "").await;
+    let accept = async || {
+        tokio::select! {
+            server = backends[0].accept() => server,
+            server = backends[1].accept() => server,
+        }
+    };
+    let first = accept().await;
+    until("most of the time is over", async || {
+        (began.elapsed() > Duration::from_millis(700)).then_some(())
+    })
+    .await;
+    drop(first);
+    let _second = accept().await;
+    assert_eq!(client.head().await.status(), 504);
+    let mut failures = 0.0;
+    for name in ["a", "b"] {
+        failures += proxy
+            .metric(&format!(
+                "heddle_websocket_backend_failures_total{{namespace=\"default\",route=\"chat\",backend=\"{name}\"}}"
+            ))
+            .await;
+    }
+    assert_eq!(failures, 1.0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -16,6 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Bytes that a narrow socket asks its system to keep.
+const NARROW: u32 = 4096;
 
 /// The key of every handshake here.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -188,6 +191,14 @@ impl Proxy {
         Peer::new(TcpStream::connect(("127.0.0.1", self.port)).await.unwrap())
     }
 
+    /// One whose system keeps little of what it has not read.
+    pub(crate) async fn narrow_client(&self) -> Peer<TcpStream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(NARROW).unwrap();
+        let address = ([127, 0, 0, 1], self.port).into();
+        Peer::new(socket.connect(address).await.unwrap())
+    }
+
     /// A client that has sent its handshake, with further header lines.
     pub(crate) async fn knock(&self, target: &str, lines: &str) -> Peer<TcpStream> {
         let mut client = self.client().await;
@@ -221,6 +232,15 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) async fn listen() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self { listener }
+    }
+
+    /// One whose system keeps little of what it has not read.
+    pub(crate) async fn listen_narrow() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(NARROW).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1024).unwrap();
         Self { listener }
     }
 

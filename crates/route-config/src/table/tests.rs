@@ -53,6 +53,7 @@ fn the_most_specific_host_then_path_then_headers_then_the_oldest_takes_a_request
         (("", "/", &[][..]), "any"),
         (("a.b.example.com", "/chat", &[]), "star"),
         (("CHAT.example.com:443", "/chat", &[]), "host"),
+        (("chat.example.com.:443", "/chat", &[]), "host"),
         (("example.com", "/chat", &[]), "path"),
         (("example.com", "/chat/", &[]), "path"),
         (("example.com", "/chatter", &[]), "any"),
@@ -101,4 +102,26 @@ fn overlap_is_no_conflict_and_other_certificates_on_one_port_are() {
         "  listener: { tls: { secretRef: { name: cert } } }\n  hostnames: [x.test]\n",
     );
     assert_eq!(RouteTable::new([route("a", 1, ""), secure]).conflicts().len(), 1);
+}
+
+#[test]
+fn patterns_are_compared_in_their_normal_form_and_those_that_can_be_read_in_two_ways_are_refused() {
+    let table = RouteTable::new([route(
+        "escaped",
+        1,
+        "  matches: [{ path: { value: /%63hat%c3%a9/ } }]\n",
+    )]);
+    assert_eq!(
+        found(&table, "", "/chat%C3%A9/a", &[]).as_deref(),
+        Some("escaped")
+    );
+    for path in ["//chat", "/a%2fb", "/a;b", "/a/../b", "/%", "a", "/a?b"] {
+        let mut object: WsRoute = serde_yaml_ng::from_str(
+            "apiVersion: heddle.dev/v1alpha1\nkind: WsRoute\nmetadata: { name: a }\nspec:\n  selector: { matchLabels: { app: a } }\n  backends: [{ name: app, port: 8080 }]\n  matches: [{ path: { value: / } }]\n",
+        )
+        .unwrap();
+        object.spec.matches[0].path.value = path.into();
+        let invalid = Route::parse(&object).unwrap_err();
+        assert_eq!(invalid.problems[0].field, "matches[0].path.value", "{path}");
+    }
 }

@@ -1,0 +1,78 @@
+//! A backend that speaks HTTP/2 frame by frame (RFC 9113), and says what the test has it say.
+
+use crate::support::{Backend, Peer};
+use tokio::net::TcpStream;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub(crate) const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// Also the end of headers.
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// RFC 9113, 7.
+const REFUSED_STREAM: u32 = 7;
+
+/// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, 3).
+const ENABLE_CONNECT_PROTOCOL: [u8; 6] = [0, 8, 0, 0, 0, 1];
+
+/// `:status: 200` by the static table (RFC 7541, A).
+const STATUS_200: [u8; 1] = [0x88];
+
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// One connection of the proxy.
+pub(crate) struct Wire(pub(crate) Peer<TcpStream>);
+
+impl Wire {
+    /// Takes a connection, and says that it takes WebSocket.
+    pub(crate) async fn accept(backend: &Backend) -> Self {
+        let mut peer = backend.accept().await;
+        assert_eq!(peer.bytes(PREFACE.len()).await, PREFACE);
+        peer.send(frame(SETTINGS, 0, 0, &ENABLE_CONNECT_PROTOCOL)).await;
+        peer.send(frame(SETTINGS, ACK, 0, &[])).await;
+        Self(peer)
+    }
+
+    /// Waits for a request, and gives its stream.
+    pub(crate) async fn request(&mut self) -> u32 {
+        loop {
+            let head = self.0.bytes(9).await;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            self.0.bytes(usize::try_from(length).unwrap()).await;
+            if head[3] == HEADERS {
+                return u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            }
+        }
+    }
+
+    pub(crate) async fn switch(&mut self, stream: u32) {
+        self.0
+            .send(frame(HEADERS, END_HEADERS, stream, &STATUS_200))
+            .await;
+    }
+
+    /// Says that it has not looked at the stream, and will not.
+    pub(crate) async fn refuse(&mut self, stream: u32) {
+        self.0
+            .send(frame(RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes()))
+            .await;
+    }
+
+    /// Says that it has looked at no stream, and ends the connection.
+    pub(crate) async fn go_away(mut self) {
+        self.0.send(frame(GOAWAY, 0, 0, &[0; 8])).await;
+        tokio::io::AsyncWriteExt::shutdown(&mut self.0.stream)
+            .await
+            .unwrap();
+        self.0.rest().await;
+    }
+}
