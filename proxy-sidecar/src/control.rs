@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -16,6 +17,9 @@ const NAME: &str = "control.sock";
 /// What is asked, and what is answered when it is done.
 const DRAIN: &[u8; 6] = b"drain\n";
 const DRAINED: &[u8; 8] = b"drained\n";
+
+/// How long somebody who was told may take to end.
+const HANG_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why a process cannot be asked to drain.
 #[derive(Debug, thiserror::Error)]
@@ -81,11 +85,16 @@ impl ControlSocket {
         }
     }
 
-    /// Tells those who wait.
+    /// Tells those who wait, and waits until they have ended: when this process is a container's first, its end is that
+    /// of all others, and a hook that was killed has failed.
     pub(crate) async fn drained(self) {
         for mut stream in self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner) {
             // Who has stopped to wait is not told.
-            stream.write_all(DRAINED).await.ok();
+            if stream.write_all(DRAINED).await.is_ok() {
+                let mut nothing = [0];
+                let hangs_up = stream.read(&mut nothing);
+                tokio::time::timeout(HANG_UP_LIMIT, hangs_up).await.ok();
+            }
         }
     }
 }
@@ -108,14 +117,16 @@ pub(crate) fn drain(folder: &Path) -> Result<(), ControlError> {
         StdUnixStream::connect(&path).map_err(|source| ControlError::Connect { path, source })?;
     stream.write_all(DRAIN).map_err(ControlError::Ask)?;
     let mut answer = Vec::new();
-    stream
+    (&stream)
         .take(DRAINED.len() as u64)
         .read_to_end(&mut answer)
         .map_err(ControlError::Ask)?;
-    match answer == DRAINED {
-        true => Ok(()),
-        false => Err(ControlError::Ended),
+    if answer != DRAINED {
+        return Err(ControlError::Ended);
     }
+    // It is closed by this process's end, which is what the other side waits for.
+    std::mem::forget(stream);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -128,5 +139,22 @@ mod tests {
         let folder = parent.path().join("run/heddle");
         let _socket = ControlSocket::open(Some(&folder)).unwrap();
         StdUnixStream::connect(folder.join(NAME)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_told_has_ended_before_the_proxy_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = ControlSocket::open(Some(folder.path())).unwrap();
+        let mut hook = UnixStream::connect(folder.path().join(NAME)).await.unwrap();
+        hook.write_all(DRAIN).await.unwrap();
+        socket.asked_to_drain().await;
+        let mut drained = std::pin::pin!(socket.drained());
+        assert!(futures::poll!(&mut drained).is_pending());
+        let mut answer = [0; DRAINED.len()];
+        hook.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, DRAINED);
+        assert!(futures::poll!(&mut drained).is_pending());
+        drop(hook);
+        drained.await;
     }
 }
