@@ -45,7 +45,8 @@ impl Environment {
             git_authority: variable("HEDDLE_E2E_GIT_CA")?.into(),
             chat_image: variable("HEDDLE_E2E_CHAT_IMAGE")?,
             helm: variable("HEDDLE_E2E_HELM")?.into(),
-            root: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."),
+            // Checkouts that share a target folder may share this program, too.
+            root: PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(".."),
         })
     }
 

@@ -29,7 +29,7 @@ impl Release {
             Self::Former => "fixtures/breaking/former",
             Self::Current => "fixtures/real_idl/inputs",
         };
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+        heddle_e2e_cluster::checkout().join("tests").join(folder)
     }
 }
 

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result};
 use heddle_tests::protobuf_tools::ProtobufTools;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Output, Stdio};
 
 /// The example program of the engine that answers the suite.
@@ -79,7 +78,7 @@ impl Suite {
     fn run(&self) -> Result<Output> {
         let tools = ProtobufTools::ensure()?;
         let scratch = tempfile::tempdir()?;
-        let known_failures = Path::new(env!("CARGO_MANIFEST_DIR")).join(KNOWN_FAILURES);
+        let known_failures = heddle_e2e_cluster::checkout().join("tests").join(KNOWN_FAILURES);
         let mut command = tools.conformance_runner()?;
         command.arg("--enforce_recommended");
         command.arg("--failure_list").arg(&known_failures);

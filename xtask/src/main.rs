@@ -84,6 +84,5 @@ fn prepare(progress: &Progress) -> Result<()> {
 
 /// The root of the repository.
 fn root() -> PathBuf {
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
+    heddle_e2e_cluster::checkout()
 }

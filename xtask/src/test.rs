@@ -235,6 +235,8 @@ fn run_stage(
         let mut command = Command::new(&test.executable);
         command
             .current_dir(&test.folder)
+            // As cargo does.
+            .env("CARGO_MANIFEST_DIR", &test.folder)
             .envs(environment.iter().cloned());
         for program in ["heddle-operator", "heddle-codegen"] {
             if let Ok(path) = binaries.program(program) {

@@ -14,7 +14,7 @@ pub use base::Base;
 use crate::cluster::Cluster;
 use crate::command::{LONG, Run};
 use crate::debian;
-use crate::layout::cache_root;
+use crate::layout::{cache_root, checkout};
 use crate::progress::Progress;
 use crate::tools::{Lock, Tool, Tools};
 use buildah::Buildah;
@@ -169,8 +169,8 @@ pub fn build_and_load(cluster: &Cluster, progress: &Progress, specs: &[ImageSpec
 pub(crate) fn system_images(progress: &Progress, tools: &Tools) -> Result<Vec<Archive>> {
     let spec = |tool: Tool, folder: &str, name: &str| ImageSpec {
         name: name.to_owned(),
-        dockerfile: Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("images")
+        dockerfile: checkout()
+            .join("e2e/cluster/images")
             .join(folder)
             .join("Dockerfile"),
         context: vec![(tools.path(tool), tool.name().to_owned())],

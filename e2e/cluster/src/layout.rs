@@ -147,6 +147,27 @@ impl Layout {
     }
 }
 
+/// A file of every checkout, by its path from the root.
+const LANDMARK: &str = "e2e/cluster/Cargo.toml";
+
+/// The root of the checkout that this process belongs to: the one of the package that cargo has started, and otherwise
+/// the one it was compiled in, which may be another where checkouts share a target folder.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let started = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    started
+        .as_deref()
+        .and_then(root_above)
+        .or_else(|| root_above(compiled_in))
+        .unwrap_or_else(|| compiled_in.to_owned())
+}
+
+fn root_above(folder: &Path) -> Option<PathBuf> {
+    let root = folder.ancestors().find(|folder| folder.join(LANDMARK).is_file());
+    root.map(Path::to_owned)
+}
+
 /// The folder shared by every checkout of one user: `${XDG_CACHE_HOME:-~/.cache}/heddle`.
 ///
 /// # Errors
@@ -166,6 +187,20 @@ pub fn cache_root() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_root_of_a_checkout_is_found_from_any_of_its_packages() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cluster, other) = (folder.path().join("e2e/cluster"), folder.path().join("xtask/src"));
+        std::fs::create_dir_all(&cluster).unwrap();
+        std::fs::create_dir_all(&other).unwrap();
+        std::fs::write(folder.path().join(LANDMARK), "").unwrap();
+        assert_eq!(root_above(&cluster).as_deref(), Some(folder.path()));
+        assert_eq!(root_above(&other).as_deref(), Some(folder.path()));
+        assert_eq!(root_above(Path::new("/")), None);
+        // As cargo starts this test.
+        assert!(checkout().join(LANDMARK).is_file());
+    }
 
     #[test]
     fn two_checkouts_share_no_name() {

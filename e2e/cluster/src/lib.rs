@@ -32,6 +32,6 @@ pub use debian::{
     ensure_npm_packages, ensure_python_packages,
 };
 pub use forward::PortForward;
-pub use layout::cache_root;
+pub use layout::{cache_root, checkout};
 pub use progress::{Progress, Step, human};
 pub use values::Values;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use lock::Lock;
 
-use crate::layout::cache_root;
+use crate::layout::{cache_root, checkout};
 use crate::progress::Progress;
 
 /// Version of Kubernetes; newer kubelets refuse hosts with control groups version 1 and containerd 1.x.
@@ -148,7 +148,7 @@ impl Module {
             Self::Pause => "pause",
             Self::Jaeger => "jaeger",
         };
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(folder)
+        checkout().join("e2e/cluster/tools").join(folder)
     }
 
     /// Name of the cache folder: the upstream's version, or a digest where the source is our own.

@@ -3,7 +3,7 @@
 use super::cached;
 use crate::protobuf_tools::cache::run;
 use anyhow::{Context, Result};
-use heddle_e2e_cluster::Progress;
+use heddle_e2e_cluster::{Progress, checkout};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 const PACKAGE: &str = include_str!("../../fixtures/autobahn/package.json");
 const LOCK: &str = include_str!("../../fixtures/autobahn/package-lock.json");
-const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/autobahn/echo.js");
+const PROGRAM: &str = "tests/fixtures/autobahn/echo.js";
 
 /// How long it may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ impl Echo {
     pub async fn start() -> Result<Self> {
         let modules = cached("echo", &[LOCK], install)?.join("node_modules");
         let mut process = Command::new("node")
-            .arg(PROGRAM)
+            .arg(checkout().join(PROGRAM))
             .env("NODE_PATH", modules)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

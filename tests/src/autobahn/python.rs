@@ -17,7 +17,7 @@ const BOOTSTRAP: &str = include_str!("../../fixtures/autobahn/bootstrap.txt");
 const REQUIREMENTS: &str = include_str!("../../fixtures/autobahn/requirements.txt");
 
 /// Where requirements are, for pip.
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/autobahn");
+const FIXTURES: &str = "tests/fixtures/autobahn";
 
 /// Places in the folder that is cached.
 const SYSTEM: &str = "system";
@@ -127,7 +127,7 @@ fn install_modules(python: &Python) -> Result<()> {
 fn with_pins<'a>(pip: &'a mut Command, requirements: &str, target: &Path) -> &'a mut Command {
     pip.args(["--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--require-hashes", "--requirement"])
-        .arg(Path::new(FIXTURES).join(requirements))
+        .arg(heddle_e2e_cluster::checkout().join(FIXTURES).join(requirements))
         .arg("--target")
         .arg(target)
 }

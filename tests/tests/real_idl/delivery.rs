@@ -165,7 +165,7 @@ fn go_plugins() -> Result<PathBuf> {
     let mut command = Command::new("go");
     command
         .args(["install", "-trimpath", "-ldflags=-s -w", "tool"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../codegen-job/plugins/go"))
+        .current_dir(heddle_e2e_cluster::checkout().join("codegen-job/plugins/go"))
         .env("GOBIN", &folder)
         .env("GOFLAGS", "-mod=readonly")
         .env("GOWORK", "off")

@@ -3,7 +3,6 @@
 use crate::workspace::{Workspace, cache, run, write};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// Nothing that the workspace itself does not compile, so all of it has been downloaded. The versions' last digits come
@@ -23,7 +22,7 @@ pub(crate) fn check(workspace: &Workspace, name: &str, types: &[&str]) -> Result
     let folder = &workspace.folder;
     write(&folder.join("Cargo.toml"), manifest.as_bytes())?;
     write(&folder.join("src/lib.rs"), library(types).as_bytes())?;
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    let lock = heddle_e2e_cluster::checkout().join("Cargo.lock");
     fs::copy(&lock, folder.join("Cargo.lock")).context("failed to copy Cargo.lock")?;
     let mut command = Command::new("cargo");
     command

@@ -44,8 +44,8 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
 
 /// A file or folder below `tests/fixtures/real_idl`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures/real_idl")
+    heddle_e2e_cluster::checkout()
+        .join("tests/fixtures/real_idl")
         .join(name)
 }
 

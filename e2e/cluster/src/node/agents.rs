@@ -104,9 +104,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::layout::checkout;
 
     fn layout() -> Layout {
-        Layout::new(Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()).unwrap()
+        Layout::new(&checkout()).unwrap()
     }
 
     #[test]

@@ -182,9 +182,10 @@ pub(super) fn import(layout: &Layout, snapshotter: &str, archive: &Path) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::checkout;
 
     fn layout() -> Layout {
-        Layout::new(Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()).unwrap()
+        Layout::new(&checkout()).unwrap()
     }
 
     #[test]
