@@ -1,18 +1,20 @@
 //! What is served, on disk: one file for routes, one for each descriptor set. Files are replaced as a whole, and the
-//! routes last, so that what they name is there.
+//! routes last, so that what they name is there. Sets are compressed: as many fit the folder as the operator can send.
 
-use heddle_crds::publication::digest;
+use heddle_crds::publication::{SET_BYTES_LIMIT, digest};
 use heddle_route_config::protocol::{Configuration, SentRoute};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const ROUTES: &str = "configuration.json";
 const DESCRIPTORS: &str = "descriptors";
-const SUFFIX: &str = ".binpb";
+const SUFFIX: &str = ".binpb.zst";
+/// Of zstd: its default.
+const COMPRESSION_LEVEL: i32 = 3;
 const TEMPORARY: &str = ".new";
 
 /// Why what is served cannot be kept or read.
@@ -93,8 +95,8 @@ impl Store {
             .flatten()
         {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if let (Some(name), Ok(bytes)) = (name.strip_suffix(SUFFIX), fs::read(entry.path())) {
-                sets.insert(name.to_owned(), Arc::from(bytes));
+            if let (Some(name), Ok(set)) = (name.strip_suffix(SUFFIX), read_set(&entry.path())) {
+                sets.insert(name.to_owned(), Arc::from(set));
             }
         }
         kept.configuration.descriptors.retain(|reference| {
@@ -107,9 +109,14 @@ impl Store {
     pub(super) fn write(&self, kept: &Kept, sets: &Sets) -> Result<(), StoreError> {
         for (name, set) in sets {
             let path = self.set(name);
-            let is_same = fs::read(&path).is_ok_and(|old| old == **set);
+            let is_same = read_set(&path).is_ok_and(|old| old == **set);
             if !is_same {
-                replace(&path, set)?;
+                let compressed =
+                    zstd::bulk::compress(set, COMPRESSION_LEVEL).map_err(|source| StoreError::Write {
+                        path: path.clone(),
+                        source,
+                    })?;
+                replace(&path, &compressed)?;
             }
         }
         let path = self.0.join(ROUTES);
@@ -139,6 +146,15 @@ impl Store {
             }
         }
     }
+}
+
+/// No more than is ever published.
+fn read_set(path: &Path) -> io::Result<Vec<u8>> {
+    let mut set = Vec::new();
+    zstd::Decoder::new(File::open(path)?)?
+        .take(SET_BYTES_LIMIT as u64)
+        .read_to_end(&mut set)?;
+    Ok(set)
 }
 
 /// Whoever reads sees the old content or the new one, also after the power went.
@@ -171,6 +187,19 @@ mod tests {
             configuration: Configuration::new(Vec::new(), vec![reference], "PEM".into(), None),
             served: Vec::new(),
         }
+    }
+
+    /// The folder has 256 MiB, which is what one set may have before it is compressed.
+    #[test]
+    fn a_set_takes_no_more_room_than_it_does_on_its_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let set: Vec<u8> = (0..4 << 20).map(|number| (number % 251) as u8).collect();
+        let sets = Sets::from([("idl".to_owned(), Arc::from(set.as_slice()))]);
+        store.write(&kept(digest(&set)), &sets).unwrap();
+        let size = fs::metadata(store.set("idl")).unwrap().len();
+        assert!(size < 1 << 20, "{size}");
+        assert_eq!(store.read().unwrap().unwrap().1, sets);
     }
 
     #[test]
