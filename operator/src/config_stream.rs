@@ -8,43 +8,35 @@ mod sidecars;
 
 use crate::certificates::Serving;
 use crate::metrics::Metrics;
-use crate::tls_server;
 use authenticate::{Authenticator, Refusal};
 use bytes::Bytes;
+use heddle_http_server::{Limits, Protocol};
 use heddle_route_config::protocol::{CONTENT_TYPE, PATH};
 use heddle_telemetry::ErrorChain;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::Client;
 use session::Session;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::server::TlsStream;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use endpoint::point_here;
 pub(crate) use sidecars::{Descriptors, Desired, GRACE, ObservedSidecar, PodId, Sidecars};
 
-/// How many sidecars may be connected.
-const CONNECTION_LIMIT: usize = 20_000;
-
-/// Streams of one connection; a sidecar needs one.
-const STREAM_LIMIT: u32 = 4;
-
-/// How often a silent peer is asked for a sign of life, and how long it may take.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of the head of a request.
-const HEAD_LIMIT: u32 = 32 * 1024;
+/// How many sidecars may be connected, all in all and from one address: those of a node may come from the node's. A
+/// sidecar needs one stream, whose age is limited by itself.
+const LIMITS: Limits = Limits {
+    streams: 4,
+    idle: Duration::from_secs(30),
+    age: None,
+    ..Limits::new(20_000, 1_000)
+};
 
 /// Where the stream is served.
 #[derive(Clone, Debug)]
@@ -81,41 +73,19 @@ pub(crate) async fn serve(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), rustls::Error> {
-    let config = serving.server_config(&["h2"])?;
+    let tls = serving.server_config()?;
     let shared = Arc::new(Shared {
         authenticator: Authenticator::new(client),
         sidecars,
         metrics,
     });
-    let converse = |stream, stop| converse(stream, Arc::clone(&shared), stop);
-    tls_server::serve(listener, config, CONNECTION_LIMIT, stop, converse).await;
-    Ok(())
-}
-
-async fn converse(stream: TlsStream<TcpStream>, shared: Arc<Shared>, stop: CancellationToken) {
-    let of_requests = stop.clone();
-    let service = service_fn(move |request| {
-        let (shared, stop) = (Arc::clone(&shared), of_requests.clone());
-        async move { Ok::<_, Infallible>(answer(request, &shared, stop).await) }
-    });
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAM_LIMIT)
-        .max_header_list_size(HEAD_LIMIT)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let of_sessions = stop.clone();
+    let service = move |request| {
+        let (shared, stop) = (Arc::clone(&shared), of_sessions.clone());
+        async move { answer(request, &shared, stop).await }
     };
-    if let Err(error) = ended {
-        tracing::debug!(error = %ErrorChain(&error), "connection of a sidecar broke");
-    }
+    heddle_http_server::serve(listener, Some(tls), Protocol::Http2, LIMITS, service, stop).await;
+    Ok(())
 }
 
 async fn answer(request: Request<Incoming>, shared: &Shared, stop: CancellationToken) -> Answer {

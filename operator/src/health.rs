@@ -1,5 +1,6 @@
 //! What the probes say, and why.
 
+use heddle_http_server::Probes;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -80,8 +81,7 @@ impl Health {
         self.0.stopping.cancel();
     }
 
-    /// Why the process should be started anew, if it should.
-    pub(crate) fn not_alive(&self, now: Instant) -> Option<String> {
+    fn not_alive_at(&self, now: Instant) -> Option<String> {
         let hearts = lock(&self.0.hearts);
         let stuck = hearts
             .iter()
@@ -90,8 +90,7 @@ impl Health {
         stuck.map(|Heart { of, .. }| format!("{of} has been stuck for more than {limit} s"))
     }
 
-    /// Why the process cannot do its work, if it cannot.
-    pub(crate) fn not_ready(&self, now: Instant) -> Option<String> {
+    fn not_ready_at(&self, now: Instant) -> Option<String> {
         if self.0.stopping.is_cancelled() {
             return Some("stopping".into());
         }
@@ -109,7 +108,17 @@ impl Health {
             ));
         }
         drop(caches);
-        self.not_alive(now)
+        self.not_alive_at(now)
+    }
+}
+
+impl Probes for Health {
+    fn not_alive(&self) -> Option<String> {
+        self.not_alive_at(Instant::now())
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        self.not_ready_at(Instant::now())
     }
 }
 
@@ -126,19 +135,19 @@ mod tests {
         let health = Health::default();
         let heart = health.heartbeat("the controller");
         let later = Instant::now() + HEARTBEAT_LIMIT + Duration::from_secs(1);
-        assert_eq!(health.not_alive(Instant::now()), None);
-        assert!(health.not_alive(later).unwrap().contains("the controller"));
+        assert_eq!(health.not_alive_at(Instant::now()), None);
+        assert!(health.not_alive_at(later).unwrap().contains("the controller"));
         heart.beat();
-        assert_eq!(health.not_alive(Instant::now()), None);
+        assert_eq!(health.not_alive_at(Instant::now()), None);
         drop(heart);
-        assert_eq!(health.not_alive(later), None);
+        assert_eq!(health.not_alive_at(later), None);
     }
 
     #[test]
     fn readiness_needs_the_api_server_and_full_caches_and_ends_with_the_stop() {
         let health = Health::default();
         let now = Instant::now();
-        let why = || health.not_ready(Instant::now()).unwrap_or_default();
+        let why = || health.not_ready_at(Instant::now()).unwrap_or_default();
         assert!(why().contains("not answered yet"));
         health.note_api_contact();
         assert_eq!(why(), "");
@@ -148,7 +157,7 @@ mod tests {
         synced.cancel();
         assert_eq!(why(), "");
         let later = now + API_CONTACT_LIMIT * 2;
-        assert!(health.not_ready(later).unwrap().contains("does not answer"));
+        assert!(health.not_ready_at(later).unwrap().contains("does not answer"));
         health.stop();
         assert_eq!(why(), "stopping");
     }

@@ -9,9 +9,9 @@ use crate::health::Health;
 use crate::idl_repo::{self, Controller, Synced};
 use crate::leader::{Election, LeadershipLost};
 use crate::metrics::Metrics;
-use crate::server::{self, Answers};
 use crate::settings::Settings;
 use crate::source::SourceClient;
+use heddle_http_server::serve_probes;
 use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
 use kube::Client;
 use std::net::SocketAddr;
@@ -98,10 +98,6 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
     let mut registry = MetricsRegistry::new("operator", env!("CARGO_PKG_VERSION"));
     registry.register_telemetry(telemetry);
     let metrics = Metrics::new(&mut registry);
-    let answers = Arc::new(Answers {
-        health: health.clone(),
-        metrics: registry,
-    });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         replica = settings.replica,
@@ -110,7 +106,12 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
     );
 
     let stop_background = CancellationToken::new();
-    background.spawn(server::serve(listener, answers, stop_background.clone()));
+    background.spawn(serve_probes(
+        listener,
+        health.clone(),
+        registry,
+        stop_background.clone(),
+    ));
     background.spawn(keep_in_contact(
         client.clone(),
         health.clone(),
@@ -128,15 +129,28 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
         let stop = &stop_background;
         started = sidecars::start_on_every_replica(&process, of_sidecars, &mut background, stop).await;
     }
-    let result = match started {
-        Ok(()) => work(&process, &stop).await,
-        Err(error) => Err(error),
+    let worked = async {
+        let result = match started {
+            Ok(()) => work(&process, &stop).await,
+            Err(error) => Err(error),
+        };
+        // What waits for a signal may have none to wait for any more.
+        stop.cancel();
+        result
     };
-    // What waits for a signal may have none to wait for any more.
-    stop.cancel();
+    let (result, ()) = tokio::join!(worked, linger(settings, &stop));
     stop_background.cancel();
     background.join_all().await;
     result
+}
+
+/// Goes on for a while after the end has begun: the pod is not ready any more, but API servers learn that later, and what
+/// they ask meanwhile is answered.
+async fn linger(settings: &Settings, stop: &CancellationToken) {
+    stop.cancelled().await;
+    if let Some(of_sidecars) = &settings.sidecars {
+        tokio::time::sleep(of_sidecars.webhook_linger).await;
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ProcessError> {
@@ -201,26 +215,24 @@ async fn keep_in_contact(client: Client, health: Health, stop: CancellationToken
 
 /// Works while this replica leads.
 async fn work(process: &Process<'_>, stop: &CancellationToken) -> Result<(), ProcessError> {
-    let Process {
-        settings,
-        client,
-        health,
-        metrics,
-        ..
-    } = process;
-    let Some(lease) = &settings.lease else {
-        metrics.leader.set(1);
+    let Some(lease) = &process.settings.lease else {
+        process.metrics.leader.set(1);
         return lead(process, stop).await;
     };
-    let heartbeat = health.heartbeat("leader election");
-    let (election, leads) = Election::new(client.clone(), lease, settings.replica.clone(), heartbeat);
+    let heartbeat = process.health.heartbeat("leader election");
+    let (election, leads) = Election::new(
+        process.client.clone(),
+        lease,
+        process.settings.replica.clone(),
+        heartbeat,
+    );
     // The Lease is kept until the work has ended, so that no other replica begins before.
     let work_ended = CancellationToken::new();
     let mut election = std::pin::pin!(election.run(work_ended.clone()));
     let worked = async {
         let worked = match wait_until_leading(leads, stop).await {
             true => {
-                metrics.leader.set(1);
+                process.metrics.leader.set(1);
                 lead(process, stop).await
             }
             false => Ok(()),
@@ -232,12 +244,12 @@ async fn work(process: &Process<'_>, stop: &CancellationToken) -> Result<(), Pro
     tokio::select! {
         // What is in flight is dropped on the spot: another replica may be at work already.
         lost = &mut election => {
-            metrics.leader.set(0);
+            process.metrics.leader.set(0);
             Err(lost.err().map_or(ProcessError::Ended("the election"), ProcessError::from))
         }
         worked = &mut worked => {
             election.await?;
-            metrics.leader.set(0);
+            process.metrics.leader.set(0);
             worked
         }
     }
@@ -279,14 +291,10 @@ async fn lead(process: &Process<'_>, stop: &CancellationToken) -> Result<(), Pro
 
 fn start_idl_repos(process: &Process<'_>, controllers: &mut JoinSet<&'static str>, stop: &CancellationToken) {
     let Process {
-        settings,
-        client,
-        health,
-        metrics,
-        ..
+        settings, metrics, ..
     } = process;
     let context = Arc::new(Context {
-        client: client.clone(),
+        client: process.client.clone(),
         source: SourceClient::new(
             settings.address_policy.clone(),
             settings.concurrency.into(),
@@ -310,11 +318,11 @@ fn start_idl_repos(process: &Process<'_>, controllers: &mut JoinSet<&'static str
         some
     } {
         let controller = Controller {
-            client: client.clone(),
+            client: process.client.clone(),
             context: Arc::clone(&context),
             namespace,
-            heartbeat: health.heartbeat("the controller of IdlRepos"),
-            synced: Synced::expected_by(health),
+            heartbeat: process.health.heartbeat("the controller of IdlRepos"),
+            synced: Synced::expected_by(&process.health),
         };
         let controlled = idl_repo::run(controller, stop.clone());
         controllers.spawn(async move {

@@ -8,22 +8,16 @@ mod validate;
 
 use crate::certificates::Serving;
 use crate::metrics::Metrics;
-use crate::tls_server;
 use bytes::Bytes;
-use heddle_telemetry::ErrorChain;
+use heddle_http_server::{Limits, Protocol};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use review::Review;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use inject::SidecarSettings;
@@ -35,17 +29,15 @@ const PODS_PATH: &str = "/mutate/pods";
 /// Where WsRoutes are.
 const WS_ROUTES_PATH: &str = "/validate/wsroutes";
 
-/// How many connections are served at the same time: API servers keep a few.
-const CONNECTION_LIMIT: usize = 256;
+/// API servers make a connection for each review that is under way, and may all come from one address. A connection that
+/// is closed at ten minutes lets them spread over the replicas anew.
+const LIMITS: Limits = Limits::new(1024, 256);
 
 /// The most bytes of a review: two objects of the size that the API stores, and some more.
 const BODY_LIMIT: usize = 8 << 20;
 
 /// How long a review may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a client may take to send a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is answered from.
 pub(crate) struct Webhook {
@@ -63,35 +55,14 @@ pub(crate) async fn serve(
     webhook: Webhook,
     stop: CancellationToken,
 ) -> Result<(), rustls::Error> {
-    let config = serving.server_config(&["h2", "http/1.1"])?;
+    let tls = serving.server_config()?;
     let webhook = Arc::new(webhook);
-    let converse = |stream, stop| converse(stream, Arc::clone(&webhook), stop);
-    tls_server::serve(listener, config, CONNECTION_LIMIT, stop, converse).await;
-    Ok(())
-}
-
-async fn converse(stream: TlsStream<TcpStream>, webhook: Arc<Webhook>, stop: CancellationToken) {
-    let service = service_fn(move |request| {
+    let service = move |request| {
         let webhook = Arc::clone(&webhook);
-        async move { Ok::<_, Infallible>(answer(request, &webhook).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        async move { answer(request, &webhook).await }
     };
-    if let Err(error) = ended {
-        tracing::debug!(error = %ErrorChain(&*error), "connection of an API server broke");
-    }
+    heddle_http_server::serve(listener, Some(tls), Protocol::Either, LIMITS, service, stop).await;
+    Ok(())
 }
 
 async fn answer(request: Request<Incoming>, webhook: &Webhook) -> Response<Full<Bytes>> {
@@ -120,7 +91,7 @@ async fn answer(request: Request<Incoming>, webhook: &Webhook) -> Response<Full<
             let verdict = inject::review(&request, &webhook.routes, &webhook.sidecar, &bundle);
             ("pods", verdict)
         }
-        _ => ("wsroutes", validate::review(&request)),
+        _ => ("wsroutes", validate::review(&request, webhook.sidecar.admin_port)),
     };
     webhook.metrics.count_review(webhook_name, verdict.outcome());
     let mut response = text(StatusCode::OK, &verdict.to_json(&request.uid));

@@ -1,5 +1,6 @@
 //! What the probes say, and why.
 
+use heddle_http_server::Probes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -23,13 +24,20 @@ impl Health {
     pub(crate) fn stop(&self) {
         self.0.store(STOPPING, Ordering::Relaxed);
     }
+}
+
+impl Probes for Health {
+    /// Whoever can answer is alive.
+    fn not_alive(&self) -> Option<String> {
+        None
+    }
 
     /// Why new connections should go elsewhere.
-    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+    fn not_ready(&self) -> Option<String> {
         match self.0.load(Ordering::Relaxed) {
-            STARTING => Some("there is no configuration yet"),
+            STARTING => Some("there is no configuration yet".into()),
             READY => None,
-            _ => Some("the proxy is stopping"),
+            _ => Some("the proxy is stopping".into()),
         }
     }
 }

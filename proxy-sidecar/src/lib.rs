@@ -3,7 +3,6 @@
 //! [`main`] is all there is to call. Sessions after their handshake are those of `heddle-ws-session`.
 
 mod access;
-mod admin;
 mod backend;
 mod body;
 mod config;

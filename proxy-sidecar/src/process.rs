@@ -1,6 +1,5 @@
 //! The life of the process: what is started in which order, and how it ends.
 
-use crate::admin::{self, Answers};
 use crate::config::files::{self, FilesError};
 use crate::config::{Applied, Configurator};
 use crate::config_stream::{ConfigStream, StoreError, StreamSettings};
@@ -10,6 +9,7 @@ use crate::metrics::RoutesCollector;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::worker::{WorkerError, Workers};
+use heddle_http_server::serve_probes;
 use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -88,11 +88,8 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
             address: settings.admin,
             source,
         })?;
-    let answers = Arc::new(Answers {
-        health: health.clone(),
-        metrics: metrics(&shared, telemetry),
-    });
-    background.spawn(admin::serve(admin, answers, stop_admin.clone()));
+    let registry = metrics(&shared, telemetry);
+    background.spawn(serve_probes(admin, health.clone(), registry, stop_admin.clone()));
     let workers = Workers::start(settings.threads, &shared)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

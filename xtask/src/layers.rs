@@ -13,12 +13,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("heddle-ws-session", &[]),
     ("heddle-git-remote", &[]),
     ("heddle-sse-client", &[]),
+    ("heddle-http-server", &["heddle-telemetry"]),
     ("heddle-route-config", &["heddle-crds"]),
     (
         "heddle-operator",
         &[
             "heddle-crds",
             "heddle-git-remote",
+            "heddle-http-server",
             "heddle-route-config",
             "heddle-telemetry",
         ],
@@ -28,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "heddle-crds",
             "heddle-dynamic-protobuf",
+            "heddle-http-server",
             "heddle-route-config",
             "heddle-telemetry",
             "heddle-ws-session",

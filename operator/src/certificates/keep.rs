@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -51,11 +52,13 @@ pub(crate) async fn keep(
         return;
     };
     let mut is_failing = false;
+    let mut known = None;
     loop {
         heartbeat.beat();
+        let look = look(&client, &settings, &lifetimes, known.as_ref());
         let looked = tokio::select! {
             () = stop.cancelled() => return,
-            looked = tokio::time::timeout(CHECK_TIMEOUT, look(&client, &settings, &lifetimes)) => looked,
+            looked = tokio::time::timeout(CHECK_TIMEOUT, look) => looked,
         };
         match looked.unwrap_or(Err(KeepError::Timeout)) {
             Ok(stored) => {
@@ -63,6 +66,7 @@ pub(crate) async fn keep(
                     stored.serving.certificate.not_after,
                     stored.authority.certificate.not_after,
                 );
+                known = Some(stored);
                 if std::mem::take(&mut is_failing) {
                     tracing::info!("certificates are looked after again");
                 }
@@ -81,24 +85,21 @@ pub(crate) async fn keep(
     }
 }
 
-/// One look: takes as many steps as there are, and brings the webhooks up to date.
+/// One look: takes as many steps as there are, and brings the webhooks up to date. `known` is what the last one found.
 async fn look(
     client: &Client,
     settings: &CertificateSettings,
     lifetimes: &Lifetimes,
+    known: Option<&Stored>,
 ) -> Result<Stored, KeepError> {
     let api = Api::<Secret>::namespaced(client.clone(), &settings.namespace);
     let secret = api.get_opt(&settings.secret).await.map_err(KeepError::Read)?;
-    let before = match secret.as_ref().map(Stored::read) {
-        Some(Ok(stored)) => Some(stored),
-        None => None,
-        Some(Err(error)) => {
-            tracing::warn!(error = %ErrorChain(&error), "the certificates cannot be read and are made anew");
-            None
-        }
-    };
-    let mut after = before.clone();
+    let before = secret.as_ref().and_then(|secret| Stored::read(secret).ok());
     let now = Timestamp::now().as_second();
+    let mut after = match &before {
+        Some(before) => Some(before.clone()),
+        None => recover(secret.as_ref(), known, lifetimes, now)?,
+    };
     loop {
         let step = plan(after.as_ref(), &settings.names, lifetimes, now);
         if let (Step::WaitUntil(_), Some(stored)) = (step, &after) {
@@ -107,14 +108,69 @@ async fn look(
             }
             break;
         }
+        if let Some(stored) = &after
+            && (step == Step::Promote || !stored.is_served_by_own_authority())
+        {
+            announce(client, settings, stored, now).await?;
+        }
         tracing::info!(step = ?step, "certificates change");
         after = Some(carry_out(step, after, &settings.names, lifetimes, now)?);
     }
     let stored = after.ok_or(StoredError::Missing(stored::CERTIFICATE))?;
-    if let Some(name) = &settings.webhook_configuration {
-        webhooks::patch(client, name, &stored.bundle()).await?;
-    }
+    tell_webhooks(client, settings, &stored).await?;
     Ok(stored)
+}
+
+/// What to go on from when the Secret is not as the leader left it.
+fn recover(
+    secret: Option<&Secret>,
+    known: Option<&Stored>,
+    lifetimes: &Lifetimes,
+    now: i64,
+) -> Result<Option<Stored>, IssueError> {
+    if let Some(secret) = secret {
+        let ours = authority::authority(now, lifetimes.authority)?;
+        match Stored::adopt(secret, ours) {
+            Ok(adopted) => {
+                tracing::warn!(
+                    "the certificates were written by somebody else: they are served until ours are trusted"
+                );
+                return Ok(Some(adopted));
+            }
+            Err(error) => tracing::warn!(error = %ErrorChain(&error), "the certificates cannot be read"),
+        }
+    }
+    // Sidecars trust the authority that was there, which nobody can make again.
+    if known.is_some() {
+        tracing::warn!("the Secret with the certificates is written again");
+    }
+    Ok(known.cloned())
+}
+
+/// Has the API server trust the bundle before something is served by it that it may not know, unless what is served has
+/// ended anyway.
+async fn announce(
+    client: &Client,
+    settings: &CertificateSettings,
+    stored: &Stored,
+    now: i64,
+) -> Result<(), KeepError> {
+    match tell_webhooks(client, settings, stored).await {
+        Err(_) if stored.serving.certificate.not_after <= now => Ok(()),
+        told => Ok(told?),
+    }
+}
+
+async fn tell_webhooks(
+    client: &Client,
+    settings: &CertificateSettings,
+    stored: &Stored,
+) -> Result<(), PatchError> {
+    let Some(name) = &settings.webhook_configuration else {
+        return Ok(());
+    };
+    let bundle = settings.with_additional(&stored.bundle());
+    webhooks::patch(client, name, &bundle).await
 }
 
 /// What a step leads to.
@@ -184,6 +240,10 @@ async fn write(
                 metadata: ObjectMeta {
                     name: Some(settings.secret.clone()),
                     namespace: Some(settings.namespace.clone()),
+                    labels: Some(BTreeMap::from([(
+                        "app.kubernetes.io/part-of".to_owned(),
+                        "heddle".to_owned(),
+                    )])),
                     ..ObjectMeta::default()
                 },
                 type_: Some("kubernetes.io/tls".into()),

@@ -29,28 +29,32 @@ pub(super) fn plan(stored: Option<&Stored>, names: &[String], lifetimes: &Lifeti
         return Step::Begin;
     };
     let authority = &stored.authority.certificate;
+    let next = stored.next.as_ref().map(|next| &next.certificate);
+    let next = next.filter(|next| next.not_after > now);
     if authority.not_after <= now {
-        return Step::Begin;
+        return next.map_or(Step::Begin, |_| Step::Promote);
     }
+    let announced = |authority: &Certificate| {
+        authority.not_before + seconds(CLOCK_SKEW) + seconds(lifetimes.announcement)
+    };
     let due = |certificate: &Certificate, lifetime: Duration| {
         certificate.not_after - seconds(lifetime / REMAINING_SHARE)
     };
-    let authority_due = match &stored.next {
-        Some(next) => {
-            let announced = next.certificate.not_before + seconds(CLOCK_SKEW);
-            announced + seconds(lifetimes.announcement)
-        }
-        None => due(authority, lifetimes.authority),
-    };
+    let authority_due = next.map_or_else(|| due(authority, lifetimes.authority), announced);
     if authority_due <= now {
-        return match stored.next {
-            Some(_) => Step::Promote,
-            None => Step::Announce,
-        };
+        return next.map_or(Step::Announce, |_| Step::Promote);
     }
     let serving = &stored.serving.certificate;
-    if serving.issuer != authority.subject || sorted(&serving.names) != sorted(names) {
+    if sorted(&serving.names) != sorted(names) {
         return Step::Renew;
+    }
+    // Somebody else's certificate is what others trust; ours they have to hear of first.
+    if !stored.is_served_by_own_authority() {
+        let until = announced(authority).min(serving.not_after);
+        return match until <= now {
+            true => Step::Renew,
+            false => Step::WaitUntil(until),
+        };
     }
     // One that ends with its authority cannot be replaced by a later one: the authority's successor does that.
     let capped = serving.not_after >= authority.not_after;
@@ -134,8 +138,83 @@ mod tests {
         assert!((5..=8).contains(&promotions), "{promotions}");
     }
 
+    /// As cert-manager leaves it: no authority of ours, or one that it does not know of.
+    fn foreign(now: i64) -> (Stored, k8s_openapi::api::core::v1::Secret) {
+        let theirs = carry_out(Step::Begin, None, &names(), &lifetimes(), now).unwrap();
+        let mut data = theirs.data();
+        data.retain(|key, _| !key.starts_with("authority"));
+        let secret = k8s_openapi::api::core::v1::Secret {
+            data: Some(data),
+            ..Default::default()
+        };
+        (theirs, secret)
+    }
+
     #[test]
-    fn a_certificate_for_other_names_or_of_an_unknown_authority_is_renewed_at_once() {
+    fn what_another_issuer_left_is_served_until_our_authority_has_been_announced() {
+        let now = 1_800_000_000;
+        let (theirs, secret) = foreign(now);
+        assert!(Stored::read(&secret).is_err());
+        let ours = super::super::authority::authority(now, lifetimes().authority).unwrap();
+        let adopted = Stored::adopt(&secret, ours).unwrap();
+        assert_eq!(adopted.serving, theirs.serving);
+        for certificate in [
+            &theirs.authority.certificate.pem,
+            &adopted.authority.certificate.pem,
+        ] {
+            assert!(adopted.bundle().contains(certificate));
+        }
+        let announcement = lifetimes().announcement.as_secs() as i64;
+        let step = plan(Some(&adopted), &names(), &lifetimes(), now);
+        assert_eq!(step, Step::WaitUntil(now + announcement));
+        let later = now + announcement;
+        assert_eq!(plan(Some(&adopted), &names(), &lifetimes(), later), Step::Renew);
+        let served = carry_out(Step::Renew, Some(adopted), &names(), &lifetimes(), later).unwrap();
+        assert_eq!(
+            served.serving.certificate.issuer,
+            served.authority.certificate.subject
+        );
+        assert!(served.bundle().contains(&theirs.authority.certificate.pem));
+    }
+
+    #[test]
+    fn an_authority_that_another_issuer_has_written_over_is_not_gone_on_with() {
+        let now = 1_800_000_000;
+        let ours = carry_out(Step::Begin, None, &names(), &lifetimes(), now).unwrap();
+        let mut data = ours.data();
+        data.extend(foreign(now).1.data.unwrap());
+        let secret = k8s_openapi::api::core::v1::Secret {
+            data: Some(data),
+            ..Default::default()
+        };
+        assert_eq!(
+            Stored::read(&secret),
+            Err(super::super::stored::StoredError::Foreign)
+        );
+    }
+
+    #[test]
+    fn an_authority_that_ended_while_nobody_looked_is_announced_anew_or_followed_by_the_next() {
+        let now = 1_800_000_000;
+        let begun = carry_out(Step::Begin, None, &names(), &lifetimes(), now).unwrap();
+        let then = now + 300 * DAY;
+        let announced = carry_out(Step::Announce, Some(begun), &names(), &lifetimes(), then).unwrap();
+        let plan = |stored, now| plan(Some(stored), &names(), &lifetimes(), now);
+        // The first has ended and the next has not: those who have heard of it trust it.
+        assert_eq!(plan(&announced, now + 400 * DAY), Step::Promote);
+        // Both have.
+        assert_eq!(plan(&announced, then + 400 * DAY), Step::Begin);
+        // An announced one that has ended is not promoted.
+        let young = carry_out(Step::Begin, None, &names(), &lifetimes(), then + 400 * DAY).unwrap();
+        let stale = Stored {
+            next: announced.next.clone(),
+            ..young
+        };
+        assert!(!matches!(plan(&stale, then + 401 * DAY), Step::Promote));
+    }
+
+    #[test]
+    fn a_certificate_for_other_names_is_renewed_at_once() {
         let now = 1_800_000_000;
         let begin = |names: &[String]| carry_out(Step::Begin, None, names, &lifetimes(), now).unwrap();
         let stored = begin(&names());
@@ -143,11 +222,6 @@ mod tests {
         let waits = |step| matches!(step, Step::WaitUntil(_));
         assert!(waits(plan(Some(&stored), &other_order, &lifetimes(), now)));
         assert_eq!(plan(Some(&stored), &names()[..1], &lifetimes(), now), Step::Renew);
-        let mixed = Stored {
-            serving: begin(&names()).serving,
-            ..stored.clone()
-        };
-        assert_eq!(plan(Some(&mixed), &names(), &lifetimes(), now), Step::Renew);
         assert_eq!(
             plan(Some(&stored), &names(), &lifetimes(), now + 366 * DAY),
             Step::Begin

@@ -60,30 +60,26 @@ impl Serving {
     }
 
     /// How to accept TLS connections. Handshakes fail until there is a certificate.
-    pub(crate) fn server_config(&self, protocols: &[&str]) -> Result<ServerConfig, rustls::Error> {
+    pub(crate) fn server_config(&self) -> Result<ServerConfig, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&self.key) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = protocols
-            .iter()
-            .map(|protocol| protocol.as_bytes().to_vec())
-            .collect();
         Ok(config)
     }
 
-    fn take(&self, secret: &Secret) -> Result<(), ServingError> {
+    fn take(&self, secret: &Secret, settings: &CertificateSettings) -> Result<(), ServingError> {
         let chain = CertificateDer::pem_slice_iter(text(secret, CERTIFICATE)?.as_bytes())
             .collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_slice(text(secret, KEY)?.as_bytes())?;
-        let bundle = text(secret, BUNDLE)?;
+        let bundle = settings.with_additional(text(secret, BUNDLE)?);
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())?;
         *self.key.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
         self.bundle.send_if_modified(|current| {
             let is_new = **current != *bundle;
             if is_new {
-                *current = Arc::from(bundle);
+                *current = Arc::from(bundle.as_str());
             }
             is_new
         });
@@ -106,7 +102,7 @@ pub(crate) async fn follow(
     let mut is_failing = false;
     while let Some(event) = events.next().await {
         let failure = match event {
-            Ok(secret) => match serving.take(&secret) {
+            Ok(secret) => match serving.take(&secret, &settings) {
                 Ok(()) => {
                     ready.cancel();
                     tracing::info!("serving the certificate in the Secret");

@@ -22,6 +22,8 @@ const NEXT_AUTHORITY: [&str; 2] = ["next-authority.crt", "next-authority.key"];
 pub(crate) enum StoredError {
     #[error("failed to find {0} in the Secret")]
     Missing(&'static str),
+    #[error("failed to find the authority in ca.crt: somebody else has written it")]
+    Foreign,
     #[error("failed to read a certificate: {0}")]
     Parse(String),
 }
@@ -75,6 +77,15 @@ impl Certificate {
             .into_iter()
             .next()
             .ok_or_else(|| StoredError::Parse("there is none".into()))
+    }
+
+    /// The first certificate of a PEM text, which goes with those that follow it.
+    fn with_chain(pem: &str) -> Result<Self, StoredError> {
+        let chain = all(pem)?.into_iter().map(|certificate| certificate.pem);
+        Ok(Self {
+            pem: chain.collect(),
+            ..Self::parse(pem)?
+        })
     }
 
     fn new(block: &Pem) -> Result<Self, StoredError> {
@@ -143,13 +154,16 @@ pub(super) fn text<'a>(secret: &'a Secret, key: &'static str) -> Result<&'a str,
 
 fn pair(secret: &Secret, [certificate, key]: [&'static str; 2]) -> Result<Pair, StoredError> {
     Ok(Pair {
-        certificate: Certificate::parse(text(secret, certificate)?)?,
+        certificate: Certificate::with_chain(text(secret, certificate)?)?,
         key: text(secret, key)?.to_owned(),
     })
 }
 
 impl Stored {
     /// Reads what the leader wrote.
+    ///
+    /// # Errors
+    /// [`StoredError::Foreign`] when the authority is not announced in `ca.crt`: it was written over.
     pub(super) fn read(secret: &Secret) -> Result<Self, StoredError> {
         let authority = pair(secret, AUTHORITY)?;
         let next = match pair(secret, NEXT_AUTHORITY) {
@@ -161,6 +175,9 @@ impl Stored {
                 || next.as_ref().is_some_and(|next| *certificate == next.certificate)
         };
         let mut former = all(text(secret, BUNDLE)?)?;
+        if !former.contains(&authority.certificate) {
+            return Err(StoredError::Foreign);
+        }
         former.retain(|certificate| !signs(certificate));
         Ok(Self {
             serving: pair(secret, [CERTIFICATE, KEY])?,
@@ -168,6 +185,22 @@ impl Stored {
             next,
             former,
         })
+    }
+
+    /// What somebody else wrote, such as cert-manager: it is served on, and its authorities stay trusted, beside an
+    /// authority of our own that will sign.
+    pub(super) fn adopt(secret: &Secret, authority: Pair) -> Result<Self, StoredError> {
+        Ok(Self {
+            serving: pair(secret, [CERTIFICATE, KEY])?,
+            former: all(text(secret, BUNDLE)?)?,
+            authority,
+            next: None,
+        })
+    }
+
+    /// Whether the authority that signs has signed what is served.
+    pub(super) fn is_served_by_own_authority(&self) -> bool {
+        self.serving.certificate.issuer == self.authority.certificate.subject
     }
 
     /// All authorities that are to be trusted, the one that signs first.

@@ -1,14 +1,12 @@
 //! What runs for WsRoutes: the webhook on every replica, the rest on the leader.
 
 use super::{Process, ProcessError, listen};
-use crate::certificates::{self, Serving};
+use crate::certificates;
 use crate::config_stream::{self, Sidecars};
-use crate::metrics::Metrics;
 use crate::settings::SidecarsSettings;
 use crate::webhook::{self, Webhook};
 use crate::ws_route::{self, Controller, Synced, WsRouteContext};
 use heddle_telemetry::ErrorChain;
-use kube::Client;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,26 +18,19 @@ pub(super) async fn start_on_every_replica(
     background: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), ProcessError> {
-    let Process {
-        settings,
-        client,
-        health,
-        metrics,
-        serving,
-    } = process;
     let listener = listen(sidecars.webhook_listen).await?;
-    let certificate_is_there = health.expect_cache("the certificate");
+    let certificate_is_there = process.health.expect_cache("the certificate");
     background.spawn(certificates::follow(
-        Client::clone(client),
+        process.client.clone(),
         sidecars.certificates.clone(),
-        Serving::clone(serving),
+        process.serving.clone(),
         certificate_is_there,
         stop.clone(),
     ));
-    let routes_are_known = health.expect_cache("WsRoutes of the webhook");
+    let routes_are_known = process.health.expect_cache("WsRoutes of the webhook");
     let (routes, following) = webhook::follow(
-        Client::clone(client),
-        &settings.watch_namespaces,
+        process.client.clone(),
+        &process.settings.watch_namespaces,
         routes_are_known,
         stop.clone(),
     );
@@ -47,10 +38,10 @@ pub(super) async fn start_on_every_replica(
     let webhook = Webhook {
         routes,
         sidecar: sidecars.sidecar.clone(),
-        trust_bundle: serving.bundle(),
-        metrics: Metrics::clone(metrics),
+        trust_bundle: process.serving.bundle(),
+        metrics: process.metrics.clone(),
     };
-    let served = webhook::serve(listener, Serving::clone(serving), webhook, stop.clone());
+    let served = webhook::serve(listener, process.serving.clone(), webhook, stop.clone());
     background.spawn(async move {
         if let Err(error) = served.await {
             tracing::error!(error = %ErrorChain(&error), "the webhook cannot be served");
@@ -66,45 +57,38 @@ pub(super) async fn start_on_leader(
     tasks: &mut JoinSet<&'static str>,
     stop: &CancellationToken,
 ) -> Result<(), ProcessError> {
-    let Process {
-        settings,
-        client,
-        health,
-        metrics,
-        serving,
-    } = process;
     let listener = listen(sidecars.stream.listen).await?;
     let port = listener
         .local_addr()
         .map_or(sidecars.stream.listen.port(), |address| address.port());
     let kept = certificates::keep(
-        Client::clone(client),
+        process.client.clone(),
         sidecars.certificates.clone(),
-        Metrics::clone(metrics),
-        health.heartbeat("the keeper of certificates"),
+        process.metrics.clone(),
+        process.health.heartbeat("the keeper of certificates"),
         stop.clone(),
     );
-    let connected = Sidecars::new(metrics.sidecars_connected.clone());
+    let connected = Sidecars::new(process.metrics.sidecars_connected.clone());
     let served = config_stream::serve(
         listener,
-        Client::clone(client),
-        Serving::clone(serving),
+        process.client.clone(),
+        process.serving.clone(),
         connected.clone(),
-        Metrics::clone(metrics),
+        process.metrics.clone(),
         stop.clone(),
     );
     let controller = Controller {
         context: Arc::new(WsRouteContext::new(
-            Client::clone(client),
+            process.client.clone(),
             connected,
-            Metrics::clone(metrics),
-            serving.bundle(),
-            settings.replica.clone(),
+            process.metrics.clone(),
+            process.serving.bundle(),
+            process.settings.replica.clone(),
         )),
-        namespaces: settings.watch_namespaces.clone(),
-        concurrency: settings.concurrency.into(),
-        heartbeat: health.heartbeat("the controller of WsRoutes"),
-        synced: Synced::expected_by(health, &settings.watch_namespaces),
+        namespaces: process.settings.watch_namespaces.clone(),
+        concurrency: process.settings.concurrency.into(),
+        heartbeat: process.health.heartbeat("the controller of WsRoutes"),
+        synced: Synced::expected_by(&process.health, &process.settings.watch_namespaces),
     };
     let until_stop = stop.clone();
     tasks.spawn(async move {
@@ -125,7 +109,7 @@ pub(super) async fn start_on_leader(
         "the controller of WsRoutes"
     });
     if let Some(service) = sidecars.stream.service.clone() {
-        let pointed = config_stream::point_here(Client::clone(client), service, port, stop.clone());
+        let pointed = config_stream::point_here(process.client.clone(), service, port, stop.clone());
         tasks.spawn(async move {
             pointed.await;
             "the endpoint of the configuration stream"

@@ -1,7 +1,7 @@
 //! What WsRoutes need: the sidecar, the webhook, the configuration stream, and certificates for both.
 
 use super::{Arguments, Resources, environment, not_empty};
-use crate::certificates::{CertificateIssuer, CertificateSettings, Lifetimes};
+use crate::certificates::{CertificateIssuer, CertificateSettings, Lifetimes, authorities};
 use crate::config_stream::{ConfigStreamSettings, ServiceSettings};
 use crate::webhook::SidecarSettings;
 use clap::Args;
@@ -15,6 +15,8 @@ pub(crate) struct SidecarsSettings {
     pub(crate) sidecar: SidecarSettings,
     /// Where the webhook listens.
     pub(crate) webhook_listen: SocketAddr,
+    /// How long it is served on after the replica has begun to stop.
+    pub(crate) webhook_linger: Duration,
     pub(crate) stream: ConfigStreamSettings,
     pub(crate) certificates: CertificateSettings,
 }
@@ -27,6 +29,17 @@ pub(super) struct SidecarArguments {
     /// When nodes pull it
     #[arg(long, env = "HEDDLE_PROXY_IMAGE_PULL_POLICY", default_value = "IfNotPresent", value_parser = PossibleValuesParser::new(["Always", "IfNotPresent", "Never"]))]
     proxy_image_pull_policy: String,
+    /// Secrets to pull it with, in the pods' namespaces, separated by commas
+    #[arg(
+        long,
+        env = "HEDDLE_PROXY_IMAGE_PULL_SECRETS",
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
+    proxy_image_pull_secrets: Vec<String>,
+    /// Port of the pod at which sidecars answer probes and scrapes; neither routes nor containers may have it
+    #[arg(long, env = "HEDDLE_PROXY_ADMIN_PORT", default_value_t = 20901, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    proxy_admin_port: u16,
     /// Requests and limits of the sidecars' container, as in a pod, in JSON
     #[arg(long, env = "HEDDLE_PROXY_RESOURCES", value_name = "JSON")]
     proxy_resources: Option<Resources>,
@@ -38,6 +51,9 @@ pub(super) struct SidecarArguments {
         value_name = "ADDRESS"
     )]
     webhook_listen: SocketAddr,
+    /// Seconds that the webhook is served on after the replica was told to stop: until its address is out of the Service
+    #[arg(long, env = "HEDDLE_WEBHOOK_LINGER", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=60))]
+    webhook_linger: u64,
     /// Name of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration whose `caBundle` is kept up to
     /// date; none, if absent
     #[arg(long, env = "HEDDLE_WEBHOOK_CONFIGURATION", value_name = "NAME")]
@@ -86,6 +102,9 @@ struct CertificateArguments {
     /// Who fills it: the leader, or somebody else such as cert-manager
     #[arg(long, env = "HEDDLE_CERTIFICATE_ISSUER", default_value = "heddle", value_parser = PossibleValuesParser::new(["heddle", "external"]))]
     certificate_issuer: String,
+    /// Authorities to trust besides those that sign the certificate now, in PEM: those of an issuer that is to come
+    #[arg(long, env = "HEDDLE_ADDITIONAL_AUTHORITIES", default_value = "", hide_env_values = true, value_name = "PEM", value_parser = authorities)]
+    additional_authorities: String,
     /// Names and addresses that the certificate is for, separated by commas
     #[arg(
         long,
@@ -116,11 +135,14 @@ pub(super) fn settings(arguments: &Arguments, variables: &[(String, String)]) ->
         sidecar: SidecarSettings {
             image,
             image_pull_policy: sidecars.proxy_image_pull_policy.clone(),
+            image_pull_secrets: not_empty(sidecars.proxy_image_pull_secrets.clone()),
+            admin_port: sidecars.proxy_admin_port,
             resources: sidecars.proxy_resources.clone().map(|resources| resources.0),
             configuration_url: sidecars.configuration_url.clone(),
             environment: environment(arguments, variables),
         },
         webhook_listen: sidecars.webhook_listen,
+        webhook_linger: Duration::from_secs(sidecars.webhook_linger),
         stream: ConfigStreamSettings {
             listen: sidecars.configuration_listen,
             service: service.map(|(name, pod_address)| ServiceSettings {
@@ -152,6 +174,7 @@ fn certificates(sidecars: &SidecarArguments, namespace: &str) -> CertificateSett
             }),
         },
         names: not_empty(arguments.certificate_names.clone()),
+        additional_authorities: arguments.additional_authorities.clone(),
         webhook_configuration: sidecars.webhook_configuration.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! Gives a pod its sidecar.
 
 mod container;
+mod ports;
 
 use super::review::{ReviewRequest, Verdict};
 use super::routes::Routes;
@@ -10,11 +11,17 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use ports::taken_by_sidecar;
+
 /// What every sidecar gets.
 #[derive(Clone, Debug)]
 pub(crate) struct SidecarSettings {
     pub(crate) image: String,
     pub(crate) image_pull_policy: String,
+    /// Names of Secrets in the pods' namespaces. One that is not there is passed over by the kubelet.
+    pub(crate) image_pull_secrets: Vec<String>,
+    /// Where probes and scrapes are answered.
+    pub(crate) admin_port: u16,
     pub(crate) resources: Option<ResourceRequirements>,
     /// Where it gets its routes from.
     pub(crate) configuration_url: String,
@@ -36,6 +43,9 @@ pub(super) fn review(
     let selecting = routes.selecting(&request.namespace, &labels);
     if selecting.is_empty() {
         return Verdict::Allow;
+    }
+    if let Some(clash) = ports::clash(&request.object, &selecting, settings.admin_port) {
+        return Verdict::Refuse(clash);
     }
     Verdict::Patch(patch(&request.object, &selecting, settings, trust_bundle))
 }
@@ -66,7 +76,26 @@ fn patch(pod: &Value, routes: &[Route], settings: &SidecarSettings, trust_bundle
     let container = container::container(settings, &ports, &secrets, trust_bundle);
     let mut operations = append(pod, "initContainers", vec![container]);
     operations.extend(append(pod, "volumes", container::volumes(&secrets)));
+    let pull_secrets = pull_secrets(pod, settings);
+    if !pull_secrets.is_empty() {
+        operations.extend(append(pod, "imagePullSecrets", pull_secrets));
+    }
     operations
+}
+
+/// Those that the pod does not have already.
+fn pull_secrets(pod: &Value, settings: &SidecarSettings) -> Vec<Value> {
+    let own: Vec<_> = pod["spec"]["imagePullSecrets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|secret| &secret["name"])
+        .collect();
+    let missing = settings
+        .image_pull_secrets
+        .iter()
+        .filter(|name| !own.contains(&&json!(name)));
+    missing.map(|name| json!({ "name": name })).collect()
 }
 
 /// Every Secret that a route names.

@@ -1,12 +1,13 @@
 //! Refuses WsRoutes that the schema's rules let through and that cannot work.
 
+use super::inject::taken_by_sidecar;
 use super::review::{ReviewRequest, Verdict};
 use crate::ws_route;
 use heddle_crds::WsRoute;
 use heddle_telemetry::ErrorChain;
 
 /// What becomes of a WsRoute. One whose specification stays as it is is let through: it may have to lose a finalizer.
-pub(super) fn review(request: &ReviewRequest) -> Verdict {
+pub(super) fn review(request: &ReviewRequest, admin_port: u16) -> Verdict {
     if request.old_object.get("spec") == request.object.get("spec") {
         return Verdict::Allow;
     }
@@ -15,6 +16,9 @@ pub(super) fn review(request: &ReviewRequest) -> Verdict {
         Err(error) => return Verdict::Refuse(error.to_string()),
     };
     match ws_route::validate(&object) {
+        Ok(validated) if validated.route.port == admin_port => {
+            Verdict::Refuse(taken_by_sidecar(&validated.route.id.to_string(), admin_port))
+        }
         Ok(_) => Verdict::Allow,
         Err(error) => Verdict::Refuse(ErrorChain(&error).to_string()),
     }
@@ -50,11 +54,22 @@ mod tests {
     #[test]
     fn what_no_rule_of_the_schema_finds_is_refused_unless_it_was_there_before() {
         let (good, bad) = (route(&json!(["10.0.0.0/8"])), route(&json!(["10.0.0.0/40"])));
-        assert_eq!(review(&request(good.clone(), Value::Null)), Verdict::Allow);
-        let Verdict::Refuse(message) = review(&request(bad.clone(), good)) else {
+        let review = |object, old_object| review(&request(object, old_object), 20901);
+        assert_eq!(review(good.clone(), Value::Null), Verdict::Allow);
+        let Verdict::Refuse(message) = review(bad.clone(), good) else {
             panic!("it was let through")
         };
         assert!(message.contains("spec.forwarding.trustedProxies[0]"), "{message}");
-        assert_eq!(review(&request(bad.clone(), bad)), Verdict::Allow);
+        assert_eq!(review(bad.clone(), bad), Verdict::Allow);
+    }
+
+    #[test]
+    fn a_route_that_listens_where_sidecars_answer_probes_is_refused() {
+        let object = request(route(&json!([])), Value::Null);
+        // The port that a route has by default.
+        let Verdict::Refuse(message) = review(&object, 9080) else {
+            panic!("it was let through")
+        };
+        assert!(message.contains("proxy.adminPort"), "{message}");
     }
 }

@@ -11,6 +11,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// The configurations of the webhooks for the namespace of a test. They go with it.
 pub(crate) struct Webhooks {
@@ -205,4 +208,90 @@ async fn a_route_that_no_rule_of_the_schema_finds_fault_with_is_refused_by_the_w
     .await?;
     world.wait_for_reason("chat", "Stalled", "InvalidSpec").await?;
     Ok(())
+}
+
+/// Sooner than the deadline at which silent peers make room.
+const BEFORE_DEADLINES: Duration = Duration::from_secs(8);
+
+/// Connections to the webhook that say nothing, from an address of their own.
+async fn silent_peers(world: &World, count: usize) -> Result<Vec<TcpStream>> {
+    let mut silent = Vec::new();
+    for _ in 0..count {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind("127.0.0.2:0".parse()?)?;
+        silent.push(
+            socket
+                .connect(([127, 0, 0, 1], world.webhook_port).into())
+                .await?,
+        );
+    }
+    Ok(silent)
+}
+
+#[tokio::test]
+async fn pods_get_their_sidecar_while_hundreds_of_silent_peers_are_connected_to_the_webhook() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    let webhooks = Webhooks::install(&world).await?;
+    webhooks.wait_for_bundle().await?;
+    world.apply("chat", &[]).await?;
+    wait_for_injection(&world, "before").await?;
+    let _silent = silent_peers(&world, 400).await?;
+    // A connection of its own: the API server goes on with one that it has for as long as that is there.
+    let mut stream = TcpStream::connect(("127.0.0.1", world.webhook_port)).await?;
+    stream.write_all(b"this is no handshake").await?;
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(BEFORE_DEADLINES, stream.read_to_end(&mut answer)).await;
+    ended.context("the webhook takes no connection")?.ok();
+    let pod = create(&world, &World::pod("meanwhile", "chat")).await?;
+    assert!(has_sidecar(&pod));
+    webhooks.remove().await
+}
+
+#[tokio::test]
+async fn a_pod_that_is_made_while_the_operator_stops_gets_its_sidecar() -> Result<()> {
+    let world = World::create().await?;
+    let mut operator = world
+        .operator_with("operator-0", &["--webhook-linger=20"])
+        .await?;
+    let webhooks = Webhooks::install(&world).await?;
+    webhooks.wait_for_bundle().await?;
+    world.apply("chat", &[]).await?;
+    wait_for_injection(&world, "before").await?;
+    operator.terminate()?;
+    eventually("the operator is not ready", SOON, || async {
+        Ok(match operator.get("/readyz").await?.status {
+            503 => Probe::Seen(()),
+            status => Probe::NotYet(status.to_string()),
+        })
+    })
+    .await?;
+    let pod = create(&world, &World::pod("meanwhile", "chat")).await?;
+    assert!(has_sidecar(&pod), "the webhook has gone before its endpoint");
+    assert!(operator.wait().await?.success());
+    webhooks.remove().await
+}
+
+#[tokio::test]
+async fn a_pod_whose_container_has_the_routes_port_is_refused_and_says_which() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    let webhooks = Webhooks::install(&world).await?;
+    webhooks.wait_for_bundle().await?;
+    world.apply("chat", &[]).await?;
+    wait_for_injection(&world, "before").await?;
+    let mut pod = World::pod("clash", "chat");
+    pod["spec"]["containers"][0]["ports"] = json!([{ "containerPort": 9080 }]);
+    let refused = create(&world, &pod)
+        .await
+        .expect_err("the pod was admitted")
+        .to_string();
+    assert!(refused.contains("container app has port 9080"), "{refused}");
+    let admin = ("listener", json!({ "port": 20901 }));
+    let refused = world
+        .apply("probes", &[admin])
+        .await
+        .expect_err("the route was admitted");
+    assert!(refused.to_string().contains("proxy.adminPort"), "{refused}");
+    webhooks.remove().await
 }

@@ -7,9 +7,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// Where probes and scrapes are answered.
-const ADMIN_PORT: u16 = 9901;
-
 /// The user that it runs as, as its image does.
 const USER: u32 = 65532;
 
@@ -18,7 +15,8 @@ const PROGRAM: &str = "/usr/bin/heddle-proxy";
 
 const STATE_VOLUME: &str = "heddle-state";
 const STATE_FOLDER: &str = "/var/lib/heddle";
-/// The most that is kept: two configurations and their descriptor sets.
+/// The most that is kept. A set is 8 MB at most as it is published, and not much more as sidecars compress it, so
+/// that a dozen IdlRepos fit, each while its set is being replaced.
 const STATE_SIZE: &str = "256Mi";
 
 const TOKEN_VOLUME: &str = "heddle-token";
@@ -47,7 +45,7 @@ pub(super) fn container(
         "args": ["run"],
         "restartPolicy": "Always",
         "env": environment(settings, trust_bundle),
-        "ports": container_ports(ports),
+        "ports": container_ports(settings.admin_port, ports),
         "startupProbe": { "httpGet": probe("/livez"), "periodSeconds": 1, "failureThreshold": START_SECONDS },
         "livenessProbe": { "httpGet": probe("/livez"), "periodSeconds": 10, "failureThreshold": 3 },
         "readinessProbe": { "httpGet": probe("/readyz"), "periodSeconds": 2 },
@@ -76,7 +74,7 @@ fn environment(settings: &SidecarSettings, trust_bundle: &str) -> Vec<Value> {
     let field =
         |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let given = [
-        ("HEDDLE_ADMIN", format!("0.0.0.0:{ADMIN_PORT}")),
+        ("HEDDLE_ADMIN", format!("0.0.0.0:{}", settings.admin_port)),
         ("HEDDLE_CONFIGURATION_URL", settings.configuration_url.clone()),
         ("HEDDLE_TRUST_BUNDLE", trust_bundle.to_owned()),
         ("HEDDLE_TOKEN_FILE", format!("{TOKEN_FOLDER}/token")),
@@ -93,8 +91,8 @@ fn environment(settings: &SidecarSettings, trust_bundle: &str) -> Vec<Value> {
     fields.into_iter().chain(given).chain(more).collect()
 }
 
-fn container_ports(ports: &BTreeSet<u16>) -> Vec<Value> {
-    let admin = json!({ "name": "heddle-admin", "containerPort": ADMIN_PORT, "protocol": "TCP" });
+fn container_ports(admin_port: u16, ports: &BTreeSet<u16>) -> Vec<Value> {
+    let admin = json!({ "name": "heddle-admin", "containerPort": admin_port, "protocol": "TCP" });
     let routes = ports
         .iter()
         .map(|port| json!({ "name": format!("ws-{port}"), "containerPort": port, "protocol": "TCP" }));

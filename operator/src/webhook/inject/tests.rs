@@ -6,13 +6,15 @@ fn settings() -> SidecarSettings {
     SidecarSettings {
         image: "heddle-proxy:1".into(),
         image_pull_policy: "IfNotPresent".into(),
+        image_pull_secrets: vec!["registry".into(), "mirror".into()],
+        admin_port: 20901,
         resources: None,
         configuration_url: "https://heddle-configuration.heddle.svc".into(),
         environment: vec![("HEDDLE_LOG".into(), "info".into())],
     }
 }
 
-fn route(name: &str, port: u16, secret: Option<&str>) -> Route {
+pub(super) fn route(name: &str, port: u16, secret: Option<&str>) -> Route {
     let tls = secret.map(|name| json!({ "secretRef": { "name": name } }));
     let object: WsRoute = serde_json::from_value(json!({
         "apiVersion": "heddle.dev/v1alpha1",
@@ -75,7 +77,7 @@ fn a_pod_gets_a_native_sidecar_after_its_own_init_containers_and_only_once() {
         .flatten()
         .map(|port| port.container_port)
         .collect();
-    assert_eq!(ports, [9901, 9080, 9081]);
+    assert_eq!(ports, [20901, 9080, 9081]);
     let mounts: Vec<_> = sidecar
         .volume_mounts
         .iter()
@@ -96,6 +98,31 @@ fn a_pod_gets_a_native_sidecar_after_its_own_init_containers_and_only_once() {
         .flatten()
         .find(|variable| variable.name == "HEDDLE_TRUST_BUNDLE");
     assert_eq!(bundle.unwrap().value.as_deref(), Some("PEM"));
+}
+
+#[test]
+fn the_sidecars_image_is_pulled_with_its_own_secrets_beside_the_pods() {
+    let names = |secrets: &Value| {
+        let pod = json!({ "spec": { "containers": [], "imagePullSecrets": secrets } });
+        let after = patched(pod.clone(), &patch(&pod, &[], &settings(), "PEM"));
+        let secrets = after["spec"]["imagePullSecrets"].as_array().unwrap().clone();
+        let names = secrets
+            .iter()
+            .map(|secret| secret["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&Value::Null), ["registry", "mirror"]);
+    assert_eq!(names(&json!([{ "name": "mirror" }])), ["mirror", "registry"]);
+}
+
+#[test]
+fn a_pod_whose_container_has_the_routes_port_is_refused_with_the_reason() {
+    let routes = [route("chat", 9080, None)];
+    let pod = json!({ "spec": { "containers": [
+        { "name": "app", "ports": [{ "containerPort": 9080 }] },
+    ] } });
+    let clash = ports::clash(&pod, &routes, settings().admin_port).unwrap();
+    assert!(clash.starts_with("WsRoute shop/chat: container app"), "{clash}");
 }
 
 #[test]
