@@ -38,7 +38,7 @@ pub(super) struct SidecarArguments {
     )]
     proxy_image_pull_secrets: Vec<String>,
     /// Port of the pod at which sidecars answer probes and scrapes; neither routes nor containers may have it
-    #[arg(long, env = "HEDDLE_PROXY_ADMIN_PORT", default_value_t = 20901, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    #[arg(long, env = "HEDDLE_PROXY_ADMIN_PORT", default_value_t = 19437, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     proxy_admin_port: u16,
     /// Requests and limits of the sidecars' container, as in a pod, in JSON
     #[arg(long, env = "HEDDLE_PROXY_RESOURCES", value_name = "JSON")]

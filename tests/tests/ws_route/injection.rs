@@ -287,7 +287,7 @@ async fn a_pod_whose_container_has_the_routes_port_is_refused_and_says_which() -
         .expect_err("the pod was admitted")
         .to_string();
     assert!(refused.contains("container app has port 9080"), "{refused}");
-    let admin = ("listener", json!({ "port": 20901 }));
+    let admin = ("listener", json!({ "port": 19437 }));
     let refused = world
         .apply("probes", &[admin])
         .await

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const ADMIN: u16 = 20901;
+    const ADMIN: u16 = 19437;
 
     fn clash_of(pod: &Value, port: u16) -> String {
         clash(pod, &[route("chat", port, None)], ADMIN).unwrap_or_default()
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(clash_of(&app, 9081), "");
         let envoy = pod(&json!({ "containerPort": ADMIN, "protocol": "TCP" }));
         assert!(clash_of(&envoy, 9080).contains("proxy.adminPort"));
-        assert!(clash_of(&pod(&json!({})), ADMIN).contains("spec.listener.port is 20901"));
+        assert!(clash_of(&pod(&json!({})), ADMIN).contains("spec.listener.port is 19437"));
     }
 
     #[test]

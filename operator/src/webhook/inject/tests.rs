@@ -7,7 +7,7 @@ fn settings() -> SidecarSettings {
         image: "heddle-proxy:1".into(),
         image_pull_policy: "IfNotPresent".into(),
         image_pull_secrets: vec!["registry".into(), "mirror".into()],
-        admin_port: 20901,
+        admin_port: 19437,
         resources: None,
         configuration_url: "https://heddle-configuration.heddle.svc".into(),
         environment: vec![("HEDDLE_LOG".into(), "info".into())],
@@ -77,7 +77,7 @@ fn a_pod_gets_a_native_sidecar_after_its_own_init_containers_and_only_once() {
         .flatten()
         .map(|port| port.container_port)
         .collect();
-    assert_eq!(ports, [20901, 9080, 9081]);
+    assert_eq!(ports, [19437, 9080, 9081]);
     let mounts: Vec<_> = sidecar
         .volume_mounts
         .iter()
