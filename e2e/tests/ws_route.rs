@@ -70,6 +70,25 @@ fn of_conflicting_routes_the_oldest_wins_and_the_other_names_it_until_it_takes_o
 }
 
 #[test]
+fn a_pod_of_an_excluded_namespace_gets_no_sidecar_and_is_named() -> Result<()> {
+    let chat = Chat::beside_operator()?;
+    chat.apply_route(|_| ())?;
+    chat.deploy()?;
+    chat.await_rollout()?;
+    let pod = chat.pod()?;
+    chat.await_missing_on(&pod)?;
+    let containers = "--output=jsonpath={.spec.initContainers[*].name}";
+    let namespace = chat.namespace();
+    let added = chat
+        .kubectl()
+        .run(&["get", "pod", &pod, "--namespace", namespace, containers])?;
+    ensure!(added.is_empty(), "the pod got {added}");
+    let ready = chat.await_reason("chat", "Ready", "SidecarMissing")?;
+    ensure!(ready.message.contains(&pod), "{ready:?}");
+    Ok(())
+}
+
+#[test]
 fn a_changed_route_is_programmed_live_and_open_sessions_keep_theirs() -> Result<()> {
     let chat = Chat::new("live")?;
     chat.apply_route(|_| ())?;
