@@ -77,6 +77,8 @@ pub enum EndReason {
     /// The backend sent a Close frame with a code that must not be on the wire, or a message that cannot be transcoded
     /// arrived.
     InvalidMessage,
+    /// The session was broken off, without Close frames.
+    Aborted,
 }
 
 impl From<Side> for ClosedBy {
@@ -112,13 +114,14 @@ impl EndReason {
             Self::MessageTooBig => "message_too_big",
             Self::MessageRate => "message_rate",
             Self::InvalidMessage => "invalid_message",
+            Self::Aborted => "aborted",
         }
     }
 
     /// What a peer is told that this is said to.
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::Closed => "",
+            Self::Closed | Self::Aborted => "",
             Self::Vanished | Self::Dead => "connection lost",
             Self::Idle => "idle for too long",
             Self::MaxAge => "session has reached its age",

@@ -11,9 +11,9 @@ use crate::judge::{Judge, Judged, Stop};
 use crate::peer::{Due, Input, Output, Peer, Side};
 use crate::relay::{Flow, Lane, Shared};
 use crate::scratch;
+use crate::traffic::DirectionTraffic;
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
-use tokio::time::Instant;
 
 /// So often a direction reads before the other has its turn.
 const READS_PER_TURN: usize = 8;
@@ -37,7 +37,7 @@ impl<S: Transport, K: Transport> Lane<S, K> for ByteLane {
         shared: &mut Shared,
     ) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
-            ready!(self.poll_write(context, sink, shared.now));
+            ready!(self.poll_write(context, sink, shared));
             self.inject(sink, shared);
             if !self.backlog.to_write().is_empty() {
                 continue;
@@ -63,11 +63,15 @@ impl AsRef<Flow> for ByteLane {
 }
 
 impl ByteLane {
-    pub(crate) fn new(judge: Judge, leftover: Bytes) -> Self {
+    /// A direction that begins with what came with the handshake, which `traffic` does not know of yet.
+    pub(crate) fn new(judge: Judge, leftover: Bytes, traffic: &DirectionTraffic) -> Self {
+        let mut flow = Flow::default();
+        flow.volume.bytes = leftover.len() as u64;
+        traffic.bytes.inc_by(flow.volume.bytes);
         Self {
             backlog: Backlog::unjudged(leftover),
             judge,
-            flow: Flow::default(),
+            flow,
             needs_more: false,
         }
     }
@@ -77,8 +81,9 @@ impl ByteLane {
         &mut self,
         context: &mut Context<'_>,
         sink: &mut Peer<K>,
-        now: Instant,
+        shared: &mut Shared,
     ) -> Poll<()> {
+        let now = shared.now;
         while !self.backlog.to_write().is_empty() {
             if sink.output == Output::Finished {
                 self.backlog.forget_to_write();
@@ -87,19 +92,19 @@ impl ByteLane {
             match sink.poll_write(context, self.backlog.to_write()) {
                 Poll::Ready(Ok(count)) => {
                     self.backlog.wrote(count);
-                    if self.flow.is_blocked {
+                    if self.flow.blocked_since.take().is_some() {
                         // Room after there was none: the peer has acknowledged bytes.
                         sink.hear(now);
                     }
                 }
                 Poll::Ready(Err(_)) => self.backlog.forget_to_write(),
                 Poll::Pending => {
-                    self.flow.is_blocked = true;
+                    self.flow.block(shared);
                     return Poll::Pending;
                 }
             }
         }
-        self.flow.is_blocked = false;
+        self.flow.blocked_since = None;
         Poll::Ready(())
     }
 
@@ -200,7 +205,7 @@ impl ByteLane {
                 Poll::Ready(Ok(count)) => written = count,
                 // It takes nothing any more; what happens then follows from that.
                 Poll::Ready(Err(_)) => written = passed,
-                Poll::Pending => self.flow.is_blocked = true,
+                Poll::Pending => self.flow.block(shared),
             }
         } else {
             written = passed;

@@ -24,7 +24,8 @@
 //! A frame is judged before its first byte goes on, so that limits never cut one. Three things can: a peer that vanishes
 //! in the middle of a frame, one that takes longer over it than a Close frame may wait, and a receiver that takes nothing.
 //! Then no Close frame can be sent to the receiver of that frame, whose connection is shut down instead: it sees an end
-//! inside a frame, which is what happened.
+//! inside a frame, which is what happened. A peer that resets its connection while what it sent waits for the other one,
+//! who takes nothing, ends the session so at once: over TCP that is looked for twice a second.
 //!
 //! Each step of closing has the route's `timeouts.close`. Servers close connections first (RFC 6455 7.1.1): the client's is
 //! shut down when both Close frames have gone, and read until its end so that no reset overtakes the Close frame; the
@@ -107,8 +108,9 @@ pub fn run<C: Transport, B: Transport>(
 ) -> impl Future<Output = SessionEnd> + Send {
     let rate = context.rules.message_rate.as_ref();
     let pace = rate.map(|rate| Pace::new(rate, Instant::now()));
-    let up = ByteLane::new(Judge::new(pace), client.leftover);
-    let down = ByteLane::new(Judge::new(None), backend.leftover);
+    let traffic = &context.traffic;
+    let up = ByteLane::new(Judge::new(pace), client.leftover, &traffic.from_client);
+    let down = ByteLane::new(Judge::new(None), backend.leftover, &traffic.from_backend);
     drive(Relay::new(client.transport, backend.transport, up, down, context))
 }
 
@@ -117,7 +119,7 @@ pub fn run<C: Transport, B: Transport>(
     clippy::manual_async_fn,
     reason = "an async fn has room for its arguments twice: nearly 1 KB for each session"
 )]
-pub fn drive<C: Send, B: Send, L: Lane<C, B> + Lane<B, C> + Send>(
+pub fn drive<C: Send + 'static, B: Send + 'static, L: Lane<C, B> + Lane<B, C> + Send>(
     mut relay: Relay<C, B, L>,
 ) -> impl Future<Output = SessionEnd> + Send {
     async move {

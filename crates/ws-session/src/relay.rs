@@ -4,12 +4,18 @@ use crate::end::{ClosedBy, EndReason, SessionEnd};
 use crate::frame::code;
 use crate::peer::{Input, Output, Peer, Side};
 use crate::traffic::DirectionTraffic;
+use crate::transport;
 use crate::{Keepalive, OnExceed, SessionContext, SessionControl, Volume};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
+
+/// How often is looked whether a peer that is not read still has a connection, and how long the other one has to have
+/// taken nothing by then.
+const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 
 /// One direction of a session: moves what `source` sends to `sink`.
 pub trait Lane<S, K>: AsRef<Flow> {
@@ -30,8 +36,18 @@ pub struct Flow {
     pub volume: Volume,
     /// Until when the sender has to wait for the rate limit.
     pub waits_until: Option<Instant>,
-    /// Whether the receiver does not take what there is for it.
-    pub is_blocked: bool,
+    /// Since when the receiver has not taken anything of what there is for it.
+    pub blocked_since: Option<Instant>,
+}
+
+impl Flow {
+    /// Notes that the receiver does not take what there is for it.
+    pub fn block(&mut self, shared: &mut Shared) {
+        if self.blocked_since.is_none() {
+            self.blocked_since = Some(shared.now);
+            shared.has_new_deadline = true;
+        }
+    }
 }
 
 /// A session.
@@ -48,6 +64,8 @@ pub struct Relay<C, B, L> {
     ends_at: Option<(Instant, EndReason)>,
     /// When the timer is set to go off. Never later than what is due first.
     armed: Option<Instant>,
+    /// When is looked whether connections that are not read are still there, if any is not.
+    looks_at: Instant,
 }
 
 /// What both directions need.
@@ -121,7 +139,7 @@ impl Shared {
     }
 }
 
-impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
+impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
     /// A session that begins now, with a lane for each direction.
     pub fn new(client: C, backend: B, up: L, down: L, context: SessionContext) -> Self {
         let now = Instant::now();
@@ -134,6 +152,7 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             down,
             ends_at,
             armed: None,
+            looks_at: now + LOOK_INTERVAL,
             shared: Shared {
                 context,
                 now,
@@ -240,8 +259,9 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
 
     /// When something is due next.
     fn next_due(&self) -> Option<Instant> {
+        let look = self.next_look();
         if let Some(patience) = self.shared.patience {
-            return Some(patience);
+            return Some(look.map_or(patience, |look| look.min(patience)));
         }
         let rules = &self.shared.context.rules;
         let probe = |heard: Instant, probed: Option<Instant>| {
@@ -249,6 +269,7 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             Some(probed.map_or(heard + keepalive.interval, |since| since + keepalive.timeout))
         };
         let all = [
+            look,
             self.ends_at.map(|(moment, _)| moment),
             rules.idle.map(|idle| self.shared.last_data + idle),
             probe(self.client.heard, self.client.probed),
@@ -262,9 +283,37 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         all.into_iter().flatten().min()
     }
 
+    /// When is looked next whether a peer that is not read, because the other one takes nothing, still has a connection.
+    fn next_look(&self) -> Option<Instant> {
+        let blocked = [self.up.as_ref().blocked_since, self.down.as_ref().blocked_since];
+        blocked.iter().any(Option::is_some).then_some(self.looks_at)
+    }
+
+    /// Gives both peers up when one has reset its connection and what it sent waits for the other, who takes nothing: a
+    /// read would tell, but there is no room to read to, and nothing else can be said to the other one inside a frame.
+    fn look(&mut self) {
+        let now = self.shared.now;
+        self.looks_at = now + LOOK_INTERVAL;
+        let is_stuck = |lane: &L| {
+            let since = AsRef::<Flow>::as_ref(lane).blocked_since;
+            since.is_some_and(|since| since + LOOK_INTERVAL <= now)
+        };
+        let gone = match (is_stuck(&self.up), is_stuck(&self.down)) {
+            (true, _) if transport::is_broken(&self.client.transport) => ClosedBy::Client,
+            (_, true) if transport::is_broken(&self.backend.transport) => ClosedBy::Backend,
+            _ => return,
+        };
+        self.shared.begin(gone, EndReason::Vanished);
+        self.client.give_up();
+        self.backend.give_up();
+    }
+
     /// Does what is due.
     fn tick(&mut self) {
         let now = self.shared.now;
+        if self.next_look().is_some_and(|moment| moment <= now) {
+            self.look();
+        }
         if let Some(patience) = self.shared.patience {
             if patience <= now {
                 self.lose_patience();
@@ -281,11 +330,17 @@ impl<C, B, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         let Some(keepalive) = &rules.keepalive else {
             return;
         };
-        let is_client_paused = self.up.as_ref().is_blocked || self.up.as_ref().waits_until.is_some();
+        let is_client_paused =
+            self.up.as_ref().blocked_since.is_some() || self.up.as_ref().waits_until.is_some();
         if check(&mut self.client, is_client_paused, keepalive, now) {
             self.shared.begin(ClosedBy::Client, EndReason::Dead);
         }
-        if check(&mut self.backend, self.down.as_ref().is_blocked, keepalive, now) {
+        if check(
+            &mut self.backend,
+            self.down.as_ref().blocked_since.is_some(),
+            keepalive,
+            now,
+        ) {
             self.shared.begin(ClosedBy::Backend, EndReason::Dead);
         }
     }

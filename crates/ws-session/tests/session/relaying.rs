@@ -24,6 +24,9 @@ async fn what_was_read_with_the_handshake_comes_first() {
     let client = [encode(TEXT, b"early", true), vec![TEXT]].concat();
     let backend = encode(TEXT, b"greeting", false);
     let mut pair = Pair::with_leftovers(rules(), &client, &backend);
+    let (early, greeting) = (client.len() as u64, backend.len() as u64);
+    assert_eq!(pair.traffic.from_client.bytes.get(), early);
+    assert_eq!(pair.traffic.from_backend.bytes.get(), greeting);
     pair.client.expect(TEXT, b"greeting").await;
     pair.backend.expect(TEXT, b"early").await;
     pair.client

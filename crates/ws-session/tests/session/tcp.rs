@@ -78,6 +78,53 @@ async fn a_reset_of_the_client_closes_the_backend_in_order() {
     );
 }
 
+/// Sends until nothing is taken any more.
+async fn flood(peer: &mut Raw<TcpStream>, masks: bool) {
+    let message = encode(TEXT, &[b'x'; 60_000], masks);
+    let send = async {
+        loop {
+            tokio::io::AsyncWriteExt::write_all(&mut peer.stream, &message)
+                .await
+                .expect("it is taken or waits");
+        }
+    };
+    timeout(Duration::from_millis(300), send)
+        .await
+        .expect_err("somewhere it has to wait");
+}
+
+#[tokio::test]
+async fn a_reset_of_a_client_whose_backend_does_not_read_frees_both() {
+    let mut pair = start(context(rules())).await;
+    flood(&mut pair.client, true).await;
+    pair.client.stream.set_zero_linger().expect("a reset at the end");
+    drop(pair.client);
+    let reset = std::time::Instant::now();
+    let end = end(pair.session).await;
+    assert_eq!(
+        (end.closed_by, end.reason),
+        (ClosedBy::Client, EndReason::Vanished)
+    );
+    assert!(reset.elapsed() < CLOSE_TIMEOUT, "nobody waits for a Close frame");
+    drop(pair.backend);
+}
+
+#[tokio::test]
+async fn a_reset_of_a_backend_whose_client_does_not_read_frees_both() {
+    let mut pair = start(context(rules())).await;
+    flood(&mut pair.backend, false).await;
+    pair.backend.stream.set_zero_linger().expect("a reset at the end");
+    drop(pair.backend);
+    let reset = std::time::Instant::now();
+    let end = end(pair.session).await;
+    assert_eq!(
+        (end.closed_by, end.reason),
+        (ClosedBy::Backend, EndReason::Vanished)
+    );
+    assert!(reset.elapsed() < CLOSE_TIMEOUT, "nobody waits for a Close frame");
+    drop(pair.client);
+}
+
 #[tokio::test]
 async fn a_close_frame_before_a_reset_is_delivered() {
     let mut pair = start(context(rules())).await;
