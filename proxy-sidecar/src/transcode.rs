@@ -2,7 +2,9 @@
 //!
 //! Frames are tokio-tungstenite's here, whole messages of both peers; everything else, from limits to the end, is that of
 //! sessions that forward frames as they are. Pings and Pongs end at the proxy: each side is answered and, if the route
-//! wants it, pinged for itself. No extension may have been agreed on with either side.
+//! wants it, pinged for itself; of Pongs that a peer does not read no more are kept than fit its buffer. A message may
+//! become so many times as long as the route's limit, and ends the session beyond that. No extension may have been agreed
+//! on with either side.
 
 mod convert;
 mod lane;
@@ -25,6 +27,10 @@ pub(crate) use convert::Transcoder;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// The longest message where the route sets no limit, which routes that transcode always do.
 const MAX_MESSAGE_BYTES: u64 = 1 << 20;
+/// So many times as long as the longest message that may arrive may one be that was turned.
+const GROWTH: usize = 8;
+/// How much more may wait to be written to a peer: the Pongs that it asks for and does not read, and a Close frame.
+const CONTROL_BYTES: usize = 4 * 1024;
 
 /// Relays one session to its end, message by message: both connections are closed when it returns.
 ///
@@ -41,18 +47,20 @@ pub(crate) async fn run<C: Transport, B: Transport>(
         .message_rate
         .as_ref()
         .map(|rate| Pace::new(rate, Instant::now()));
-    let up = MessageLane::new(Arc::clone(&transcoder), pace, client.leftover.len());
-    let down = MessageLane::new(transcoder, None, backend.leftover.len());
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let turned = most.saturating_mul(GROWTH);
+    let up = MessageLane::new(Arc::clone(&transcoder), pace, client.leftover.len(), turned);
+    let down = MessageLane::new(transcoder, None, backend.leftover.len(), turned);
     let client = socket(client, Role::Server, most).await;
     let backend = socket(backend, Role::Client, most).await;
     drive(Relay::new(client, backend, up, down, context)).await
 }
 
-async fn socket<T: Transport>(end: Endpoint<T>, role: Role, most: u64) -> Socket<T> {
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
+async fn socket<T: Transport>(end: Endpoint<T>, role: Role, most: usize) -> Socket<T> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
+        .max_write_buffer_size(most.saturating_mul(GROWTH).saturating_add(CONTROL_BYTES))
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
     let transport = Metered::new(end.transport);

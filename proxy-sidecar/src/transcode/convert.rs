@@ -37,6 +37,8 @@ pub(super) enum ConversionError {
     Json(#[from] JsonError),
     #[error("the message type is not known now")]
     MissingType,
+    #[error("the message is too long in the other encoding")]
+    TooLong,
 }
 
 /// What is reused from one message to the next: one for each thread.
@@ -68,11 +70,12 @@ impl Tools {
     }
 
     /// Hands out what was written, in memory of its own, and keeps the buffer unless it has grown large.
-    fn take(&mut self) -> Bytes {
-        let bytes = Bytes::copy_from_slice(&self.out);
+    fn take(&mut self, most: usize) -> Result<Bytes, ConversionError> {
+        let is_short = self.out.len() <= most;
+        let bytes = is_short.then(|| Bytes::copy_from_slice(&self.out));
         self.out.clear();
         self.out.shrink_to(KEPT_BYTES);
-        bytes
+        bytes.ok_or(ConversionError::TooLong)
     }
 }
 
@@ -102,25 +105,40 @@ impl Transcoder {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.schema.load().message(name).is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn knows_its_types(&self) -> bool {
+        self.check(&self.schema.load()).is_ok()
+    }
+
     /// What becomes of messages that cannot be turned.
     pub(super) fn policy(&self) -> InvalidMessagePolicy {
         self.transcoding.on_invalid_message
     }
 
-    /// Turns a message of `from`.
-    pub(super) fn convert(&self, from: Side, message: &Message) -> Result<Message, ConversionError> {
+    /// Turns a message of `from` into one of at most `most` bytes.
+    pub(super) fn convert(
+        &self,
+        from: Side,
+        message: &Message,
+        most: usize,
+    ) -> Result<Message, ConversionError> {
         match self.encoding(from) {
             Encoding::Json => {
                 let Message::Text(text) = message else {
                     return Err(ConversionError::WrongKind("text"));
                 };
-                self.parse(from, text.as_bytes())
+                self.parse(from, text.as_bytes(), most)
             }
             Encoding::Protobuf => {
                 let Message::Binary(wire) = message else {
                     return Err(ConversionError::WrongKind("binary"));
                 };
-                self.print(from, wire)
+                self.print(from, wire, most)
             }
         }
     }
@@ -140,7 +158,7 @@ impl Transcoder {
         }
     }
 
-    fn parse(&self, from: Side, text: &[u8]) -> Result<Message, ConversionError> {
+    fn parse(&self, from: Side, text: &[u8], most: usize) -> Result<Message, ConversionError> {
         let schema = self.schema.load();
         let message = schema
             .message(self.message_name(from))
@@ -151,18 +169,18 @@ impl Transcoder {
                 UnknownFields::Refuse => &mut tools.strict,
             };
             parser.parse(message, text, &mut tools.out)?;
-            Ok(Message::Binary(tools.take()))
+            Ok(Message::Binary(tools.take(most)?))
         })
     }
 
-    fn print(&self, from: Side, wire: &[u8]) -> Result<Message, ConversionError> {
+    fn print(&self, from: Side, wire: &[u8], most: usize) -> Result<Message, ConversionError> {
         let schema = self.schema.load();
         let message = schema
             .message(self.message_name(from))
             .ok_or(ConversionError::MissingType)?;
         TOOLS.with_borrow_mut(|tools| {
             tools.printer.print(message, wire, &mut tools.out)?;
-            let text = Utf8Bytes::try_from(tools.take());
+            let text = Utf8Bytes::try_from(tools.take(most)?);
             // Printed JSON is UTF-8; if it were not, nothing of it would go out.
             text.map(Message::Text)
                 .map_err(|_| ConversionError::WrongKind("UTF-8"))

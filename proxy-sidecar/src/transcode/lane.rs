@@ -35,6 +35,8 @@ pub(super) struct MessageLane {
     reply: Option<Message>,
     /// Bytes that came with the handshake and have not been counted yet.
     leftover: u64,
+    /// The most bytes of a message that was turned.
+    most: usize,
 }
 
 impl AsRef<Flow> for MessageLane {
@@ -69,7 +71,7 @@ impl<S: Transport, K: Transport> Lane<Socket<S>, Socket<K>> for MessageLane {
 }
 
 impl MessageLane {
-    pub(super) fn new(transcoder: Arc<Transcoder>, pace: Option<Pace>, leftover: usize) -> Self {
+    pub(super) fn new(transcoder: Arc<Transcoder>, pace: Option<Pace>, leftover: usize, most: usize) -> Self {
         Self {
             transcoder,
             flow: Flow::default(),
@@ -77,26 +79,34 @@ impl MessageLane {
             held: None,
             reply: None,
             leftover: leftover as u64,
+            most,
         }
     }
 
-    /// Waits until the receiver has taken the last message.
+    /// Waits until the receiver has taken the last message, and what the library has answered it.
     fn poll_room<K: Transport>(
         &mut self,
         context: &mut Context<'_>,
         sink: &mut Peer<Socket<K>>,
-        shared: &Shared,
+        shared: &mut Shared,
     ) -> Poll<()> {
         if sink.output == Output::Finished {
             return Poll::Ready(());
         }
-        let was_blocked = std::mem::replace(&mut self.flow.is_blocked, true);
-        match ready!(sink.transport.poll_ready_unpin(context)) {
+        if poll_flush(context, sink).is_pending() {
+            self.flow.block(shared);
+            return Poll::Pending;
+        }
+        let Poll::Ready(ready) = sink.transport.poll_ready_unpin(context) else {
+            self.flow.block(shared);
+            return Poll::Pending;
+        };
+        let was_blocked = self.flow.blocked_since.take().is_some();
+        match ready {
             Ok(()) if was_blocked => sink.hear(shared.now),
             Ok(()) | Err(Error::ConnectionClosed) => {}
             Err(_) => sink.fail_output(),
         }
-        self.flow.is_blocked = false;
         Poll::Ready(())
     }
 
@@ -169,8 +179,10 @@ impl MessageLane {
                 self.pass(message, source, sink, shared);
             }
             Message::Close(frame) => closed(frame, source, sink, shared),
-            // The library has answered a Ping; that the peer lives is known from its bytes.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            // The library has its answer ready; until that is written there may be no room for anything else.
+            Message::Ping(_) => source.needs_flush = true,
+            // That the peer lives is known from its bytes.
+            Message::Pong(_) | Message::Frame(_) => {}
         }
     }
 
@@ -204,13 +216,16 @@ impl MessageLane {
         sink: &mut Peer<Socket<K>>,
         shared: &mut Shared,
     ) {
-        let error = match self.transcoder.convert(source.side, message) {
+        let error = match self.transcoder.convert(source.side, message, self.most) {
             Ok(converted) => return send(sink, converted),
             Err(error) => error,
         };
         match (&error, self.transcoder.policy()) {
             (ConversionError::MissingType, _) => {
                 shared.refuse(EndReason::InvalidMessage, source, sink, code::INTERNAL_ERROR);
+            }
+            (ConversionError::TooLong, _) => {
+                shared.refuse(EndReason::MessageTooBig, source, sink, code::TOO_BIG);
             }
             (_, InvalidMessagePolicy::Close) => {
                 // The text that says more comes first: a peer is told one thing.

@@ -14,6 +14,7 @@ use heddle_route_config::Transcoding;
 use heddle_ws_session::{ClosedBy, EndReason, Keepalive, MessageRate, OnExceed, SessionRules, Volume};
 use pair::*;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 const BINARY: u8 = 0x82;
@@ -186,6 +187,46 @@ async fn a_new_schema_counts_in_sessions_that_are_open() {
     cell.swap(schema(&CHAT.replace("Said", "Told")));
     pair.backend.send(BINARY, b"\x0a\x02hi").await;
     pair.client.expect_close(1011).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_grows_too_much_ends_the_session() {
+    let idl = CHAT.replace(
+        "string by = 2;",
+        "string by = 2; repeated Mood moods = 3; enum Mood { A_MOOD_WITH_A_NAME_OF_FORTY_CHARACTERS_OR_SO = 0; }",
+    );
+    let cell = Arc::new(SchemaCell::new(schema(&idl)));
+    let transcoder = Transcoder::new(transcoding(), cell).expect("the types are there");
+    let mut pair = transcoding_pair(limited(), Arc::new(transcoder));
+    let moods = [&[0x1a, 0x64][..], &[0; 100]].concat();
+    pair.backend.send(BINARY, &moods).await;
+    assert!(pair.client.frame().await.payload.len() > 4000);
+    pair.backend.send(BINARY, &moods.repeat(9)).await;
+    pair.backend.expect_close(1009).await;
+    pair.client.expect_close(1011).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_that_nobody_reads_do_not_pile_up() {
+    let mut pair = pair();
+    let ping = encode(PING, &[b'p'; 125], true);
+    for _ in 0..10_000 {
+        pair.client.stream.write_all(&ping).await.expect("pings are read");
+    }
+    let mut pongs = 0;
+    // The last of them says that all are there.
+    pair.client.send(TEXT, br#"{"text":"hi"}"#).await;
+    pair.backend.frame().await;
+    pair.backend.send_close(1000).await;
+    loop {
+        let frame = pair.client.frame().await;
+        match frame.first {
+            PONG => pongs += frame.payload.len(),
+            _ => break,
+        }
+    }
+    let most = 1000 * GROWTH + CONTROL_BYTES;
+    assert!(pongs <= most + 3 * 8 * 1024, "{pongs} bytes of Pongs were kept");
 }
 
 #[test]
