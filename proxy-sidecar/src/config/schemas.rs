@@ -5,7 +5,7 @@ use crate::transcode::Transcoder;
 use heddle_dynamic_protobuf::{Schema, SchemaCell};
 use heddle_route_config::protocol::RouteErrorKind;
 use heddle_route_config::{Route, Transcoding};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Encoded `google.protobuf.FileDescriptorSet`s, by the name of the IdlRepo that published each.
@@ -21,28 +21,35 @@ struct Known {
     bytes: Arc<[u8]>,
     /// What was made of it.
     newest: Result<Schema, ServeError>,
-    /// What sessions go by: the newest one that has the types of every route.
-    cell: Option<Arc<SchemaCell>>,
+    /// What sessions go by, for each pair of types that they turn: the newest schema that has both.
+    cells: BTreeMap<Types, Arc<SchemaCell>>,
+}
+
+/// The full names of the types of client and backend.
+type Types = (String, String);
+
+fn types(transcoding: &Transcoding) -> Types {
+    (
+        transcoding.client_message.clone(),
+        transcoding.backend_message.clone(),
+    )
 }
 
 impl Schemas {
-    /// Takes what is new in `sets`. Sessions go by it from now on, unless a route of `routes` would lose its types.
+    /// Takes what is new in `sets`. Sessions go by it from now on, but for those whose types it lacks, such as those of a
+    /// route whose types are renamed with it: they keep what they had.
     pub(super) fn update(&mut self, sets: &DescriptorSets, routes: &[Route]) {
         self.0.retain(|name, _| sets.contains_key(name));
         for (name, bytes) in sets {
             let known = self.0.entry(name.clone()).or_insert_with(|| Known::new(bytes));
             if known.bytes != *bytes {
                 *known = Known {
-                    cell: known.cell.take(),
+                    cells: std::mem::take(&mut known.cells),
                     ..Known::new(bytes)
                 };
             }
-            known.settle(
-                routes
-                    .iter()
-                    .filter_map(|route| route.transcoding.as_ref())
-                    .filter(|t| t.idl_repo == *name),
-            );
+            let transcodings = routes.iter().filter_map(|route| route.transcoding.as_ref());
+            known.settle(transcodings.filter(|transcoding| transcoding.idl_repo == *name));
         }
     }
 
@@ -54,10 +61,8 @@ impl Schemas {
             message: format!("there is no descriptor set of IdlRepo {repo}"),
         })?;
         let newest = known.newest.clone()?;
-        let cell = known
-            .cell
-            .clone()
-            .unwrap_or_else(|| Arc::new(SchemaCell::new(newest.clone())));
+        let cell = known.cells.get(&types(transcoding)).cloned();
+        let cell = cell.unwrap_or_else(|| Arc::new(SchemaCell::new(newest.clone())));
         let transcoder = Transcoder::new(transcoding.clone(), cell);
         let checked = transcoder.and_then(|transcoder| transcoder.check(&newest).map(|()| transcoder));
         checked.map(Arc::new).map_err(|missing| ServeError {
@@ -75,22 +80,29 @@ impl Known {
                 kind: RouteErrorKind::Descriptors,
                 message: format!("failed to use the descriptor set: {errors}"),
             }),
-            cell: None,
+            cells: BTreeMap::new(),
         }
     }
 
-    fn settle<'a>(&mut self, mut users: impl Iterator<Item = &'a Transcoding>) {
+    /// Has every pair of types that is used go by the newest schema, if that has both.
+    fn settle<'a>(&mut self, users: impl Iterator<Item = &'a Transcoding>) {
+        let wanted: BTreeSet<Types> = users.map(types).collect();
+        // Of types that no route names any more, sessions may still hold the cell.
+        self.cells
+            .retain(|types, cell| wanted.contains(types) || Arc::strong_count(cell) > 1);
         let Ok(newest) = &self.newest else { return };
-        let has_types = |transcoding: &Transcoding| {
-            let names = [&transcoding.client_message, &transcoding.backend_message];
-            names.iter().all(|name| newest.message(name).is_some())
-        };
-        if !users.all(has_types) {
-            return;
+        let has =
+            |(client, backend): &Types| newest.message(client).is_some() && newest.message(backend).is_some();
+        for (_, cell) in self.cells.iter().filter(|(types, _)| has(types)) {
+            drop(cell.swap(newest.clone()));
         }
-        match &self.cell {
-            Some(cell) => drop(cell.swap(newest.clone())),
-            None => self.cell = Some(Arc::new(SchemaCell::new(newest.clone()))),
+        for types in wanted.into_iter().filter(has) {
+            self.cells
+                .entry(types)
+                .or_insert_with(|| Arc::new(SchemaCell::new(newest.clone())));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
