@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 
 /// The socket's name in the state folder.
 const NAME: &str = "control.sock";
@@ -20,6 +21,12 @@ const DRAINED: &[u8; 8] = b"drained\n";
 
 /// How long somebody who was told may take to end.
 const HANG_UP_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long somebody who has connected may take to ask. Nobody else is heard meanwhile.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What follows a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a process cannot be asked to drain.
 #[derive(Debug, thiserror::Error)]
@@ -64,18 +71,21 @@ impl ControlSocket {
         })
     }
 
-    /// Waits until somebody asks for it.
+    /// Waits until somebody asks for it. Not to be dropped before: whoever is about to ask would be told that the proxy
+    /// has ended.
     pub(crate) async fn asked_to_drain(&self) {
         let Some(listener) = &self.listener else {
             return std::future::pending().await;
         };
         loop {
-            // Whoever says something else, or nothing, is not answered. A failed accept is tried again with the next tick.
+            // Whoever says something else, or nothing, is not answered.
             let Ok((mut stream, _)) = listener.accept().await else {
-                return std::future::pending().await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             };
             let mut asked = [0; DRAIN.len()];
-            if stream.read_exact(&mut asked).await.is_ok() && asked == *DRAIN {
+            let read = timeout(ASK_TIMEOUT, stream.read_exact(&mut asked)).await;
+            if matches!(read, Ok(Ok(_))) && asked == *DRAIN {
                 self.waiting
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -93,7 +103,7 @@ impl ControlSocket {
             if stream.write_all(DRAINED).await.is_ok() {
                 let mut nothing = [0];
                 let hangs_up = stream.read(&mut nothing);
-                tokio::time::timeout(HANG_UP_LIMIT, hangs_up).await.ok();
+                timeout(HANG_UP_LIMIT, hangs_up).await.ok();
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The end of the program.
 
 use crate::support::{Backend, PATIENCE, Proxy, masked, text, to, until};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -41,6 +42,34 @@ async fn messages_still_pass_while_a_session_waits_for_its_moment() {
     assert_eq!(client.bytes(6).await, text("late"));
     client.expect_close(1001).await;
     drop((client, server));
+    assert_eq!(proxy.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn somebody_who_asks_slowly_is_heard_to_the_end() {
+    let backend = Backend::listen().await;
+    let mut proxy = Proxy::start(|port| to(port, &backend, "")).await;
+    let mut asking = UnixStream::connect(proxy.folder.path().join("control.sock"))
+        .await
+        .unwrap();
+    asking.write_all(b"dra").await.unwrap();
+    // Meanwhile the proxy does something else, twice at the least.
+    for (idle, count) in [("1h", 2.0), ("2h", 3.0)] {
+        proxy.rewrite(&to(
+            proxy.port,
+            &backend,
+            &format!("  timeouts: {{ idle: {idle} }}"),
+        ));
+        let applied = "heddle_proxy_configurations_total{outcome=\"applied\"}";
+        proxy.until_metric(applied, count).await;
+    }
+    asking.write_all(b"in\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, asking.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(answer, "drained\n");
     assert_eq!(proxy.ended().await, Some(0));
 }
 
