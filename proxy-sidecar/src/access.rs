@@ -5,7 +5,7 @@ use crate::handshake::SessionOrigin;
 use crate::transcode;
 use heddle_telemetry::ContinueTrace as _;
 use heddle_ws_session::Transport;
-use heddle_ws_session::{self as session, Endpoint, SessionEnd};
+use heddle_ws_session::{self as session, ClosedBy, EndReason, Endpoint, SessionEnd, Volume};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
@@ -32,7 +32,7 @@ pub(crate) async fn converse<C: Transport>(
             session::run(client, Endpoint { transport, leftover }, context).await
         }
     };
-    record.finish(&end);
+    record.finish(end);
 }
 
 /// A session that goes on.
@@ -40,7 +40,27 @@ pub(crate) async fn converse<C: Transport>(
 struct SessionRecord {
     origin: SessionOrigin,
     began: Instant,
+    /// How it ended; nothing if it was broken off.
+    end: Option<SessionEnd>,
 }
+
+/// The end of a session that was broken off.
+const ABORTED: SessionEnd = SessionEnd {
+    closed_by: ClosedBy::Proxy,
+    reason: EndReason::Aborted,
+    code_from_client: None,
+    code_from_backend: None,
+    code_to_client: None,
+    code_to_backend: None,
+    from_client: Volume {
+        messages: 0,
+        bytes: 0,
+    },
+    from_backend: Volume {
+        messages: 0,
+        bytes: 0,
+    },
+};
 
 /// Counts a handshake that was completed.
 pub(crate) fn established(origin: &SessionOrigin) {
@@ -57,13 +77,22 @@ impl SessionRecord {
         Self {
             origin,
             began: Instant::now(),
+            end: None,
         }
     }
 
-    /// Counts and writes the end.
-    fn finish(self, end: &SessionEnd) {
+    /// Notes how the session ended.
+    fn finish(mut self, end: SessionEnd) {
+        self.end = Some(end);
+    }
+
+    /// Counts and writes the end: of a session that was broken off, when the process could not wait for it, all that is
+    /// known is that it was.
+    fn write(&self) {
+        let end = self.end.unwrap_or(ABORTED);
         let origin = &self.origin;
-        origin.route.sessions.metrics.closed(end);
+        origin.route.sessions.metrics.closed(&end);
+        let volume = self.end.map(|end| (end.from_client, end.from_backend));
         let lasted = self.began.elapsed();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let began = since_1970.saturating_sub(lasted);
@@ -87,10 +116,10 @@ impl SessionRecord {
             client = %origin.client,
             subprotocol = origin.subprotocol.as_deref(),
             seconds = lasted.as_secs_f64(),
-            bytes_from_client = end.from_client.bytes,
-            messages_from_client = end.from_client.messages,
-            bytes_from_backend = end.from_backend.bytes,
-            messages_from_backend = end.from_backend.messages,
+            bytes_from_client = volume.map(|(client, _)| client.bytes),
+            messages_from_client = volume.map(|(client, _)| client.messages),
+            bytes_from_backend = volume.map(|(_, backend)| backend.bytes),
+            messages_from_backend = volume.map(|(_, backend)| backend.messages),
             code = end.code(),
             closed_by = end.closed_by.as_str(),
             reason = end.reason.as_str(),
@@ -102,5 +131,6 @@ impl SessionRecord {
 impl Drop for SessionRecord {
     fn drop(&mut self) {
         self.origin.route.sessions.metrics.open.dec();
+        self.write();
     }
 }

@@ -251,7 +251,7 @@ fn judge(
             }
             // The span is not entered for the whole handshake: that would cost more with each step than this line.
             tracing::warn!(
-                parent: trace.span(),
+                parent: &trace.span(),
                 route = %route.id,
                 backend = backend.config.name,
                 error = %ErrorChain(&error),

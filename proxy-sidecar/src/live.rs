@@ -89,12 +89,7 @@ impl LiveRoute {
             client: None,
         };
         if let Some(most) = limits.max_connections_per_client {
-            let mut clients = lock(&sessions.clients);
-            let open = clients.entry(client).or_default();
-            if *open >= most {
-                return Err(LimitReached::Client);
-            }
-            *open += 1;
+            sessions.count_client(client, most)?;
             permit.client = Some(client);
         }
         Ok(permit)
@@ -110,6 +105,16 @@ impl RouteSessions {
             open: AtomicU32::new(0),
             clients: Mutex::default(),
         }
+    }
+
+    /// Who gets no session leaves no trace either: clients can have as many addresses as they like.
+    fn count_client(&self, client: IpAddr, most: u32) -> Result<(), LimitReached> {
+        let mut clients = lock(&self.clients);
+        if clients.get(&client).copied().unwrap_or_default() >= most {
+            return Err(LimitReached::Client);
+        }
+        *clients.entry(client).or_default() += 1;
+        Ok(())
     }
 }
 
@@ -181,4 +186,24 @@ impl LiveRoutes {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Counts are whole at every moment, also when somebody panics.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn clients_that_get_no_session_leave_no_trace() {
+        let id = RouteId {
+            namespace: "default".into(),
+            name: "chat".into(),
+        };
+        let sessions = RouteSessions::new(id);
+        for address in 0..1000_u32 {
+            let client = IpAddr::from(Ipv4Addr::from_bits(address));
+            assert_eq!(sessions.count_client(client, 0), Err(LimitReached::Client));
+        }
+        assert!(lock(&sessions.clients).is_empty());
+    }
 }

@@ -13,6 +13,7 @@ use heddle_http_server::serve_probes;
 use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub(crate) async fn run(settings: Settings) -> ExitCode {
 async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
     let mut signals = Signals::listen()?;
     raise_file_limit();
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new(settings.telemetry.otlp.is_some()));
     let health = Health::default();
     let stop_admin = CancellationToken::new();
     let mut background = JoinSet::new();
@@ -146,11 +147,12 @@ async fn follow_operator(
     if stream.serve_kept(configurator).await {
         health.set_ready();
     }
+    let mut asked = pin!(control.asked_to_drain());
     let mut ticks = tokio::time::interval(FILES_INTERVAL);
     loop {
         tokio::select! {
             () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
-            () = control.asked_to_drain() => return Ok(()),
+            () = &mut asked => return Ok(()),
             received = stream.next() => {
                 stream.serve(received, configurator).await;
                 health.set_ready();
@@ -182,12 +184,13 @@ async fn follow_files(
     }
     tracing::info!(routes = set.routes.len(), "routes are served");
     health.set_ready();
+    let mut asked = pin!(control.asked_to_drain());
     let mut ticks = tokio::time::interval(FILES_INTERVAL);
     let mut trouble = None;
     loop {
         tokio::select! {
             () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
-            () = control.asked_to_drain() => return Ok(()),
+            () = &mut asked => return Ok(()),
             _ = signals.reload.recv() => {}
             _ = ticks.tick() => {}
         }

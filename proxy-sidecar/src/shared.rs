@@ -15,11 +15,20 @@ pub(crate) struct Shared {
     /// Those of routes that are gone too, as long as they have sessions.
     sessions: Mutex<BTreeMap<RouteId, Weak<RouteSessions>>>,
     pub(crate) metrics: ProxyMetrics,
+    /// Whether somebody gets the spans.
+    pub(crate) exports_spans: bool,
     /// Cancelled when the process is about to end: connections that carry several sessions take no more.
     pub(crate) draining: CancellationToken,
 }
 
 impl Shared {
+    pub(crate) fn new(exports_spans: bool) -> Self {
+        Self {
+            exports_spans,
+            ..Self::default()
+        }
+    }
+
     /// The routes of this moment.
     pub(crate) fn routes(&self) -> arc_swap::Guard<Arc<LiveRoutes>> {
         self.routes.load()

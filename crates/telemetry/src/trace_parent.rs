@@ -9,7 +9,8 @@ pub use parse::InvalidTraceParent;
 pub use spans::{ContinueTrace, ContinueTraceError};
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use std::fmt;
 
 /// The ids of one span, its trace and its sampling flags, with the trace state of vendors.
@@ -31,6 +32,17 @@ impl TraceParent {
     /// This starts the span: a remote parent must have been set before.
     pub fn of(span: &tracing::Span) -> Option<Self> {
         Self::of_context(&tracing_opentelemetry::OpenTelemetrySpanExt::context(span))
+    }
+
+    /// A place of its own, below `parent` or in a new trace, for what is not worth a span because nothing is exported.
+    pub fn below(parent: Option<&Self>) -> Self {
+        let ids = RandomIdGenerator::default();
+        let above = parent.map(|parent| &parent.context);
+        let trace_id = above.map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
+        let flags = above.map_or(TraceFlags::SAMPLED, SpanContext::trace_flags);
+        let state = above.map_or(TraceState::NONE, |above| above.trace_state().clone());
+        let context = SpanContext::new(trace_id, ids.new_span_id(), flags, true, state);
+        Self { context }
     }
 
     fn of_context(context: &Context) -> Option<Self> {

@@ -7,10 +7,11 @@ use crate::live::LiveRoute;
 use heddle_telemetry::{ContinueTrace as _, TraceParent};
 use tracing::{Span, field};
 
-/// The span of a handshake, and how others refer to it.
+/// The span of a handshake, and how others refer to it. Where nothing is exported there are ids alone: a span would be a
+/// tenth of what a handshake costs.
 #[derive(Debug)]
 pub(crate) struct HandshakeTrace {
-    span: Span,
+    span: Option<Span>,
     /// None if the span filter has no room for the span.
     parent: Option<TraceParent>,
 }
@@ -18,6 +19,13 @@ pub(crate) struct HandshakeTrace {
 impl HandshakeTrace {
     /// Begins the span, as a child of what the client says.
     pub(super) fn begin(fields: &Fields, route: &LiveRoute, arrival: &Arrival) -> Self {
+        let above = of_fields(fields);
+        if !arrival.shared.exports_spans {
+            return Self {
+                span: None,
+                parent: Some(TraceParent::below(above.as_ref())),
+            };
+        }
         let span = tracing::info_span!(
             "websocket handshake",
             otel.kind = "server",
@@ -25,16 +33,26 @@ impl HandshakeTrace {
             peer = %arrival.peer.ip(),
             backend = field::Empty,
         );
-        if let Some(parent) = of_fields(fields) {
+        if let Some(parent) = above {
             // A span that is disabled continues nothing; the client's own fields then go on as they are.
             span.continue_from(&parent).ok();
         }
         let parent = TraceParent::of(&span);
-        Self { span, parent }
+        Self {
+            span: Some(span),
+            parent,
+        }
     }
 
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+    /// The span for what is logged about the handshake.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone().unwrap_or_else(|| {
+            let span = tracing::info_span!("websocket handshake");
+            if let Some(parent) = &self.parent {
+                span.continue_from(parent).ok();
+            }
+            span
+        })
     }
 
     /// Has the backend continue from here.
@@ -50,7 +68,9 @@ impl HandshakeTrace {
     }
 
     pub(super) fn established(&self, backend: &LiveBackend) {
-        self.span.record("backend", backend.config.name.as_str());
+        if let Some(span) = &self.span {
+            span.record("backend", backend.config.name.as_str());
+        }
     }
 
     /// What the session continues.
