@@ -18,7 +18,7 @@ use report::Findings;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Rounds; each gives every subject one turn.
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// How long one turn is measured.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(100..))]

@@ -4,7 +4,8 @@ use super::load;
 use super::subjects::{Kind, Subject};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,10 +18,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often is looked whether it does.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Fields of `/proc/<pid>/stat` after the name, counted from 0 (proc(5) counts from 1, with the name as 2).
+/// The field of `/proc/<pid>/stat` after the name, counted from 0 (proc(5) counts from 1, with the name as 2).
 const PARENT: usize = 1;
-const USER_TIME: usize = 11;
-const SYSTEM_TIME: usize = 12;
 
 /// What a subject is told before it starts.
 pub(super) struct Place<'a> {
@@ -82,8 +81,11 @@ impl Instance {
     /// there is no proxy.
     pub(super) fn processor_seconds(&self) -> Result<Option<f64>> {
         self.sum(|process| {
-            let ticks = |field| process.field(field);
-            Ok((ticks(USER_TIME)? + ticks(SYSTEM_TIME)?) as f64 / ticks_per_second()?)
+            // To the nanosecond: the ticks of /proc are samples, which favour whoever works in short bursts.
+            let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(process.id.cast_signed()))
+                .context("failed to find the clock of a process")?;
+            let time = clock.now().context("failed to read the clock of a process")?;
+            Ok(Duration::from(time).as_secs_f64())
         })
     }
 
@@ -213,11 +215,6 @@ fn processes_below(root: u32) -> Result<Vec<Process>> {
     }
     ensure!(!found.is_empty(), "the subject has ended");
     Ok(found)
-}
-
-fn ticks_per_second() -> Result<f64> {
-    let ticks = sysconf(SysconfVar::CLK_TCK)?.context("the kernel does not say how long a tick is")?;
-    Ok(ticks as f64)
 }
 
 #[cfg(test)]

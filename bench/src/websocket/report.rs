@@ -81,7 +81,11 @@ fn explanation(measure: Measure) -> Result<String> {
              the kernel keeps for sockets), by the session, in {} of each subject.",
             match sessions.div_ceil(limit::sessions()?) {
                 1 => "one instance".to_owned(),
-                several => format!("{several} instances, as one may not open enough files,"),
+                several => format!(
+                    "{several} instances of {} sessions, each with a load and an echo server of its own as a process may \
+                     not open enough files for all,",
+                    sessions / several
+                ),
             }
         ),
     })
