@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretReference {
-    /// Its name.
+    /// The name of the Secret, in the namespace of the object that refers to it.
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
@@ -18,7 +18,7 @@ pub struct SecretReference {
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdlRepoReference {
-    /// Its name.
+    /// The name of the IdlRepo, in the namespace of the object that refers to it.
     #[schemars(
         length(min = 1, max = 200),
         regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")

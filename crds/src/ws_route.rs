@@ -80,11 +80,11 @@ pub const DEFAULT_PORT: u16 = 9080;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WsRouteSpec {
-    /// The pods of this namespace that get the proxy as a sidecar. It must say something: an empty selector would take
-    /// every pod.
+    /// The pods of this namespace that get the proxy as a sidecar when they are created, such as
+    /// `{matchLabels: {app: chat}}`. It must say something: an empty selector would take every pod.
     #[x_kube(validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)").message("selector: name at least one label; an empty selector would give every pod a sidecar"))]
     pub selector: LabelSelector,
-    /// Where the sidecar takes connections.
+    /// Where the sidecar takes connections: the port that Services target, and its certificate.
     #[serde(default)]
     pub listener: Listener,
     /// The hosts that requests are for, such as `chat.example.com` or `*.example.com` (one or more labels in place of
@@ -92,7 +92,8 @@ pub struct WsRouteSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")), extend("x-kubernetes-list-type" = "set"))]
     pub hostnames: Vec<String>,
-    /// The requests that the route takes: those that satisfy any of these. All, if empty.
+    /// The requests that the route takes, by path and header fields: those that satisfy any of these entries. All, if empty. Of
+    /// several routes that take a request, the one with the more specific host, path and number of header fields has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub matches: Vec<RequestMatch>,
@@ -101,38 +102,38 @@ pub struct WsRouteSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512), regex(pattern = r"^(null|[a-z][-+.a-z0-9]*://(\*\.)?[^/*\s]+)$")), extend("x-kubernetes-list-type" = "set"))]
     pub allowed_origins: Vec<String>,
-    /// Where sessions go, each to one of these by weight.
+    /// The WebSocket servers that sessions go to, each to one of these by weight.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.exists(b, !has(b.weight) || b.weight > 0)").message("backends: at least one needs a weight above 0"))]
     pub backends: Vec<Backend>,
-    /// On how many other backends a handshake is tried that a backend could not be reached for, or that it answered
-    /// with 502, 503 or 504. Never after a backend has answered 101.
+    /// How many other backends are asked when one cannot be reached for a handshake, or answers it with 502, 503 or 504: from
+    /// 0 to 15. A session that has begun (101) is never moved.
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 15), default = "default_retries")]
     pub retries: u8,
-    /// When a backend that fails gets no more sessions for a while.
+    /// When a backend that fails gets no more sessions for a while. It always gets its share, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive_health: Option<PassiveHealth>,
-    /// What backends are told about the client.
+    /// What backends are told about the client: its address, the host that it asked for, and whether it used TLS.
     #[serde(default)]
     pub forwarding: Forwarding,
-    /// How long each step may take.
+    /// How long each step may take, as durations such as `10s`, `1m30s` or `500ms`.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// How old a session gets. As old as it wants, if absent.
+    /// How old a session gets before it is closed. As old as it wants, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Lifetime>,
     /// Pings to peers that say nothing, by which dead ones are found. None, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Keepalive>,
-    /// What clients may use up.
+    /// What clients may use up, counted by each sidecar on its own.
     #[serde(default)]
     pub limits: Limits,
     /// Turns JSON on one side into protobuf on the other, by types that an IdlRepo has published. Messages go through
     /// as they are, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcoding: Option<Transcoding>,
-    /// Leaves sidecars with what they have while true.
+    /// While true, sidecars keep the generation that they have, and changes of the specification wait. Sessions go on.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -141,7 +142,7 @@ pub struct WsRouteSpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
-    /// The port of the pod, from 1024. Routes may share it when they share `tls`.
+    /// The port of the pod, from 1024 to 65535. Routes may share it when they share `tls`.
     #[serde(default = "default_port")]
     #[schemars(range(min = 1024, max = 65535), default = "default_port")]
     pub port: u16,
@@ -169,7 +170,7 @@ pub struct RequestMatch {
     /// The path, without the query. Every path, if absent.
     #[serde(default)]
     pub path: PathMatch,
-    /// Header fields that it must have.
+    /// Header fields that it must have, all of them. Any, if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub headers: Vec<HeaderMatch>,
@@ -179,7 +180,8 @@ pub struct RequestMatch {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PathMatch {
-    /// How `value` is compared.
+    /// How `value` is compared. `Exact`: the path is the same. `PathPrefix`: the path begins with these elements, so that `/chat`
+    /// takes `/chat` and `/chat/a`, and not `/chatter`.
     #[serde(rename = "type", default)]
     pub type_: PathMatchType,
     /// An absolute path, such as `/chat`.
@@ -203,13 +205,13 @@ pub enum PathMatchType {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderMatch {
-    /// Its name, in any case.
+    /// Its name, such as `X-Tenant`, in upper or lower case.
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$")
     )]
     pub name: String,
-    /// Its whole value.
+    /// Its whole value, compared byte by byte.
     #[schemars(length(min = 1, max = 4096))]
     pub value: String,
 }

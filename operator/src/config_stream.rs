@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use endpoint::point_here;
-pub(crate) use sidecars::{Descriptors, Desired, GRACE, ObservedSidecar, PodId, Sidecars};
+pub(crate) use sidecars::{Descriptors, Desired, ObservedSidecar, PodId, Presence, Sidecars};
 
 /// How many sidecars may be connected, all in all and from one address: those of a node may come from the node's. A
 /// sidecar needs one stream, whose age is limited by itself.

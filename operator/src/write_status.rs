@@ -22,21 +22,31 @@ pub(crate) enum WriteStatusError {
     Serialize(#[from] serde_json::Error),
 }
 
+/// What the API server has after a write.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<S> {
+    pub(crate) resource_version: Option<String>,
+    pub(crate) status: S,
+}
+
 /// Writes `after` unless it is what is there. Only to the very version of the object that was read, so that a decision
 /// made for a past state is never recorded for the present one. That the object is gone is no success either: what it owned
 /// went with it, which would be told of as a failure.
+///
+/// `before` has to be the newest that is known: one from a cache that has not caught up with the last write would have that
+/// write stand where `after` takes it back. Who goes by a cache puts in what this returns.
 pub(crate) async fn write_if_changed<K, S>(
     client: &Client,
     object: &ObjectMeta,
     before: Option<&S>,
     after: &S,
-) -> Result<(), WriteStatusError>
+) -> Result<Option<Written<S>>, WriteStatusError>
 where
     K: Resource<DynamicType = ()>,
-    S: PartialEq + Serialize,
+    S: Clone + PartialEq + Serialize,
 {
     if before == Some(after) {
-        return Ok(());
+        return Ok(None);
     }
     let before = before.map_or(Ok(json!({})), serde_json::to_value)?;
     let patch = json!({
@@ -55,7 +65,10 @@ where
         ..PatchParams::default()
     };
     match api.patch_status(name, &parameters, &Patch::Merge(&patch)).await {
-        Ok(_) => Ok(()),
+        Ok(written) => Ok(Some(Written {
+            resource_version: written.metadata.resource_version,
+            status: after.clone(),
+        })),
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Err(WriteStatusError::Outdated),
         Err(source) => Err(WriteStatusError::Patch(source)),
     }

@@ -10,6 +10,7 @@ mod observe;
 mod plan;
 pub(crate) mod sidecar;
 mod status;
+mod takeover;
 mod validate;
 mod world;
 
@@ -22,11 +23,12 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use heddle_crds::WsRoute;
 use heddle_telemetry::ErrorChain;
 use kube::Client;
-use observe::{DescriptorsCache, ObserveError, Observed, ObservedRoute, SecretsCache};
+use observe::{DescriptorsCache, ExclusionsCache, ObserveError, Observed, ObservedRoute, SecretsCache};
 use plan::{Plan, PlannedRoute};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use takeover::Takeover;
 use tokio::sync::watch;
 use world::World;
 
@@ -51,7 +53,11 @@ pub(crate) struct WsRouteContext {
     pub(crate) trust_bundle: watch::Receiver<Arc<str>>,
     /// Who reports events: the name of the pod.
     pub(crate) instance: String,
+    /// The MutatingWebhookConfiguration by which pods get sidecars, if its name is known.
+    pub(crate) webhook_configuration: Option<String>,
+    exclusions: ExclusionsCache,
     world: World,
+    takeover: Takeover,
     secrets: SecretsCache,
     descriptors: DescriptorsCache,
     changes: Changes,
@@ -86,6 +92,7 @@ impl WsRouteContext {
         metrics: Metrics,
         trust_bundle: watch::Receiver<Arc<str>>,
         instance: String,
+        webhook_configuration: Option<String>,
     ) -> Self {
         Self {
             client,
@@ -93,7 +100,10 @@ impl WsRouteContext {
             metrics,
             trust_bundle,
             instance,
+            webhook_configuration,
+            exclusions: ExclusionsCache::default(),
             world: World::default(),
+            takeover: Takeover::default(),
             secrets: SecretsCache::default(),
             descriptors: DescriptorsCache::default(),
             changes: Changes::default(),
@@ -152,7 +162,10 @@ async fn write_status(
     let written =
         write_status::write_if_changed::<WsRoute, _>(&context.client, metadata, before, &after).await;
     match written {
-        Ok(()) => {
+        Ok(written) => {
+            if let Some(written) = written {
+                context.world.note_written(&route.stored, written);
+            }
             if let Some(notice) = notice::notice(before, &after) {
                 notice.tell(context, metadata).await;
             }

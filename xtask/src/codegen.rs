@@ -1,6 +1,7 @@
 //! Everything that is generated from the Rust types, so that it cannot drift from them.
 
 mod chart;
+mod defaults;
 mod reference;
 
 use crate::root;
@@ -51,7 +52,7 @@ fn generated() -> Result<Vec<Generated>> {
     let mut files = Vec::new();
     for crd in heddle_crds::all() {
         let plural = &crd.spec.names.plural;
-        let yaml = manifest(&crd)?;
+        let yaml = manifest(&defaults::spelled_out(&crd))?;
         files.push(Generated {
             path: format!("charts/heddle/templates/crds/{plural}.yaml").into(),
             content: chart::template(&yaml)?,

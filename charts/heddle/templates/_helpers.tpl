@@ -68,6 +68,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# Whose namespace is left out by the webhook's selectors.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 # Credentials for asking the source, and whether those of WsRoutes can be used; watched so that a Secret that appears is
 # acted on at once.
 - apiGroups: [""]

@@ -11,28 +11,30 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Backend {
-    /// A name for this entry, used in messages and metrics.
+    /// A name for this entry, used in messages and metrics: lower-case letters, digits and `-`, different from the others.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("backends[].name: lower-case letters, digits and '-'"))]
     pub name: String,
-    /// The host, a name or an IP address. The pod itself, if absent.
+    /// The host, a name such as `chat.shop.svc` or an IP address. The pod itself, if absent: the port of another container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]+\]?)$")
     )]
     pub host: Option<String>,
-    /// The port.
+    /// The port that it listens on.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// The share of sessions, in proportion to the sum over all backends. None, if 0.
+    /// The share of sessions, in proportion to the sum over all backends: one with 3 gets three times as many as one with
+    /// 1, one with 0 gets none. Up to 1000000.
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0, max = 1_000_000), default = "default_weight")]
     pub weight: u32,
-    /// How the handshake is made.
+    /// How the handshake is made. `HTTP/1.1`: `Upgrade` (RFC 6455), a connection for each session. `HTTP/2`: extended CONNECT
+    /// (RFC 8441), by which sessions share connections; the backend must offer it.
     #[serde(default)]
     pub protocol: Protocol,
-    /// Connects over TLS. Plainly, if absent.
+    /// Connects over TLS; `{}` trusts the authorities of the sidecar's image. Plainly, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
 }
@@ -57,10 +59,12 @@ pub struct BackendTls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<String>,
-    /// A Secret with the authorities that are trusted, in `ca.crt`. Those of the sidecar's image, if absent.
+    /// A Secret in this namespace with the authorities that are trusted, in `ca.crt`. Those of the sidecar's image, if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretReference>,
-    /// A Secret with the certificate that is shown to the backend, in `tls.crt` and `tls.key`.
+    /// A Secret in this namespace with the certificate that is shown to the backend, in `tls.crt` and `tls.key`. None is
+    /// shown, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate_secret_ref: Option<SecretReference>,
 }
@@ -69,7 +73,7 @@ pub struct BackendTls {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PassiveHealth {
-    /// So many handshakes in a row that could not be made, or were answered with 502, 503 or 504.
+    /// So many handshakes in a row that could not be made, or were answered with 502, 503 or 504: from 1 to 1000.
     #[serde(default = "default_consecutive_failures")]
     #[schemars(range(min = 1, max = 1000), default = "default_consecutive_failures")]
     pub consecutive_failures: u32,

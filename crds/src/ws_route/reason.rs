@@ -55,6 +55,9 @@ reasons! {
     NoReadyPods = Backoff,
     /// Ready pods have no sidecar: they are older than the route, or were made while the webhook was away.
     SidecarMissing = Backoff,
+    /// Ready pods have no sidecar and get none: the selectors of the chart's `webhook.namespaceSelector` or `webhook.objectSelector`
+    /// leave them out.
+    SidecarExcluded = OnChange,
     /// Sidecars are connected and have not acknowledged this generation yet.
     SidecarPending = Backoff,
     /// Sidecars of ready pods are not connected to the operator.

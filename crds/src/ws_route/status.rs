@@ -4,7 +4,7 @@ use crate::condition::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The most pods that are named in [`Sidecars::missing_on`].
+/// The most pods that are named in [`Sidecars::missing_on`] and [`Sidecars::excluded_on`].
 pub const NAMED_PODS_LIMIT: usize = 32;
 
 /// What Heddle found and did.
@@ -21,7 +21,7 @@ pub struct WsRouteStatus {
     /// The pods that the route selects, and how far their sidecars are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecars: Option<Sidecars>,
-    /// The descriptor set that a transcoding route goes by.
+    /// The descriptor set that a transcoding route goes by: the newest one that every connected sidecar has acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<Descriptors>,
     /// The trace of the change that was programmed last: 32 hexadecimal digits.
@@ -50,13 +50,21 @@ pub struct Sidecars {
     /// Those whose sidecar has acknowledged this generation.
     #[schemars(range(min = 0))]
     pub programmed: i32,
-    /// Those without a sidecar.
+    /// Those without a sidecar that get one when they are made anew.
     #[schemars(range(min = 0))]
     pub missing: i32,
-    /// The names of those without a sidecar, in alphabetical order, at most 32 of them.
+    /// The names of those that are missing one, in alphabetical order, at most 32 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub missing_on: Vec<String>,
+    /// Those without a sidecar that get none, because the webhook's selectors leave them or their namespace out.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub excluded: i32,
+    /// The names of those that are left out, in alphabetical order, at most 32 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub excluded_on: Vec<String>,
 }
 
 /// A descriptor set that an IdlRepo published.

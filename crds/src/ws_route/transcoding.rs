@@ -11,7 +11,8 @@ pub struct Transcoding {
     /// The IdlRepo of this namespace whose published descriptor set has the types. When it publishes anew, messages
     /// from then on go by the new types, in sessions that are open too.
     pub idl_repo_ref: IdlRepoReference,
-    /// What clients speak; backends speak the other.
+    /// What clients speak; backends speak the other. `JSON`: ProtoJSON in text messages. `Protobuf`: the binary format in binary
+    /// messages.
     #[serde(default)]
     pub client_encoding: Encoding,
     /// The full name of the type of messages that clients send, such as `chat.v1.ClientMessage`.
@@ -20,16 +21,18 @@ pub struct Transcoding {
         regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
     )]
     pub client_message: String,
-    /// The full name of the type of messages that backends send.
+    /// The full name of the type of messages that backends send, such as `chat.v1.ServerMessage`.
     #[schemars(
         length(min = 1, max = 512),
         regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
     )]
     pub backend_message: String,
-    /// What becomes of a message that cannot be turned.
+    /// What becomes of a message that cannot be turned. `Close`: the session ends with 1007 and a reason that names the place.
+    /// `Reply`: whoever sent it gets a text message `{"error":{"code":"INVALID_MESSAGE","message":…}}`, and the session goes on.
     #[serde(default)]
     pub on_invalid_message: InvalidMessagePolicy,
-    /// What becomes of members of JSON objects that the type has no field for.
+    /// What becomes of members of JSON objects that the type has no field for. `Ignore`: they are left out. `Refuse`: the
+    /// message is invalid.
     #[serde(default)]
     pub unknown_fields: UnknownFields,
 }

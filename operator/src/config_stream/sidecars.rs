@@ -72,10 +72,27 @@ impl Desired {
 /// How far one sidecar is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ObservedSidecar {
-    pub(crate) connected: bool,
-    /// Since when it is not connected, if it still counts as such.
-    pub(crate) gone_at: Option<Instant>,
+    pub(crate) presence: Presence,
     pub(crate) acknowledged: Option<Arc<Acknowledgement>>,
+}
+
+/// Whether a sidecar is there.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Presence {
+    /// It has not been since this process began to lead.
+    #[default]
+    Unseen,
+    Connected,
+    /// It has just gone, and counts as connected for so long.
+    Lingering(Duration),
+    Gone,
+}
+
+impl Presence {
+    /// Whether it counts as connected.
+    pub(crate) fn is_connected(self) -> bool {
+        matches!(self, Self::Connected | Self::Lingering(_))
+    }
 }
 
 /// All sidecars. Clones share them.
@@ -155,10 +172,8 @@ impl Sidecars {
         let of_namespace = state.pods.iter().filter(|(pod, _)| pod.namespace == namespace);
         of_namespace
             .map(|(pod, entry)| {
-                let lingers = entry.gone_at.is_some_and(|at| at.elapsed() < GRACE);
                 let observed = ObservedSidecar {
-                    connected: entry.link.is_some() || lingers,
-                    gone_at: entry.gone_at.filter(|_| lingers),
+                    presence: entry.presence(),
                     acknowledged: entry.acknowledged.clone(),
                 };
                 (pod.clone(), observed)
@@ -171,8 +186,7 @@ impl Sidecars {
     pub(crate) fn desire(&self, namespace: &str, desired: &HashMap<PodId, Arc<Desired>>) {
         let mut state = self.state();
         state.pods.retain(|pod, entry| {
-            let lingers = entry.gone_at.is_some_and(|at| at.elapsed() < GRACE);
-            pod.namespace != namespace || desired.contains_key(pod) || entry.link.is_some() || lingers
+            pod.namespace != namespace || desired.contains_key(pod) || entry.presence().is_connected()
         });
         for (pod, wanted) in desired {
             let entry = state.pods.entry(pod.clone()).or_insert_with(Entry::new);
@@ -230,6 +244,17 @@ impl Entry {
             link: None,
             gone_at: None,
             acknowledged: None,
+        }
+    }
+
+    fn presence(&self) -> Presence {
+        match (&self.link, self.gone_at) {
+            (Some(_), _) => Presence::Connected,
+            (None, None) => Presence::Unseen,
+            (None, Some(at)) => match GRACE.checked_sub(at.elapsed()) {
+                Some(left) if !left.is_zero() => Presence::Lingering(left),
+                _ => Presence::Gone,
+            },
         }
     }
 }
@@ -322,7 +347,10 @@ mod tests {
         drop(newer);
         assert_eq!(gauge.get(), 0);
         let observed = &sidecars.of_namespace("shop")[&pod("a")];
-        assert!(observed.connected && observed.gone_at.is_some(), "it lingers");
+        assert!(
+            matches!(observed.presence, Presence::Lingering(_)),
+            "{observed:?}"
+        );
         assert!(observed.acknowledged.is_some());
     }
 }

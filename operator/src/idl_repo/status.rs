@@ -30,7 +30,9 @@ pub(crate) async fn write_if_changed(
     before: Option<&IdlRepoStatus>,
     after: &IdlRepoStatus,
 ) -> Result<(), WriteStatusError> {
-    write_status::write_if_changed::<IdlRepo, _>(client, object, before, after).await
+    // What is there was read for this very decision, so there is no cache to bring up to date.
+    let written = write_status::write_if_changed::<IdlRepo, _>(client, object, before, after).await;
+    written.map(drop)
 }
 
 /// The status of an IdlRepo whose plan has been carried out.

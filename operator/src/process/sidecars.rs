@@ -84,6 +84,7 @@ pub(super) async fn start_on_leader(
             process.metrics.clone(),
             process.serving.bundle(),
             process.settings.replica.clone(),
+            sidecars.certificates.webhook_configuration.clone(),
         )),
         namespaces: process.settings.watch_namespaces.clone(),
         concurrency: process.settings.concurrency.into(),

@@ -3,15 +3,18 @@
 use super::WsRouteContext;
 use super::observe::Observed;
 use super::plan::{Plan, PlannedConfiguration};
+use super::world::StoredRoute;
 use crate::config_stream::{Desired, PodId};
+use heddle_crds::condition::{self, ConditionStatus};
+use heddle_crds::ws_route::ConditionType;
 use heddle_route_config::protocol::{Configuration, Held, SentRoute};
 use heddle_telemetry::TraceParent;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::info_span;
 
-/// Which change of each route was sent last, and which has been told of. Lost with the process, which costs a repeated
-/// event at most.
+/// Which change of each route was sent last. What was programmed already is found out from statuses again when the process
+/// is a new one.
 #[derive(Debug, Default)]
 pub(crate) struct Changes(Mutex<HashMap<String, Change>>);
 
@@ -28,6 +31,25 @@ impl Changes {
         let changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let change = changes.get(uid?)?;
         (Some(change.generation) == generation).then(|| change.clone())
+    }
+
+    /// Takes over what another leader has brought everywhere.
+    fn adopt(&self, route: &StoredRoute) {
+        let (uid, generation) = (route.metadata.uid.as_ref(), route.metadata.generation);
+        let Some(((uid, generation), status)) = uid.zip(generation).zip(route.status.as_ref()) else {
+            return;
+        };
+        let programmed = condition::find(&status.conditions, ConditionType::Programmed.as_str());
+        let is_programmed = programmed.is_some_and(|programmed| {
+            programmed.status == ConditionStatus::True && programmed.observed_generation == Some(generation)
+        });
+        if is_programmed {
+            let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.entry(uid.clone()).or_insert_with(|| Change {
+                generation,
+                trace_id: status.trace_id.clone(),
+            });
+        }
     }
 
     fn is_known(&self, route: &SentRoute) -> bool {
@@ -52,30 +74,23 @@ impl Changes {
 
 /// Hands everything to the streams. Nothing can fail: a sidecar that is away gets it when it is back.
 pub(crate) fn apply(context: &WsRouteContext, namespace: &str, observed: &Observed, plan: &Plan) {
+    for route in &observed.routes {
+        context.changes.adopt(&route.stored);
+    }
     let trace_parent = change(context, namespace, plan);
     let mut desired: HashMap<PodId, Arc<Desired>> = HashMap::new();
     for planned in &plan.configurations {
-        let one = Arc::new(desire(observed, planned, trace_parent.as_ref()));
+        let one = Arc::new(desire(planned, trace_parent.as_ref()));
         desired.extend(planned.pods.iter().map(|pod| (pod.clone(), Arc::clone(&one))));
     }
     context.sidecars.desire(namespace, &desired);
 }
 
-fn desire(
-    observed: &Observed,
-    planned: &PlannedConfiguration,
-    trace_parent: Option<&TraceParent>,
-) -> Desired {
-    let references = planned
-        .descriptors
-        .iter()
-        .map(|descriptors| descriptors.reference.clone());
-    let configuration = Configuration::new(
-        planned.routes.clone(),
-        references.collect(),
-        observed.trust_bundle.to_string(),
-        trace_parent.map(TraceParent::to_string),
-    );
+fn desire(planned: &PlannedConfiguration, trace_parent: Option<&TraceParent>) -> Desired {
+    let configuration = Configuration {
+        traceparent: trace_parent.map(TraceParent::to_string),
+        ..planned.configuration.clone()
+    };
     Desired::new(configuration, planned.descriptors.clone())
 }
 
@@ -84,7 +99,7 @@ fn change(context: &WsRouteContext, namespace: &str, plan: &Plan) -> Option<Trac
     let routes = plan
         .configurations
         .iter()
-        .flat_map(|configuration| &configuration.routes);
+        .flat_map(|planned| &planned.configuration.routes);
     let new: Vec<_> = routes
         .filter(|route| route.held == Held::No && !context.changes.is_known(route))
         .collect();

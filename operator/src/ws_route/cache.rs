@@ -88,6 +88,11 @@ impl<V: Remembered> Cache<V> {
         self.current.get(namespace)
     }
 
+    /// An object, to be replaced by what is known of it from elsewhere than the watch.
+    pub(crate) fn entry_mut(&mut self, namespace: &str, name: &str) -> Option<&mut V> {
+        self.current.get_mut(namespace)?.get_mut(name)
+    }
+
     /// The namespaces with any.
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = &String> {
         self.current.keys()

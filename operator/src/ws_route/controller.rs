@@ -3,7 +3,7 @@
 mod queue;
 
 use super::cache::{Scope, scopes};
-use super::world::{self, Caches, Guarded};
+use super::world::{self, Caches, RawRoute};
 use super::{WsRouteContext, reconcile};
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
@@ -84,7 +84,7 @@ struct Seen {
 }
 
 enum Change {
-    Route(Box<Event<Guarded>>),
+    Route(Box<Event<RawRoute>>),
     Pod(Box<Event<Pod>>),
     Secret(Box<Event<PartialObjectMeta<Secret>>>),
     ConfigMap(Box<Event<PartialObjectMeta<ConfigMap>>>),
@@ -106,9 +106,9 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
     let mut running = JoinSet::new();
     let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
     loop {
-        let now = Instant::now();
         if synced.is_complete() {
-            for namespace in queue.start(now) {
+            context.takeover.begin();
+            for namespace in queue.start(Instant::now()) {
                 running.spawn(reconcile_one(Arc::clone(&context), namespace));
             }
         }
@@ -116,19 +116,13 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(seen) = seen.next() => {
-                for namespace in take(&context, &synced, seen) {
-                    queue.add(namespace, now + DEBOUNCE);
-                }
+                queue.add_all(take(&context, &synced, seen), Instant::now() + DEBOUNCE);
             }
             namespaces = context.sidecars.changed() => {
-                for namespace in namespaces {
-                    queue.add(namespace, now + DEBOUNCE);
-                }
+                queue.add_all(namespaces, Instant::now() + DEBOUNCE);
             }
             Ok(()) = bundle.changed() => {
-                for namespace in context.world.namespaces_with_routes() {
-                    queue.add(namespace, now);
-                }
+                queue.add_all(context.world.namespaces_with_routes(), Instant::now());
             }
             Some(ended) = running.join_next(), if !running.is_empty() => {
                 if let Ok((namespace, result)) = ended {

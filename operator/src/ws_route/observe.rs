@@ -2,11 +2,13 @@
 //! sidecars are.
 
 mod descriptors;
+mod exclusion;
 mod secrets;
 
 use super::WsRouteContext;
+use super::takeover::Awaiting;
 use super::validate::{ValidatedRoute, validate};
-use super::world::{Snapshot, StoredRoute};
+use super::world::{Snapshot, StoredPod, StoredRoute};
 use crate::conditions;
 use crate::config_stream::{Descriptors, ObservedSidecar, PodId};
 use heddle_crds::ws_route::Reason;
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) use descriptors::DescriptorsCache;
+pub(crate) use exclusion::{Exclusion, ExclusionsCache};
 pub(crate) use secrets::SecretsCache;
 
 /// Something that people have to know of.
@@ -24,6 +27,18 @@ pub(crate) type Problem = conditions::Problem<Reason>;
 pub(crate) enum ObserveError {
     #[error("failed to read Secret {name}")]
     Secret {
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("failed to read MutatingWebhookConfiguration {name}")]
+    WebhookConfiguration {
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("failed to read Namespace {name}")]
+    Namespace {
         name: String,
         #[source]
         source: kube::Error,
@@ -42,6 +57,16 @@ pub(crate) enum ObserveError {
     },
 }
 
+/// Whether a pod has a sidecar.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Injection {
+    Done,
+    /// It has none, and gets one when it is made anew.
+    Missing,
+    /// It has none, and gets none: the webhook is not asked about it.
+    Excluded,
+}
+
 /// A route.
 #[derive(Clone, Debug)]
 pub(crate) struct ObservedRoute {
@@ -56,8 +81,14 @@ pub(crate) struct ObservedPod {
     pub(crate) id: PodId,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ready: bool,
-    pub(crate) has_sidecar: bool,
+    pub(crate) injection: Injection,
     pub(crate) sidecar: ObservedSidecar,
+}
+
+impl ObservedPod {
+    pub(crate) fn has_sidecar(&self) -> bool {
+        self.injection == Injection::Done
+    }
 }
 
 /// A namespace.
@@ -71,6 +102,8 @@ pub(crate) struct Observed {
     pub(crate) secrets: BTreeMap<String, BTreeSet<&'static str>>,
     /// What the IdlRepos that routes name have published.
     pub(crate) descriptors: BTreeMap<String, Result<Arc<Descriptors>, Problem>>,
+    /// Whether sidecars that served under another leader may be about to connect.
+    pub(crate) awaiting: Option<Awaiting>,
     /// The authorities that sidecars trust, in PEM.
     pub(crate) trust_bundle: Arc<str>,
 }
@@ -89,7 +122,10 @@ pub(crate) async fn observe(
                 Ok(object) => {
                     validate(object).map_err(|error| heddle_telemetry::ErrorChain(&error).to_string())
                 }
-                Err(error) => Err(format!("failed to read the stored object: {error}")),
+                Err(unreadable) => Err(format!(
+                    "the stored object cannot be read: {}; write it again with `kubectl apply`",
+                    unreadable.error
+                )),
             },
             stored,
         })
@@ -107,6 +143,11 @@ pub(crate) async fn observe(
         .descriptors
         .read(&context.client, namespace, &idl_repos, &snapshot.indexes)
         .await?;
+    let lacking = |pod: &Arc<StoredPod>| !pod.has_sidecar && valid().any(|spec| spec.selects(&pod.labels));
+    let exclusion = match snapshot.pods.values().any(lacking) {
+        true => exclusion(context, namespace).await,
+        false => Exclusion::default(),
+    };
     let mut sidecars = context.sidecars.of_namespace(namespace);
     let pods = snapshot.pods.into_iter().map(|(name, pod)| {
         let id = PodId {
@@ -117,7 +158,11 @@ pub(crate) async fn observe(
         ObservedPod {
             labels: pod.labels.clone(),
             ready: pod.ready,
-            has_sidecar: pod.has_sidecar,
+            injection: match pod.has_sidecar {
+                true => Injection::Done,
+                false if exclusion.covers(&pod.labels) => Injection::Excluded,
+                false => Injection::Missing,
+            },
             sidecar: sidecars.remove(&id).unwrap_or_default(),
             id,
         }
@@ -127,6 +172,19 @@ pub(crate) async fn observe(
         routes,
         secrets,
         descriptors,
+        awaiting: context.takeover.awaiting(),
         trust_bundle: context.trust_bundle.borrow().clone(),
+    })
+}
+
+/// What cannot be found out about is taken for not left out: all that depends on it is what people are advised to do.
+async fn exclusion(context: &WsRouteContext, namespace: &str) -> Exclusion {
+    let Some(configuration) = &context.webhook_configuration else {
+        return Exclusion::default();
+    };
+    let read = context.exclusions.read(&context.client, configuration, namespace);
+    read.await.unwrap_or_else(|error| {
+        tracing::debug!(namespace, error = %heddle_telemetry::ErrorChain(&error), "not known whom the webhook leaves out");
+        Exclusion::default()
     })
 }

@@ -1,9 +1,12 @@
 //! The conditions that follow from a plan, by the rules of kstatus: `Reconciling` and `Stalled` are there only while
 //! true, and never both.
 
+mod before;
+
 use super::observe::ObservedRoute;
-use super::plan::{PlannedRoute, Progress, names};
+use super::plan::{PlannedRoute, Progress, Transcodes, names};
 use crate::conditions;
+use before::Before;
 use heddle_crds::condition::{self, ConditionStatus};
 use heddle_crds::metadata;
 use heddle_crds::reason::Retry;
@@ -26,8 +29,9 @@ pub(crate) fn status(
 ) -> WsRouteStatus {
     let mut status = route.stored.status.clone().unwrap_or_default();
     let accepted = accepted(planned);
-    let resolved = resolved(planned);
-    let programmed = programmed(planned, route.stored.metadata.generation);
+    let before = Before::of(route, planned);
+    let resolved = before.resolved(resolved(planned));
+    let programmed = before.programmed(programmed(planned, route.stored.metadata.generation));
     let ready = [&accepted, &resolved]
         .into_iter()
         .find(|state| state.status == ConditionStatus::False)
@@ -36,11 +40,18 @@ pub(crate) fn status(
     if programmed.status == ConditionStatus::True {
         status.trace_id = trace_id.or(status.trace_id);
     }
-    status.sidecars = Some(planned.progress.counts.clone());
-    status.descriptors = planned.descriptors.as_ref().map(|descriptors| Descriptors {
-        digest: descriptors.reference.digest.clone(),
-        source_revision: descriptors.source_commit.clone(),
-    });
+    status.sidecars = Some(before.counts(planned.progress.counts.clone()));
+    match planned.transcodes {
+        Transcodes::No => status.descriptors = None,
+        // What was acknowledged last stands until the next one is.
+        Transcodes::ByFormer => {}
+        Transcodes::ByNewest => {
+            status.descriptors = planned.descriptors.as_ref().map(|descriptors| Descriptors {
+                digest: descriptors.reference.digest.clone(),
+                source_revision: descriptors.source_commit.clone(),
+            });
+        }
+    }
     let annotations = route.stored.metadata.annotations.as_ref();
     status.last_handled_requested_at =
         annotations
@@ -104,7 +115,12 @@ fn programmed(planned: &PlannedRoute, generation: Option<i64>) -> State {
         return State::is_false(
             problem.reason,
             format!(
-                "Generation {generation} is not sent to sidecars: {}",
+                "Generation {generation} is not sent to sidecars{}: {}",
+                match problem.reason {
+                    // Of two that claim the same, one has to go.
+                    Reason::Conflicted => "",
+                    _ => ", which keep what they have of an older one",
+                },
                 problem.message
             ),
         );
@@ -160,6 +176,16 @@ fn hindered(progress: &Progress, generation: i64) -> Option<State> {
         let advice = "A pod that is older than the route, or was made while the webhook was away, gets one when it is made anew.";
         return Some(State::is_false(
             Reason::SidecarMissing,
+            format!("{text} {advice}"),
+        ));
+    }
+    if !progress.excluded.is_empty() {
+        let text = several(&progress.excluded, "left out by the webhook's selectors");
+        let advice = "Such a pod gets no sidecar when it is made anew: change the labels of the pod or of its namespace first \
+                      (the chart's webhook.objectSelector and webhook.namespaceSelector say which), or give the pod the \
+                      annotation heddle.dev/sidecar: disabled, with which it does not count.";
+        return Some(State::is_false(
+            Reason::SidecarExcluded,
             format!("{text} {advice}"),
         ));
     }

@@ -295,3 +295,45 @@ async fn a_pod_whose_container_has_the_routes_port_is_refused_and_says_which() -
     assert!(refused.to_string().contains("proxy.adminPort"), "{refused}");
     webhooks.remove().await
 }
+
+#[tokio::test]
+async fn a_pod_that_the_selectors_leave_out_is_named_as_such() -> Result<()> {
+    let world = World::create().await?;
+    let name = &world.namespace.name;
+    let left_out = json!({ "metadata": { "name": name }, "webhooks": [{
+        "name": "pods.heddle.dev",
+        "clientConfig": { "url": format!("https://127.0.0.1:{}/mutate/pods", world.webhook_port) },
+        "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"] }],
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": name } },
+        "objectSelector": { "matchLabels": { "sidecars": "wanted" } },
+        "failurePolicy": "Ignore", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+    }]});
+    let configurations = Api::<MutatingWebhookConfiguration>::all(world.namespace.client.clone());
+    configurations
+        .create(&PostParams::default(), &serde_json::from_value(left_out)?)
+        .await?;
+    let _operator = world.operator().await?;
+    world.apply("chat", &[]).await?;
+    world.create_ready(&World::pod("a", "chat")).await?;
+    let stalled = world
+        .wait_for_reason("chat", "Stalled", "SidecarExcluded")
+        .await?;
+    assert!(
+        stalled.message.contains("webhook.objectSelector"),
+        "{}",
+        stalled.message
+    );
+    let counts = world
+        .routes()
+        .get("chat")
+        .await?
+        .status
+        .and_then(|status| status.sidecars);
+    let counts = counts.unwrap_or_default();
+    assert_eq!(
+        (counts.excluded_on.as_slice(), counts.missing),
+        (["a".to_owned()].as_slice(), 0)
+    );
+    configurations.delete(name, &DeleteParams::default()).await?;
+    Ok(())
+}

@@ -2,6 +2,7 @@
 //! the stream as sidecars do, and with the real sidecar.
 
 mod certificates;
+mod endpoint;
 mod injection;
 mod proxy;
 mod sidecar;

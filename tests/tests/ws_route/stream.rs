@@ -183,16 +183,30 @@ async fn a_sidecar_that_was_away_is_not_sent_what_it_has_and_its_refusal_is_show
     // The leader is killed, and another one takes over.
     operator.kill().await?;
     assert!(sidecar.next().await.is_err() || sidecar.next().await?.is_none());
-    let _successor = world.operator_with("operator-1", &[]).await?;
-    world
-        .wait_for_reason("chat", "Ready", "SidecarNotConnected")
+    let before = world.routes().get("chat").await?.status.unwrap_or_default();
+    let successor = world.operator_with("operator-1", &[]).await?;
+    let kept = world
+        .wait_for("chat", "the new leader has looked at it", |status| {
+            find(&status.conditions, "Programmed")
+                .is_some_and(|programmed| programmed.message.contains("sidecars are awaited until"))
+        })
         .await?;
+    for type_ in ["Programmed", "Ready"] {
+        let reason = find(&kept.conditions, type_).map(|found| found.reason.as_str());
+        assert_eq!(reason, Some("Programmed"), "nothing is known against it");
+    }
+    assert_eq!(kept.sidecars, before.sidecars);
     let hello = Hello {
         applied: Some(served(&sent)),
         ..Hello::default()
     };
     let mut sidecar = world.connect(&pod, &hello).await?;
-    world.wait_for_reason("chat", "Ready", "Programmed").await?;
+    world
+        .wait_for("chat", "all is as it was, trace included", |status| {
+            *status == before
+        })
+        .await?;
+    assert!(!successor.log_text()?.contains("route is sent to sidecars"));
     // What comes next is the next change and not what it has.
     world.apply("chat", &[("retries", json!(2))]).await?;
     let (newer, _) = sidecar.configuration().await?;
@@ -234,6 +248,69 @@ async fn a_suspended_route_is_held_and_a_secret_that_appears_is_acted_on() -> Re
     let (sent, _) = sidecar.configuration().await?;
     assert_eq!((sent.routes[0].held, sent.routes[0].generation()), (Held::Yes, 2));
     world.wait_for_reason("chat", "Ready", "Suspended").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_work_takes_no_route_from_sidecars() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    let pod = world.ready_pod("a", "chat").await?;
+    world.apply("chat", &[]).await?;
+    let mut sidecar = world.connect(&pod, &Hello::default()).await?;
+    let sent = sidecar.wait_for(&[("chat", 1)]).await?;
+    sidecar.acknowledge(&sent).await?;
+    world.wait_for_reason("chat", "Ready", "Programmed").await?;
+    // The schema lets both through, and nobody has registered the webhook here.
+    let nonsense = json!({ "matchExpressions": [{ "key": "app", "operator": "Near", "values": ["chat"] }] });
+    for change in [
+        ("forwarding", json!({ "trustedProxies": ["10.0.0.0/40"] })),
+        ("selector", nonsense),
+    ] {
+        world.apply("chat", &[change]).await?;
+        let (held, _) = sidecar.configuration().await?;
+        assert_eq!(held.routes.len(), 1, "it is not taken away");
+        assert_eq!(held.routes[0].held, Held::Yes);
+        let generation = held.routes[0].generation();
+        let refused = world
+            .wait_for("chat", "it is refused", |status| {
+                status.observed_generation == Some(generation)
+                    && find(&status.conditions, "Accepted")
+                        .is_some_and(|accepted| accepted.reason == "InvalidSpec")
+            })
+            .await?;
+        assert_eq!(refused.sidecars.map(|counts| counts.selected), Some(1));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_else_has_written_is_mended() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    world.apply("chat", &[]).await?;
+    world.wait_for_reason("chat", "Ready", "NoReadyPods").await?;
+    let lie = json!({ "status": { "sidecars": {
+        "selected": 7, "ready": 7, "connected": 7, "programmed": 7, "missing": 0,
+    }}});
+    let lied = world
+        .routes()
+        .patch_status("chat", &PatchParams::default(), &Patch::Merge(&lie))
+        .await?;
+    assert_eq!(
+        lied.status
+            .and_then(|status| status.sidecars)
+            .map(|counts| counts.ready),
+        Some(7)
+    );
+    world
+        .wait_for("chat", "the truth", |status| {
+            status
+                .sidecars
+                .as_ref()
+                .is_some_and(|counts| counts.selected == 0)
+        })
+        .await?;
     Ok(())
 }
 

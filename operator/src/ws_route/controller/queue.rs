@@ -27,6 +27,13 @@ impl Queue {
         *at = due.min(*at);
     }
 
+    /// The same for several.
+    pub(super) fn add_all(&mut self, namespaces: BTreeSet<String>, due: Instant) {
+        for namespace in namespaces {
+            self.add(namespace, due);
+        }
+    }
+
     /// Those to begin with now.
     pub(super) fn start(&mut self, now: Instant) -> Vec<String> {
         let ready: Vec<_> = self

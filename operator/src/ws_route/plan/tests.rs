@@ -1,5 +1,10 @@
+mod simulation;
+mod takeover;
+mod unreadable;
+
 use super::*;
-use crate::config_stream::ObservedSidecar;
+use crate::config_stream::{ObservedSidecar, Presence};
+use crate::ws_route::observe::Injection;
 use crate::ws_route::status;
 use crate::ws_route::validate::validate;
 use crate::ws_route::world::StoredRoute;
@@ -11,7 +16,6 @@ use heddle_route_config::protocol::{
 };
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 /// A route of generation 2 that is created at `second`.
 fn route(name: &str, second: i64, changes: &[(&str, Value)]) -> ObservedRoute {
@@ -50,7 +54,7 @@ fn pod(name: &str, app: &str) -> ObservedPod {
         },
         labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
         ready: true,
-        has_sidecar: true,
+        injection: Injection::Done,
         sidecar: ObservedSidecar::default(),
     }
 }
@@ -69,8 +73,7 @@ fn pod_that_said(name: &str, generation: Option<i64>, error: Option<RouteErrorKi
     };
     ObservedPod {
         sidecar: ObservedSidecar {
-            connected: true,
-            gone_at: None,
+            presence: Presence::Connected,
             acknowledged: Some(Arc::new(acknowledged)),
         },
         ..pod(name, "chat")
@@ -103,7 +106,7 @@ fn names_sent(plan: &Plan, pod: &str) -> Vec<String> {
         .configurations
         .iter()
         .find(|configuration| configuration.pods.iter().any(|id| id.name == pod));
-    let routes = &of_pod.unwrap().routes;
+    let routes = &of_pod.unwrap().configuration.routes;
     routes.iter().map(|route| route.name().to_owned()).collect()
 }
 
@@ -112,7 +115,7 @@ fn each_pod_gets_the_routes_that_select_it_and_pods_without_any_an_empty_configu
     let talk = ("selector", json!({ "matchLabels": { "app": "talk" } }));
     let routes = vec![route("chat", 1, &[]), route("talk", 2, &[talk])];
     let mut missing = pod("old", "chat");
-    missing.has_sidecar = false;
+    missing.injection = Injection::Missing;
     let pods = vec![pod("a", "chat"), pod("b", "talk"), pod("c", "other"), missing];
     let plan = plan(&observed(routes, pods));
     assert_eq!(names_sent(&plan, "a"), ["chat"]);
@@ -168,7 +171,7 @@ fn nobody_yields_to_a_route_that_yields_itself() {
 fn a_route_is_programmed_only_when_every_ready_pod_says_so_of_this_generation() {
     let unready = |pod: ObservedPod| ObservedPod { ready: false, ..pod };
     let without_sidecar = |pod: ObservedPod| ObservedPod {
-        has_sidecar: false,
+        injection: Injection::Missing,
         ..pod
     };
     let done = || pod_that_said("a", Some(2), None);
@@ -217,10 +220,38 @@ fn a_route_is_programmed_only_when_every_ready_pod_says_so_of_this_generation() 
 }
 
 #[test]
+fn a_pod_that_the_webhook_leaves_out_is_not_told_to_be_made_anew() {
+    let mut left_out = pod("b", "chat");
+    left_out.injection = Injection::Excluded;
+    let observed = observed(
+        vec![route("chat", 1, &[])],
+        vec![pod_that_said("a", Some(2), None), left_out],
+    );
+    let status = status_of(&observed);
+    assert_eq!(
+        condition(&status, "Stalled"),
+        (ConditionStatus::True, "SidecarExcluded".into())
+    );
+    let message = &find(&status.conditions, "Programmed").unwrap().message;
+    assert!(
+        message.starts_with("Of 2 ready pods, 1 left out by the webhook's selectors: b.")
+            && message.contains("webhook.namespaceSelector"),
+        "{message}"
+    );
+    let counts = status.sidecars.unwrap();
+    assert_eq!((counts.missing, counts.excluded), (0, 1));
+    assert_eq!(counts.excluded_on, ["b"]);
+    assert!(
+        plan(&observed).wake_after.is_some(),
+        "labels of namespaces are not watched"
+    );
+}
+
+#[test]
 fn counts_and_names_say_which_pods_have_no_sidecar() {
     let mut pods: Vec<_> = (0..40)
         .map(|number| ObservedPod {
-            has_sidecar: false,
+            injection: Injection::Missing,
             ..pod(&format!("p{number:02}"), "chat")
         })
         .collect();
@@ -255,7 +286,7 @@ fn what_another_object_of_the_same_name_was_acknowledged_for_does_not_count() {
 
 #[test]
 fn what_is_suspended_or_cannot_work_takes_nothing_away_from_sidecars() {
-    let held = |observed: &Observed| plan(observed).configurations[0].routes[0].held;
+    let held = |observed: &Observed| plan(observed).configurations[0].configuration.routes[0].held;
     let pods = || vec![pod_that_said("a", Some(1), None)];
     assert_eq!(held(&observed(vec![route("chat", 1, &[])], pods())), Held::No);
 
@@ -315,14 +346,53 @@ fn a_transcoding_route_brings_its_descriptor_set() {
     let sent = &plan.configurations[0].descriptors;
     assert_eq!(sent.len(), 1, "both routes go by one set");
     assert_eq!(sent[0].reference, reference);
-    let status = status_of(&observed);
-    assert_eq!(status.descriptors.unwrap().source_revision, "c0ffee");
+    let version = plan.configurations[0].configuration.version.clone();
+    let mut acknowledge = |version: &str| {
+        let mut sidecar = pod_that_said("a", Some(2), None).sidecar;
+        let mut said = Acknowledgement::clone(sidecar.acknowledged.as_ref().unwrap());
+        said.version = version.into();
+        sidecar.acknowledged = Some(Arc::new(said));
+        observed.pods[0].sidecar = sidecar;
+        status_of(&observed).descriptors
+    };
+    assert_eq!(
+        acknowledge("an older one"),
+        None,
+        "nobody has acknowledged the set"
+    );
+    assert_eq!(acknowledge(&version).unwrap().source_revision, "c0ffee");
 }
 
 #[test]
 fn a_sidecar_that_has_just_gone_is_looked_at_again() {
     let mut gone = pod_that_said("a", Some(2), None);
-    gone.sidecar.gone_at = Some(Instant::now());
+    gone.sidecar.presence = Presence::Lingering(Duration::from_secs(7));
     let plan = plan(&observed(vec![route("chat", 1, &[])], vec![gone]));
-    assert!(plan.wake_after.unwrap() > GRACE / 2);
+    assert!(plan.wake_after.unwrap() > Duration::from_secs(7));
+}
+
+#[test]
+fn a_suspended_route_keeps_its_claim_and_an_invalid_one_has_none() {
+    let suspended = ("suspend", json!(true));
+    let invalid = ("forwarding", json!({ "trustedProxies": ["10.0.0.0/40"] }));
+    let pods = || vec![pod("a", "chat")];
+    let with = |change| vec![route("older", 1, &[change]), route("younger", 2, &[])];
+    // What sidecars have of it, they serve.
+    assert_eq!(
+        names_sent(&plan(&observed(with(suspended), pods())), "a"),
+        ["older"]
+    );
+    // It is held, and the younger one is there for sidecars that have nothing of it.
+    let observed = observed(with(invalid), pods());
+    assert!(observed.routes[0].spec.is_err());
+    let plan = plan(&observed);
+    assert_eq!(names_sent(&plan, "a"), ["older", "younger"]);
+    let held: Vec<_> = plan.configurations[0]
+        .configuration
+        .routes
+        .iter()
+        .map(|route| route.held)
+        .collect();
+    assert_eq!(held, [Held::Yes, Held::No]);
+    assert!(plan.routes[1].refusal.is_none());
 }
