@@ -12,6 +12,7 @@ pub mod publication;
 pub mod reason;
 pub mod reference;
 mod schema;
+pub mod sse_subscription;
 pub mod ws_route;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -22,6 +23,7 @@ pub use kube::core::duration;
 
 pub use condition::{Condition, ConditionStatus};
 pub use idl_repo::{IdlRepo, IdlRepoSpec, IdlRepoStatus};
+pub use sse_subscription::{SseSubscription, SseSubscriptionSpec, SseSubscriptionStatus};
 pub use ws_route::{WsRoute, WsRouteSpec, WsRouteStatus};
 
 /// The API group of every kind of Heddle.
@@ -32,7 +34,7 @@ pub const VERSION: &str = "v1alpha1";
 
 /// Every definition this crate has, in alphabetical order of the kinds.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![IdlRepo::crd(), WsRoute::crd()];
+    let mut definitions = vec![IdlRepo::crd(), SseSubscription::crd(), WsRoute::crd()];
     definitions.iter_mut().for_each(schema::join_lines);
     definitions
 }

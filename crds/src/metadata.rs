@@ -56,6 +56,12 @@ pub const RUN: &str = "heddle.dev/run";
 /// Label on every object that belongs to an IdlRepo: the IdlRepo's name.
 pub const IDL_REPO: &str = "heddle.dev/idlrepo";
 
+/// Label on the checkpoint of an SseSubscription: the SseSubscription's name.
+pub const SSE_SUBSCRIPTION: &str = "heddle.dev/ssesubscription";
+
+/// Label on the Lease by which a replica of the operator says that it is there: the release that it is a replica of.
+pub const MEMBER_OF: &str = "heddle.dev/member-of";
+
 /// The recommended label `app.kubernetes.io/managed-by`.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 

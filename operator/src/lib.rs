@@ -15,8 +15,11 @@ mod leader;
 mod metrics;
 mod process;
 mod settings;
+mod sharding;
 mod source;
+mod sse_subscription;
 mod webhook;
+mod work_queue;
 mod write_status;
 mod ws_route;
 

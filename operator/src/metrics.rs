@@ -1,5 +1,7 @@
 //! What the operator counts. Labels come from enums, never from names of objects.
 
+mod subscriptions;
+
 use crate::idl_repo::{Cause, Check};
 use heddle_crds::idl_repo::{LastRun, Reason};
 use heddle_telemetry::MetricsRegistry;
@@ -9,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use std::time::Duration;
+
+pub(crate) use subscriptions::SubscriptionMetrics;
 
 /// Bounds in seconds of how long a reconcile takes: from a few API calls to a slow source.
 const RECONCILE_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
@@ -40,6 +44,7 @@ pub(crate) struct Metrics {
     certificate_expiry: Gauge,
     authority_expiry: Gauge,
     pub(crate) certificate_failures: Counter,
+    pub(crate) subscriptions: SubscriptionMetrics,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -109,9 +114,11 @@ impl Metrics {
             certificate_expiry: Gauge::default(),
             authority_expiry: Gauge::default(),
             certificate_failures: Counter::default(),
+            subscriptions: SubscriptionMetrics::default(),
         };
         metrics.register(registry);
         metrics.register_ws_routes(registry);
+        metrics.subscriptions.register(registry);
         metrics
     }
 

@@ -1,6 +1,7 @@
 //! The life of the process: what is started in which order, and how it ends.
 
 mod sidecars;
+mod subscriptions;
 
 use crate::certificates::Serving;
 use crate::context::Context;
@@ -11,6 +12,7 @@ use crate::leader::{Election, LeadershipLost};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::source::SourceClient;
+use crate::sse_subscription::TlsMaterialError;
 use heddle_http_server::serve_probes;
 use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
 use kube::Client;
@@ -46,6 +48,8 @@ pub(crate) enum ProcessError {
         #[source]
         source: std::io::Error,
     },
+    #[error("failed to prepare connections to sinks")]
+    Tls(#[source] TlsMaterialError),
     #[error(transparent)]
     LeadershipLost(#[from] LeadershipLost),
     #[error("failed to go on: {0} ended by itself")]
@@ -128,6 +132,9 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
     if let Some(of_sidecars) = &settings.sidecars {
         let stop = &stop_background;
         started = sidecars::start_on_every_replica(&process, of_sidecars, &mut background, stop).await;
+    }
+    if let Some(of_subscriptions) = settings.subscriptions.as_ref().filter(|_| started.is_ok()) {
+        started = subscriptions::start_on_every_replica(&process, of_subscriptions, &mut background, &stop);
     }
     let worked = async {
         let result = match started {

@@ -1,6 +1,7 @@
 //! Everything that can be set, read and checked in one place before anything starts.
 
 mod sidecars;
+mod subscriptions;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser};
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 use sidecars::SidecarArguments;
 pub(crate) use sidecars::SidecarsSettings;
+use subscriptions::SubscriptionArguments;
+pub(crate) use subscriptions::SubscriptionsSettings;
 
 /// Which spans exist unless somebody asks for others. kube's own spans would make a trace of every look at an object,
 /// also of those that find nothing.
@@ -33,6 +36,8 @@ pub(crate) struct Arguments {
     lease: LeaseArguments,
     #[command(flatten)]
     sidecars: SidecarArguments,
+    #[command(flatten)]
+    subscriptions: SubscriptionArguments,
     /// Namespaces to look after, separated by commas; all, if empty
     #[arg(
         long,
@@ -131,6 +136,8 @@ pub(crate) struct Settings {
     pub(crate) shutdown_timeout: Duration,
     /// Absent where WsRoutes are not looked after.
     pub(crate) sidecars: Option<SidecarsSettings>,
+    /// Absent where SseSubscriptions are not looked after.
+    pub(crate) subscriptions: Option<SubscriptionsSettings>,
 }
 
 /// What every Job gets.
@@ -215,11 +222,13 @@ impl Settings {
             telemetry.span_filter = SPAN_FILTER.to_owned();
         }
         let denied_cidrs = arguments.denied_cidrs.clone().map(|cidrs| cidrs.0);
+        let address_policy = denied_cidrs.map_or_else(AddressPolicy::default, AddressPolicy::denying);
         Ok(Self {
             telemetry,
             job_defaults: job_defaults(&arguments, &variables),
             sidecars: sidecars::settings(&arguments, &variables),
-            address_policy: denied_cidrs.map_or_else(AddressPolicy::default, AddressPolicy::denying),
+            subscriptions: subscriptions::settings(&arguments, &address_policy),
+            address_policy,
             lease: lease(arguments.lease),
             watch_namespaces: not_empty(arguments.watch_namespaces),
             concurrency: arguments.concurrency,

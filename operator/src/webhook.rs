@@ -29,6 +29,11 @@ const PODS_PATH: &str = "/mutate/pods";
 /// Where WsRoutes are.
 const WS_ROUTES_PATH: &str = "/validate/wsroutes";
 
+/// Where SseSubscriptions are.
+const SSE_SUBSCRIPTIONS_PATH: &str = "/validate/ssesubscriptions";
+
+const PATHS: [&str; 3] = [PODS_PATH, WS_ROUTES_PATH, SSE_SUBSCRIPTIONS_PATH];
+
 /// API servers make a connection for each review that is under way, and may all come from one address. A connection that
 /// is closed at ten minutes lets them spread over the replicas anew.
 const LIMITS: Limits = Limits::new(1024, 256);
@@ -67,8 +72,11 @@ pub(crate) async fn serve(
 
 async fn answer(request: Request<Incoming>, webhook: &Webhook) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
-    if request.method() != Method::POST || ![PODS_PATH, WS_ROUTES_PATH].contains(&path.as_str()) {
-        return text(StatusCode::NOT_FOUND, "there are reviews of pods and of WsRoutes");
+    if request.method() != Method::POST || !PATHS.contains(&path.as_str()) {
+        return text(
+            StatusCode::NOT_FOUND,
+            "there are reviews of pods, WsRoutes and SseSubscriptions",
+        );
     }
     let body = Limited::new(request.into_body(), BODY_LIMIT).collect();
     let review = match tokio::time::timeout(BODY_TIMEOUT, body).await {
@@ -91,7 +99,11 @@ async fn answer(request: Request<Incoming>, webhook: &Webhook) -> Response<Full<
             let verdict = inject::review(&request, &webhook.routes, &webhook.sidecar, &bundle);
             ("pods", verdict)
         }
-        _ => ("wsroutes", validate::review(&request, webhook.sidecar.admin_port)),
+        SSE_SUBSCRIPTIONS_PATH => ("ssesubscriptions", validate::review_sse_subscription(&request)),
+        _ => (
+            "wsroutes",
+            validate::review_ws_route(&request, webhook.sidecar.admin_port),
+        ),
     };
     webhook.metrics.count_review(webhook_name, verdict.outcome());
     let mut response = text(StatusCode::OK, &verdict.to_json(&request.uid));

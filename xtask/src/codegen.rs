@@ -6,7 +6,7 @@ mod reference;
 
 use crate::root;
 use anyhow::{Context, Result, bail};
-use heddle_crds::{idl_repo, ws_route};
+use heddle_crds::{idl_repo, sse_subscription, ws_route};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::fs;
 use std::path::PathBuf;
@@ -99,6 +99,11 @@ fn reasons(kind: &str) -> Result<String> {
             Ok(reference::reasons(ws_route::Reason::ALL.iter().map(|reason| {
                 (reason.as_str(), reason.description(), reason.retry())
             })))
+        }
+        "SseSubscription" => {
+            Ok(reference::reasons(sse_subscription::Reason::ALL.iter().map(
+                |reason| (reason.as_str(), reason.description(), reason.retry()),
+            )))
         }
         other => bail!("{other} has no reasons; name its enum in xtask/src/codegen.rs"),
     }

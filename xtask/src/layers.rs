@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "heddle-git-remote",
             "heddle-http-server",
             "heddle-route-config",
+            "heddle-sse-client",
             "heddle-telemetry",
         ],
     ),

@@ -52,10 +52,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- /* What the operator does in the namespaces it looks after; nothing else is granted anywhere. */ -}}
 {{- define "heddle.rules" -}}
 - apiGroups: [heddle.dev]
-  resources: [idlrepos, wsroutes]
+  resources: [idlrepos, ssesubscriptions, wsroutes]
   verbs: [get, list, watch]
 - apiGroups: [heddle.dev]
-  resources: [idlrepos/status, wsroutes/status]
+  resources: [idlrepos/status, ssesubscriptions/status, wsroutes/status]
+  verbs: [patch]
+# SseSubscriptions may ask IdlRepos to look.
+- apiGroups: [heddle.dev]
+  resources: [idlrepos]
   verbs: [patch]
 # Owner references with blockOwnerDeletion need this where that admission plugin is on.
 - apiGroups: [heddle.dev]
@@ -81,7 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [create, patch]
-# Published descriptor sets, which are sent to the sidecars of transcoding routes; get is here to be granted to Jobs, too.
+# Checkpoints of SseSubscriptions. Published descriptor sets, which are sent to the sidecars of transcoding routes; get is here to be granted to Jobs, too.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]

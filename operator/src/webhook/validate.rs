@@ -1,26 +1,44 @@
-//! Refuses WsRoutes that the schema's rules let through and that cannot work.
+//! Refuses WsRoutes and SseSubscriptions that the schema's rules let through and that cannot work.
 
 use super::inject::taken_by_sidecar;
 use super::review::{ReviewRequest, Verdict};
-use crate::ws_route;
-use heddle_crds::WsRoute;
+use crate::{sse_subscription, ws_route};
+use heddle_crds::{SseSubscription, WsRoute};
 use heddle_telemetry::ErrorChain;
+use serde::de::DeserializeOwned;
 
-/// What becomes of a WsRoute. One whose specification stays as it is is let through: it may have to lose a finalizer.
-pub(super) fn review(request: &ReviewRequest, admin_port: u16) -> Verdict {
+/// What becomes of a WsRoute.
+pub(super) fn review_ws_route(request: &ReviewRequest, admin_port: u16) -> Verdict {
+    review(request, |object: &WsRoute| match ws_route::validate(object) {
+        Ok(validated) if validated.route.port == admin_port => {
+            Err(taken_by_sidecar(&validated.route.id.to_string(), admin_port))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(ErrorChain(&error).to_string()),
+    })
+}
+
+/// What becomes of an SseSubscription.
+pub(super) fn review_sse_subscription(request: &ReviewRequest) -> Verdict {
+    review(request, |object: &SseSubscription| {
+        let validated = sse_subscription::validate(object);
+        validated
+            .map(drop)
+            .map_err(|error| ErrorChain(&error).to_string())
+    })
+}
+
+/// One whose specification stays as it is is let through: it may have to lose a finalizer.
+fn review<K: DeserializeOwned>(
+    request: &ReviewRequest,
+    validate: impl Fn(&K) -> Result<(), String>,
+) -> Verdict {
     if request.old_object.get("spec") == request.object.get("spec") {
         return Verdict::Allow;
     }
-    let object = match serde_json::from_value::<WsRoute>(request.object.clone()) {
-        Ok(object) => object,
-        Err(error) => return Verdict::Refuse(error.to_string()),
-    };
-    match ws_route::validate(&object) {
-        Ok(validated) if validated.route.port == admin_port => {
-            Verdict::Refuse(taken_by_sidecar(&validated.route.id.to_string(), admin_port))
-        }
-        Ok(_) => Verdict::Allow,
-        Err(error) => Verdict::Refuse(ErrorChain(&error).to_string()),
+    match serde_json::from_value::<K>(request.object.clone()) {
+        Ok(object) => validate(&object).map_or_else(Verdict::Refuse, |()| Verdict::Allow),
+        Err(error) => Verdict::Refuse(error.to_string()),
     }
 }
 
@@ -54,7 +72,7 @@ mod tests {
     #[test]
     fn what_no_rule_of_the_schema_finds_is_refused_unless_it_was_there_before() {
         let (good, bad) = (route(&json!(["10.0.0.0/8"])), route(&json!(["10.0.0.0/40"])));
-        let review = |object, old_object| review(&request(object, old_object), 19437);
+        let review = |object, old_object| review_ws_route(&request(object, old_object), 19437);
         assert_eq!(review(good.clone(), Value::Null), Verdict::Allow);
         let Verdict::Refuse(message) = review(bad.clone(), good) else {
             panic!("it was let through")
@@ -67,9 +85,31 @@ mod tests {
     fn a_route_that_listens_where_sidecars_answer_probes_is_refused() {
         let object = request(route(&json!([])), Value::Null);
         // The port that a route has by default.
-        let Verdict::Refuse(message) = review(&object, 9080) else {
+        let Verdict::Refuse(message) = review_ws_route(&object, 9080) else {
             panic!("it was let through")
         };
         assert!(message.contains("proxy.adminPort"), "{message}");
+    }
+
+    #[test]
+    fn a_subscription_whose_filter_does_not_compile_is_refused() {
+        let subscription = |cel: &str| {
+            json!({
+                "apiVersion": "heddle.dev/v1alpha1",
+                "kind": "SseSubscription",
+                "metadata": { "name": "pushes", "namespace": "shop" },
+                "spec": {
+                    "source": { "url": "https://forge.example/events" },
+                    "filter": { "cel": cel },
+                    "sinks": [{ "name": "log", "log": {} }],
+                },
+            })
+        };
+        let review = |cel| review_sse_subscription(&request(subscription(cel), Value::Null));
+        assert_eq!(review("data.ref == 'refs/heads/main'"), Verdict::Allow);
+        let Verdict::Refuse(message) = review("data.ref ==") else {
+            panic!("it was let through")
+        };
+        assert!(message.contains("spec.filter.cel"), "{message}");
     }
 }

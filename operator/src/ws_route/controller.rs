@@ -1,12 +1,11 @@
 //! Runs reconciles: watches what can make one necessary, and looks at each namespace once at a time.
 
-mod queue;
-
 use super::cache::{Scope, scopes};
 use super::world::{self, Caches, RawRoute};
 use super::{WsRouteContext, reconcile};
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
+use crate::work_queue::Queue;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use heddle_crds::metadata;
@@ -16,7 +15,6 @@ use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
-use queue::Queue;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;

@@ -1,11 +1,11 @@
-//! Which namespaces are to be looked at, and when. Each is looked at by one at a time, and so many at the same time.
+//! Which objects, by a key, are to be looked at, and when. Each is looked at by one at a time, and so many at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// Namespaces and when they are due.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     limit: usize,
     due: BTreeMap<String, Instant>,
     running: BTreeSet<String>,
@@ -13,7 +13,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// At most `limit` run at the same time.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
             due: BTreeMap::new(),
@@ -22,7 +22,7 @@ impl Queue {
     }
 
     /// Has a namespace looked at, at the latest at `due`. One that runs is looked at again afterwards.
-    pub(super) fn add(&mut self, namespace: String, due: Instant) {
+    pub(crate) fn add(&mut self, namespace: String, due: Instant) {
         let at = self.due.entry(namespace).or_insert(due);
         *at = due.min(*at);
     }
@@ -35,7 +35,7 @@ impl Queue {
     }
 
     /// Those to begin with now.
-    pub(super) fn start(&mut self, now: Instant) -> Vec<String> {
+    pub(crate) fn start(&mut self, now: Instant) -> Vec<String> {
         let ready: Vec<_> = self
             .due
             .iter()
@@ -51,7 +51,7 @@ impl Queue {
     }
 
     /// One has ended, and is to be looked at again at `again`, unless something happens before.
-    pub(super) fn end(&mut self, namespace: String, again: Option<Instant>) {
+    pub(crate) fn end(&mut self, namespace: String, again: Option<Instant>) {
         self.running.remove(&namespace);
         if let Some(again) = again {
             self.add(namespace, again);
@@ -59,7 +59,7 @@ impl Queue {
     }
 
     /// When the next one can begin. None while all that may run do; their end is waited for anyway.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         if self.running.len() >= self.limit {
             return None;
         }

@@ -1,0 +1,194 @@
+//! The controller of `SseSubscription`: keeps a watcher for each that is this replica's share, and says how it does.
+//!
+//! It runs on every replica. Who looks after a subscription also writes its status.
+
+mod apply;
+mod checkpoint;
+mod connector;
+mod controller;
+mod notice;
+mod observe;
+mod plan;
+mod resolve;
+mod status;
+mod tls;
+mod validate;
+mod watcher;
+mod watchers;
+mod world;
+
+use crate::context::{DeadlinePassed, now};
+use crate::metrics::Metrics;
+use crate::settings::SubscriptionsSettings;
+use crate::sharding::{Fence, View};
+use crate::write_status::{self, WriteStatusError};
+use apply::Applied;
+use checkpoint::CheckpointError;
+use heddle_crds::SseSubscription;
+use heddle_git_remote::AddressPolicy;
+use kube::Client;
+use observe::ObserveError;
+use resolve::SinkFactory;
+use status::Watched;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use watcher::progress::News;
+use watchers::Watchers;
+use world::{StoredSubscription, World};
+
+pub(crate) use controller::{Controller, Synced, run};
+pub(crate) use tls::TlsMaterialError;
+pub(crate) use validate::validate;
+
+/// How long one look at a subscription may take.
+const WORK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often the status of one subscription is written at most.
+const STATUS_INTERVAL: Duration = Duration::from_millis(2500);
+
+/// What every reconcile needs.
+pub(crate) struct SubscriptionContext {
+    pub(crate) client: Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: SubscriptionsSettings,
+    /// Who is there.
+    pub(crate) view: watch::Receiver<View>,
+    /// Until when this replica may act.
+    pub(crate) fence: Fence,
+    /// Who reports events: the name of the pod.
+    pub(crate) instance: String,
+    world: World,
+    watchers: Watchers,
+    news: News,
+    sinks: SinkFactory,
+    /// When the status of each was written last, while that is of interest.
+    written_at: Mutex<BTreeMap<String, Instant>>,
+}
+
+/// Why a reconcile failed. What is wrong with a subscription is none of these: that is reported in its status.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    WriteStatus(#[from] WriteStatusError),
+    #[error(transparent)]
+    Deadline(#[from] DeadlinePassed),
+}
+
+impl ReconcileError {
+    /// For metrics.
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Observe(_) => "observe",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::WriteStatus(_) => "status",
+            Self::Deadline(_) => "deadline",
+        }
+    }
+}
+
+impl SubscriptionContext {
+    pub(crate) fn new(
+        client: Client,
+        metrics: Metrics,
+        settings: SubscriptionsSettings,
+        view: watch::Receiver<View>,
+        fence: Fence,
+        instance: String,
+    ) -> Result<Self, TlsMaterialError> {
+        let policy: AddressPolicy = settings.policy.clone();
+        Ok(Self {
+            sinks: SinkFactory::new(client.clone(), policy)?,
+            client,
+            metrics,
+            settings,
+            view,
+            fence,
+            instance,
+            world: World::default(),
+            watchers: Watchers::default(),
+            news: News::default(),
+            written_at: Mutex::default(),
+        })
+    }
+
+    /// How long the next status of a subscription has to wait.
+    fn status_wait(&self, key: &str, now: Instant) -> Option<Duration> {
+        let written_at = self.written_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = *written_at.get(key)? + STATUS_INTERVAL;
+        due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
+    fn note_written(&self, key: &str, now: Instant) {
+        let mut written_at = self.written_at.lock().unwrap_or_else(PoisonError::into_inner);
+        written_at.retain(|_, at| now.duration_since(*at) < STATUS_INTERVAL);
+        written_at.insert(key.to_owned(), now);
+    }
+}
+
+/// Brings a subscription up to date. When to look again, if nothing happens.
+async fn reconcile(context: &SubscriptionContext, key: &str) -> Result<Option<Duration>, ReconcileError> {
+    tokio::time::timeout(WORK_TIMEOUT, advance(context, key))
+        .await
+        .unwrap_or(Err(DeadlinePassed.into()))
+}
+
+async fn advance(context: &SubscriptionContext, key: &str) -> Result<Option<Duration>, ReconcileError> {
+    let Some(stored) = context.world.subscription(key) else {
+        context.watchers.stop(key).await;
+        return Ok(None);
+    };
+    let observed = observe::observe(context, key, std::sync::Arc::clone(&stored)).await?;
+    let plan = plan::plan(&observed);
+    let applied = apply::apply(context, key, observed, plan).await?;
+    let subscriptions = &context.metrics.subscriptions;
+    subscriptions
+        .watched
+        .set(i64::try_from(context.watchers.len()).unwrap_or(i64::MAX));
+    match applied {
+        Applied::Nothing => Ok(None),
+        Applied::Again(delay) => Ok(Some(delay)),
+        Applied::Resting(_) | Applied::Watching => write_status(context, key, &stored, &applied).await,
+    }
+}
+
+/// Writes the status of a subscription if it is new and its turn, and tells of it. How soon to try again, if it is not.
+async fn write_status(
+    context: &SubscriptionContext,
+    key: &str,
+    stored: &StoredSubscription,
+    applied: &Applied,
+) -> Result<Option<Duration>, ReconcileError> {
+    let watched = context.watchers.find(key).map(|running| Watched {
+        told: running.progress.told(),
+        counts: running.progress.counts(),
+    });
+    let before = stored.status.as_ref();
+    let after = status::status(stored, applied, watched.as_ref(), &context.instance, now());
+    if before == Some(&after) {
+        return Ok(None);
+    }
+    if let Some(wait) = context.status_wait(key, Instant::now()) {
+        return Ok(Some(wait));
+    }
+    context.note_written(key, Instant::now());
+    let metadata = &stored.metadata;
+    match write_status::write_if_changed::<SseSubscription, _>(&context.client, metadata, before, &after)
+        .await
+    {
+        Ok(()) => {
+            if let Some(notice) = notice::notice(before, &after) {
+                notice.tell(context, metadata).await;
+            }
+            Ok(None)
+        }
+        // The watch brings what is there now.
+        Err(WriteStatusError::Outdated) => Ok(Some(STATUS_INTERVAL)),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,265 @@
+//! Runs reconciles: watches what can make one necessary, and looks at each subscription once at a time.
+
+use super::world::{Guarded, Scope};
+use super::{SubscriptionContext, reconcile};
+use crate::failures::Failures;
+use crate::health::{Health, Heartbeat};
+use crate::work_queue::Queue;
+use crate::ws_route::cache::scopes;
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::{self, BoxStream};
+use heddle_telemetry::ErrorChain;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often the loop shows that it turns.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The controller before it runs.
+pub(crate) struct Controller {
+    pub(crate) context: Arc<SubscriptionContext>,
+    /// All namespaces, if empty.
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) concurrency: usize,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) synced: Synced,
+}
+
+/// What is cancelled when each watch has seen all there is for the first time.
+#[derive(Clone, Debug)]
+pub(crate) struct Synced(BTreeMap<Scope, CancellationToken>);
+
+const SUBSCRIPTIONS: &str = "SseSubscriptions";
+const SECRETS: &str = "Secrets of SseSubscriptions";
+
+impl Synced {
+    /// Has readiness wait for all of them.
+    pub(crate) fn expected_by(health: &Health, namespaces: &[String]) -> Self {
+        let all = scopes(namespaces).into_iter();
+        Self(
+            all.map(|scope| (scope, health.expect_cache(SUBSCRIPTIONS)))
+                .collect(),
+        )
+    }
+}
+
+/// What a watch has seen.
+struct Seen {
+    kind: &'static str,
+    scope: Scope,
+    event: Result<Change, watcher::Error>,
+}
+
+enum Change {
+    Subscription(Box<Event<Guarded>>),
+    Secret(Box<Event<PartialObjectMeta<Secret>>>),
+}
+
+/// Runs until `stop` is cancelled, the reconciles in flight have ended, and every stream's place is stored.
+pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
+    let Controller {
+        context,
+        namespaces,
+        concurrency,
+        heartbeat,
+        synced,
+    } = controller;
+    let mut seen = watches(&context.client, &namespaces);
+    let mut view = context.view.clone();
+    let mut queue = Queue::new(concurrency);
+    let failures = Failures::default();
+    let mut running = JoinSet::new();
+    let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
+    loop {
+        let now = Instant::now();
+        for key in queue.start(now) {
+            running.spawn(reconcile_one(Arc::clone(&context), key));
+        }
+        let due = queue.next_due();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(seen) = seen.next() => {
+                for key in take(&context, &synced, seen) {
+                    queue.add(key, now);
+                }
+            }
+            keys = context.news.take() => {
+                for key in keys {
+                    queue.add(key, now);
+                }
+            }
+            Ok(()) = view.changed() => {
+                let members = view.borrow_and_update().len();
+                context.metrics.subscriptions.members.set(i64::try_from(members).unwrap_or(i64::MAX));
+                for key in context.world.keys() {
+                    queue.add(key, now);
+                }
+            }
+            Some(ended) = running.join_next(), if !running.is_empty() => {
+                if let Ok((key, result)) = ended {
+                    let again = report(&context, &failures, &key, result);
+                    queue.end(key, again.map(|delay| Instant::now() + delay));
+                }
+            }
+            () = sleep_until(due) => {}
+            _ = ticks.tick() => heartbeat.beat(),
+        }
+    }
+    drop(heartbeat);
+    while running.join_next().await.is_some() {}
+    stop_watchers(&context).await;
+}
+
+/// Has every watcher store its place and give its claim back.
+async fn stop_watchers(context: &SubscriptionContext) {
+    let keys = context.watchers.keys();
+    join_all(keys.iter().map(|key| context.watchers.stop(key))).await;
+    context.metrics.subscriptions.watched.set(0);
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+type Reconciled = Result<Option<Duration>, Failure>;
+
+/// Why a reconcile failed, in a form that survives its task.
+struct Failure {
+    class: &'static str,
+    text: String,
+}
+
+/// Each runs in a task of its own, so that a panic of one does not stop the others.
+async fn reconcile_one(context: Arc<SubscriptionContext>, key: String) -> (String, Reconciled) {
+    let of_task = (Arc::clone(&context), key.clone());
+    let mut task = JoinSet::new();
+    task.spawn(async move { reconcile(&of_task.0, &of_task.1).await });
+    let result = match task.join_next().await {
+        Some(Ok(Ok(again))) => Ok(again),
+        Some(Ok(Err(error))) => Err(Failure {
+            class: error.class(),
+            text: ErrorChain(&error).to_string(),
+        }),
+        Some(Err(_)) | None => Err(Failure {
+            class: "panic",
+            text: "failed to reconcile: it panicked, which is logged with its place".into(),
+        }),
+    };
+    (key, result)
+}
+
+/// Errors are logged here and nowhere else. How soon to look again.
+fn report(
+    context: &SubscriptionContext,
+    failures: &Failures,
+    key: &str,
+    result: Reconciled,
+) -> Option<Duration> {
+    match result {
+        Ok(again) => {
+            if failures.clear(key) {
+                tracing::info!(
+                    subscription = key,
+                    "reconcile of a SseSubscription succeeds again"
+                );
+            }
+            again
+        }
+        Err(failure) => {
+            context.metrics.count_reconcile_error(failure.class);
+            tracing::warn!(
+                subscription = key,
+                error = failure.text,
+                "reconcile of a SseSubscription failed"
+            );
+            Some(failures.add(key))
+        }
+    }
+}
+
+/// Remembers what was seen. The subscriptions to look at.
+fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen) -> Vec<String> {
+    let Seen { kind, scope, event } = seen;
+    match event {
+        Ok(Change::Subscription(event)) => {
+            let is_listed = matches!(*event, Event::InitDone);
+            let keys = context.world.take(&scope, *event);
+            let known = i64::try_from(context.world.len()).unwrap_or(i64::MAX);
+            context.metrics.subscriptions.known.set(known);
+            if let Some(token) = synced.0.get(&scope).filter(|_| is_listed) {
+                token.cancel();
+            }
+            keys
+        }
+        Ok(Change::Secret(event)) => match *event {
+            Event::InitApply(secret) | Event::Apply(secret) | Event::Delete(secret) => {
+                let (namespace, name) = (secret.metadata.namespace, secret.metadata.name);
+                context
+                    .world
+                    .secret_changed(&namespace.unwrap_or_default(), &name.unwrap_or_default())
+            }
+            Event::Init | Event::InitDone => Vec::new(),
+        },
+        Err(error) => {
+            context.metrics.count_watch_error(kind);
+            tracing::warn!(kind, error = %ErrorChain(&error), "watch broke and is started again");
+            Vec::new()
+        }
+    }
+}
+
+fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
+    let all = scopes(namespaces).into_iter().flat_map(|scope| {
+        [
+            watch(client, &scope, SUBSCRIPTIONS, |event| {
+                Change::Subscription(Box::new(event))
+            }),
+            watch(client, &scope, SECRETS, |event| Change::Secret(Box::new(event))),
+        ]
+    });
+    stream::select_all(all).boxed()
+}
+
+/// Each watch has a backoff of its own, so that one that is forbidden does not hold up the others.
+fn watch<K>(
+    client: &Client,
+    scope: &Scope,
+    kind: &'static str,
+    change: impl Fn(Event<K>) -> Change + Send + 'static,
+) -> BoxStream<'static, Seen>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api: Api<K> = match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let scope = scope.clone();
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .map(move |event| Seen {
+            kind,
+            scope: scope.clone(),
+            event: event.map(&change),
+        })
+        .boxed()
+}

@@ -1,0 +1,231 @@
+//! Events as CloudEvents 1.0: the JSON Event Format and the HTTP Protocol Binding.
+
+use super::event::Event;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::de::IgnoredAny;
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// The type of a body with one event.
+pub(crate) const STRUCTURED: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
+
+/// The type of a body with an array of events.
+pub(crate) const BATCHED: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Bytes of an event in JSON besides its data, about.
+const ENVELOPE_BYTES: usize = 384;
+
+/// What all events of a subscription have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The `source`: the subscription, since ids are unique in it and not in the stream that several may read.
+    pub(crate) source: Arc<str>,
+    /// The `subject`: the stream's address without its query.
+    pub(crate) subject: Arc<str>,
+}
+
+/// Why an event is in the dead letter.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) sink: Arc<str>,
+    pub(crate) error: String,
+}
+
+/// Attributes in the order in which they are written; `None` are left out.
+fn attributes<'a>(
+    origin: &'a Origin,
+    event: &'a Event,
+    time: &'a str,
+    content_type: &'a str,
+    fault: Option<&'a Fault>,
+) -> [(&'static str, Option<&'a str>); 10] {
+    [
+        ("specversion", Some("1.0")),
+        ("id", Some(&event.id)),
+        ("source", Some(&origin.source)),
+        ("type", Some(&event.type_)),
+        ("subject", Some(&origin.subject)),
+        ("time", Some(time)),
+        ("datacontenttype", Some(content_type)),
+        ("traceparent", event.traceparent.as_deref()),
+        ("heddlesink", fault.map(|fault| &*fault.sink)),
+        ("heddleerror", fault.map(|fault| fault.error.as_str())),
+    ]
+}
+
+fn is_json(data: &[u8]) -> bool {
+    // Cheap to rule out; a JSON text begins with one of these.
+    let begins_so = data.first().is_some_and(|first| {
+        matches!(
+            first,
+            b'{' | b'[' | b'"' | b'-' | b't' | b'f' | b'n' | b' ' | b'\t' | b'\n' | b'\r'
+        ) || first.is_ascii_digit()
+    });
+    begins_so && serde_json::from_slice::<IgnoredAny>(data).is_ok()
+}
+
+fn content_type(event: &Event) -> &'static str {
+    if is_json(&event.data) { JSON } else { TEXT }
+}
+
+/// The whole event in JSON, at the end of `body`.
+pub(crate) fn write_json(body: &mut Vec<u8>, origin: &Origin, event: &Event, fault: Option<&Fault>) {
+    body.reserve(event.data.len() + ENVELOPE_BYTES);
+    let time = event.time.to_string();
+    let content_type = content_type(event);
+    let mut separator = b'{';
+    for (name, value) in attributes(origin, event, &time, content_type, fault) {
+        let Some(value) = value else { continue };
+        body.push(separator);
+        separator = b',';
+        // Writing to a Vec has no way to fail, nor has a string.
+        write!(body, "\"{name}\":").ok();
+        write_string(body, value);
+    }
+    body.extend_from_slice(b",\"data\":");
+    if content_type == JSON {
+        body.extend_from_slice(&event.data);
+    } else {
+        write_string(body, &String::from_utf8_lossy(&event.data));
+    }
+    body.push(b'}');
+}
+
+fn write_string(body: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(body, text).ok();
+}
+
+/// All of them in an array.
+pub(crate) fn batch(origin: &Origin, events: &[Event], fault: Option<&Fault>) -> Bytes {
+    let bytes: usize = events.iter().map(|event| event.data.len() + ENVELOPE_BYTES).sum();
+    let mut body = Vec::with_capacity(bytes + 2);
+    body.push(b'[');
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        write_json(&mut body, origin, event, fault);
+    }
+    body.push(b']');
+    body.into()
+}
+
+/// The header fields of a request whose body is the data.
+pub(crate) fn binary_headers(origin: &Origin, event: &Event, fault: Option<&Fault>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    let time = event.time.to_string();
+    let content_type = content_type(event);
+    for (name, value) in attributes(origin, event, &time, content_type, fault) {
+        let Some(value) = value else { continue };
+        if name == "datacontenttype" {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            continue;
+        }
+        let name = HeaderName::try_from(format!("ce-{name}"));
+        // Neither can fail: names are ours, and values are encoded.
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(percent_encoded(value))) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// As the HTTP binding asks (3.1.3.2): printable ASCII stays, but for space, `"` and `%`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'%' | 0..=0x20 | 0x7f.. => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                encoded.push('%');
+                encoded.push(char::from(DIGITS[usize::from(byte >> 4)]));
+                encoded.push(char::from(DIGITS[usize::from(byte & 15)]));
+            }
+            _ => encoded.push(char::from(byte)),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::jiff::Timestamp;
+    use serde_json::{Value, json};
+    use std::time::Instant;
+
+    fn origin() -> Origin {
+        Origin {
+            source: "/apis/heddle.dev/v1alpha1/namespaces/shop/ssesubscriptions/pushes".into(),
+            subject: "https://forge.example/events".into(),
+        }
+    }
+
+    fn event(data: &str) -> Event {
+        Event {
+            id: "tränen 7".into(),
+            last_event_id: "7".into(),
+            type_: "push".into(),
+            data: Bytes::copy_from_slice(data.as_bytes()),
+            received_at: Instant::now(),
+            time: Timestamp::from_second(0).unwrap(),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        }
+    }
+
+    fn json_of(data: &str, fault: Option<&Fault>) -> Value {
+        let mut body = Vec::new();
+        write_json(&mut body, &origin(), &event(data), fault);
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn an_event_in_json_has_its_data_as_json_or_as_text() {
+        let object = json_of(r#"{"a":[1,"é"]}"#, None);
+        assert_eq!(object["data"], json!({ "a": [1, "é"] }));
+        assert_eq!(object["datacontenttype"], "application/json");
+        assert_eq!(object["specversion"], "1.0");
+        assert_eq!(object["id"], "tränen 7");
+        assert_eq!(object["time"], "1970-01-01T00:00:00Z");
+        assert_eq!(object["heddlesink"], Value::Null);
+        for text in ["{not json}", "", "two\nlines", "\"open"] {
+            let object = json_of(text, None);
+            assert_eq!(object["data"], text);
+            assert_eq!(object["datacontenttype"], "text/plain; charset=utf-8");
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_says_who_refused_it_and_why() {
+        let fault = Fault {
+            sink: "orders".into(),
+            error: "it answered 400".into(),
+        };
+        let object = json_of("1", Some(&fault));
+        assert_eq!(object["heddlesink"], "orders");
+        assert_eq!(object["heddleerror"], "it answered 400");
+    }
+
+    #[test]
+    fn a_batch_is_an_array_in_order() {
+        let body = batch(&origin(), &[event("1"), event("2")], None);
+        let array: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(array[0]["data"], 1);
+        assert_eq!(array[1]["data"], 2);
+        assert_eq!(array.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn attributes_in_header_fields_are_percent_encoded() {
+        let headers = binary_headers(&origin(), &event("plain"), None);
+        assert_eq!(headers["ce-id"], "tr%C3%A4nen%207");
+        assert_eq!(headers["ce-type"], "push");
+        assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+        assert!(headers.get("ce-datacontenttype").is_none());
+        assert_eq!(percent_encoded("a\"%~\u{7f}"), "a%22%25~%7F");
+    }
+}

@@ -1,0 +1,107 @@
+//! Where events go, ready to be used.
+
+pub(crate) mod http;
+pub(crate) mod idl_repo;
+
+use self::http::HttpSink;
+use super::cloud_event::{Fault, Origin};
+use super::event::Event;
+use idl_repo::IdlRepoSink;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A place that events go to.
+pub(crate) struct Sink {
+    /// As the specification calls it.
+    pub(crate) name: Arc<str>,
+    pub(crate) target: Target,
+}
+
+/// What kind of place it is.
+pub(crate) enum Target {
+    Http(Box<HttpSink>),
+    IdlRepo(Box<IdlRepoSink>),
+    Log,
+}
+
+/// Why events were not acknowledged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Failure {
+    /// These events are not wanted, and trying again would not help.
+    Refused(String),
+    /// The sink answered that it cannot take them now.
+    Unavailable {
+        message: String,
+        retry_after: Option<Duration>,
+    },
+    /// The sink did not answer.
+    Unreachable(String),
+    /// The sink never wants an event again.
+    Gone(String),
+}
+
+impl Failure {
+    /// What to tell people.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Refused(message)
+            | Self::Unavailable { message, .. }
+            | Self::Unreachable(message)
+            | Self::Gone(message) => message,
+        }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl Sink {
+    /// The most events of one [`Sink::send`].
+    pub(crate) fn events_at_once(&self) -> usize {
+        match &self.target {
+            Target::Http(sink) => sink.events_at_once(),
+            Target::IdlRepo(_) | Target::Log => usize::MAX,
+        }
+    }
+
+    /// Delivers events in one piece. Ok when they are acknowledged.
+    pub(crate) async fn send(
+        &self,
+        origin: &Origin,
+        events: &[Event],
+        fault: Option<&Fault>,
+    ) -> Result<(), Failure> {
+        match &self.target {
+            Target::Http(sink) => sink.send(origin, events, fault).await,
+            Target::IdlRepo(sink) => sink.send(origin, events).await,
+            Target::Log => {
+                for event in events {
+                    log(origin, event, fault);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn log(origin: &Origin, event: &Event, fault: Option<&Fault>) {
+    let (source, id, type_, bytes) = (&*origin.source, &*event.id, &*event.type_, event.data.len());
+    match fault {
+        None => tracing::info!(source, id, type_, bytes, "event received"),
+        Some(Fault { sink, error }) => {
+            tracing::warn!(
+                source,
+                id,
+                type_,
+                bytes,
+                sink = &**sink,
+                error,
+                "event not delivered"
+            );
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The watchers that run in this process.
+
+use super::watcher::progress::{News, Progress};
+use super::watcher::{Outcome, Watcher};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What a watcher was started with; when any of it changes, it is started anew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Circumstances {
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    pub(crate) requested_at: Option<String>,
+    /// Of the Secrets that the subscription names.
+    pub(crate) secrets: [u8; 32],
+}
+
+/// A watcher that was started.
+struct Running {
+    circumstances: Circumstances,
+    progress: Arc<Progress>,
+    stop: CancellationToken,
+    /// Cancelled when it has ended.
+    ended: CancellationToken,
+    /// One task, which is aborted when this is dropped.
+    task: JoinSet<Outcome>,
+}
+
+/// Tells of the end of a watcher when it is dropped, however that ends.
+struct Ending {
+    ended: CancellationToken,
+    news: News,
+    key: String,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.ended.cancel();
+        self.news.note(&self.key);
+    }
+}
+
+/// What is known of a watcher.
+#[derive(Clone)]
+pub(crate) struct RunningWatcher {
+    pub(crate) circumstances: Circumstances,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) has_ended: bool,
+}
+
+/// The watchers by `namespace/name`.
+#[derive(Default)]
+pub(crate) struct Watchers(Mutex<BTreeMap<String, Running>>);
+
+impl Watchers {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<RunningWatcher> {
+        self.all().get(key).map(|running| RunningWatcher {
+            circumstances: running.circumstances.clone(),
+            progress: Arc::clone(&running.progress),
+            has_ended: running.ended.is_cancelled(),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.all().keys().cloned().collect()
+    }
+
+    /// Starts one. There must be none of this key.
+    pub(crate) fn start(
+        &self,
+        key: String,
+        circumstances: Circumstances,
+        progress: Arc<Progress>,
+        watcher: Watcher,
+        news: News,
+    ) {
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let ending = Ending {
+            ended: ended.clone(),
+            news,
+            key: key.clone(),
+        };
+        let until = stop.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let _ending = ending;
+            watcher.run(until).await
+        });
+        let running = Running {
+            circumstances,
+            progress,
+            stop,
+            ended,
+            task,
+        };
+        self.all().insert(key, running);
+    }
+
+    /// Stops one and waits for its end. How it ended; nothing, if there was none.
+    pub(crate) async fn stop(&self, key: &str) -> Option<Outcome> {
+        let mut running = self.all().remove(key)?;
+        running.stop.cancel();
+        // One that has panicked has left things as one that was killed.
+        let ended = running.task.join_next().await.and_then(Result::ok);
+        Some(ended.unwrap_or(Outcome::Deposed))
+    }
+}

@@ -1,0 +1,253 @@
+//! The SseSubscriptions that the API server has, and which of them name which Secret.
+
+use super::resolve::secret_names;
+use heddle_crds::sse_subscription::SseSubscriptionStatus;
+use heddle_crds::{SseSubscription, metadata};
+use kube::Resource;
+use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A subscription as the watch has it. One that cannot be read must not keep the others from being seen.
+pub(super) type Guarded = DeserializeGuard<SseSubscription>;
+
+/// The namespace that a watch watches; all, if absent.
+pub(super) type Scope = Option<String>;
+
+/// An SseSubscription.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredSubscription {
+    pub(crate) metadata: ObjectMeta,
+    /// What it says, or why it cannot be read.
+    pub(crate) object: Result<SseSubscription, String>,
+    /// Of one that can be read.
+    pub(crate) status: Option<SseSubscriptionStatus>,
+}
+
+/// All of them by `namespace/name`.
+#[derive(Debug, Default)]
+pub(crate) struct World(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    subscriptions: BTreeMap<String, Arc<StoredSubscription>>,
+    /// What each watch has listed so far, while its list is under way.
+    listed: BTreeMap<Scope, BTreeSet<String>>,
+    /// Those whose Secrets may have changed since they were read.
+    outdated: BTreeSet<String>,
+}
+
+impl StoredSubscription {
+    pub(crate) fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn generation(&self) -> i64 {
+        self.metadata.generation.unwrap_or_default()
+    }
+
+    /// What people asked for with the annotation.
+    pub(crate) fn requested_at(&self) -> Option<&String> {
+        let annotations = self.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get(metadata::REQUESTED_AT))
+    }
+
+    /// Status is what the operator itself writes; it says nothing new.
+    fn differs_from(&self, older: &Self) -> bool {
+        (self.uid(), self.generation(), self.requested_at())
+            != (older.uid(), older.generation(), older.requested_at())
+    }
+}
+
+impl World {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn subscription(&self, key: &str) -> Option<Arc<StoredSubscription>> {
+        self.state().subscriptions.get(key).cloned()
+    }
+
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.state().subscriptions.keys().cloned().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.state().subscriptions.len()
+    }
+
+    /// Whether the Secrets of a subscription may have changed since this was asked last.
+    pub(super) fn take_outdated(&self, key: &str) -> bool {
+        self.state().outdated.remove(key)
+    }
+
+    /// Takes an event in. The subscriptions to look at.
+    pub(super) fn take(&self, scope: &Scope, event: Event<Guarded>) -> Vec<String> {
+        let mut state = self.state();
+        match event {
+            Event::Init => {
+                state.listed.insert(scope.clone(), BTreeSet::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                let stored = stored(object);
+                let key = key(&stored.metadata);
+                state.listed.entry(scope.clone()).or_default().insert(key.clone());
+                insert(&mut state, key, stored)
+            }
+            Event::InitDone => {
+                let listed = state.listed.remove(scope).unwrap_or_default();
+                let covered = |key: &str| match scope {
+                    Some(namespace) => key.split('/').next() == Some(namespace),
+                    None => true,
+                };
+                let gone: Vec<_> = state.subscriptions.keys().cloned().collect();
+                let gone = gone
+                    .into_iter()
+                    .filter(|key| covered(key) && !listed.contains(key));
+                gone.inspect(|key| drop(state.subscriptions.remove(key)))
+                    .collect()
+            }
+            Event::Apply(object) => {
+                let stored = stored(object);
+                insert(&mut state, key(&stored.metadata), stored)
+            }
+            Event::Delete(object) => {
+                let key = key(object.meta());
+                state.subscriptions.remove(&key);
+                vec![key]
+            }
+        }
+    }
+
+    /// A Secret has changed. The subscriptions that name it.
+    pub(super) fn secret_changed(&self, namespace: &str, name: &str) -> Vec<String> {
+        let mut state = self.state();
+        let from = format!("{namespace}/");
+        let until = format!("{namespace}0");
+        let naming: Vec<_> = state
+            .subscriptions
+            .range(from..until)
+            .filter(|(_, stored)| {
+                let object = stored.object.as_ref().ok();
+                object.is_some_and(|object| secret_names(&object.spec).contains(name))
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        state.outdated.extend(naming.iter().cloned());
+        naming
+    }
+}
+
+fn insert(state: &mut State, key: String, stored: StoredSubscription) -> Vec<String> {
+    let matters = state
+        .subscriptions
+        .get(&key)
+        .is_none_or(|older| stored.differs_from(older));
+    state.subscriptions.insert(key.clone(), Arc::new(stored));
+    matters.then_some(key).into_iter().collect()
+}
+
+fn key(metadata: &ObjectMeta) -> String {
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    format!("{namespace}/{}", metadata.name.as_deref().unwrap_or_default())
+}
+
+fn stored(object: Guarded) -> StoredSubscription {
+    match object.0 {
+        Ok(mut object) => {
+            object.metadata.managed_fields = None;
+            StoredSubscription {
+                metadata: object.metadata.clone(),
+                status: object.status.clone(),
+                object: Ok(object),
+            }
+        }
+        Err(error) => StoredSubscription {
+            metadata: error.metadata,
+            status: None,
+            object: Err(error.error.to_string()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn object(namespace: &str, name: &str, generation: i64, secret: &str) -> Guarded {
+        let headers: Value =
+            json!([{ "name": "Authorization", "secretKeyRef": { "name": secret, "key": "token" } }]);
+        serde_json::from_value(json!({
+            "apiVersion": "heddle.dev/v1alpha1",
+            "kind": "SseSubscription",
+            "metadata": { "namespace": namespace, "name": name, "generation": generation, "uid": name },
+            "spec": {
+                "source": { "url": "https://a.example", "headersFrom": headers },
+                "sinks": [{ "name": "log", "log": {} }],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_changes_is_looked_at_and_what_is_gone_after_a_break_too() {
+        let world = World::default();
+        world.take(&None, Event::Init);
+        assert_eq!(
+            world.take(&None, Event::InitApply(object("a", "x", 1, "s"))),
+            ["a/x"]
+        );
+        assert_eq!(
+            world.take(&None, Event::InitApply(object("a", "y", 1, "s"))),
+            ["a/y"]
+        );
+        assert_eq!(world.take(&None, Event::InitDone), [""; 0]);
+        assert_eq!(world.take(&None, Event::Apply(object("a", "x", 1, "s"))), [""; 0]);
+        assert_eq!(world.take(&None, Event::Apply(object("a", "x", 2, "s"))), ["a/x"]);
+        world.take(&None, Event::Init);
+        world.take(&None, Event::InitApply(object("a", "x", 2, "s")));
+        assert_eq!(world.take(&None, Event::InitDone), ["a/y"]);
+        assert_eq!(
+            world.take(&None, Event::Delete(object("a", "x", 2, "s"))),
+            ["a/x"]
+        );
+        assert_eq!(world.len(), 0);
+    }
+
+    #[test]
+    fn a_secret_concerns_those_of_its_namespace_that_name_it() {
+        let world = World::default();
+        for (namespace, name, secret) in [("a", "x", "s"), ("a", "y", "t"), ("a-b", "z", "s")] {
+            world.take(&None, Event::Apply(object(namespace, name, 1, secret)));
+        }
+        assert_eq!(world.secret_changed("a", "s"), ["a/x"]);
+        assert!(world.take_outdated("a/x"));
+        assert!(!world.take_outdated("a/x"));
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_kept_with_the_reason() {
+        let guarded: Guarded = serde_json::from_value(json!({
+            "apiVersion": "heddle.dev/v1alpha1",
+            "kind": "SseSubscription",
+            "metadata": { "namespace": "a", "name": "x" },
+            "spec": { "source": 3 },
+        }))
+        .unwrap();
+        let world = World::default();
+        world.take(&None, Event::Apply(guarded));
+        assert!(world.subscription("a/x").unwrap().object.is_err());
+    }
+}
