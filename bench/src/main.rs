@@ -6,8 +6,10 @@ mod logs;
 mod machine;
 mod protobuf;
 mod rounds;
+mod sse;
 mod table;
 mod websocket;
+mod worker;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -29,6 +31,8 @@ enum Benchmark {
     Logs(logs::Arguments),
     /// What the dynamic protobuf engine costs.
     Protobuf(protobuf::Arguments),
+    /// What the parser of event streams costs.
+    Sse(sse::Arguments),
     /// What the WebSocket proxy costs.
     Websocket(websocket::Arguments),
 }
@@ -47,6 +51,7 @@ fn main() -> Result<()> {
     let report = match arguments.benchmark {
         Benchmark::Logs(arguments) => logs::run(&arguments)?,
         Benchmark::Protobuf(arguments) => protobuf::run(&arguments)?,
+        Benchmark::Sse(arguments) => sse::run(&arguments)?,
         Benchmark::Websocket(arguments) => websocket::run(&arguments)?,
     };
     print!("{}", report.markdown);

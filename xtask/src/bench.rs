@@ -5,7 +5,7 @@ use crate::root;
 use anyhow::{Result, bail};
 
 /// The benchmarks there are.
-const NAMES: [&str; 3] = ["logs", "protobuf", "websocket"];
+const NAMES: [&str; 4] = ["logs", "protobuf", "sse", "websocket"];
 
 /// Builds and runs the benchmark called `name`; `arguments` go to it.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {

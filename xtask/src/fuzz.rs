@@ -14,9 +14,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// The targets there are: the programs of `fuzz/Cargo.toml`.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "descriptor_set",
     "edits",
+    "event_stream",
     "frames",
     "json",
     "session",

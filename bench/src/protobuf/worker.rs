@@ -1,37 +1,21 @@
 //! The processes that do the work, and what they are asked.
 
-use anyhow::{Context, Result, bail};
+use crate::worker;
+use anyhow::{Context, Result};
 use heddle_bench_worker::Operation;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 /// A running subject.
-pub(super) struct Worker {
-    name: &'static str,
-    process: Child,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+pub(super) struct Worker(worker::Worker);
 
 impl Worker {
     pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("failed to start the worker of {name}"))?;
-        let (commands, answers) = (process.stdin.take(), process.stdout.take());
-        Ok(Self {
-            name,
-            process,
-            commands: commands.context("a worker has an input")?,
-            answers: BufReader::new(answers.context("a worker has an output")?),
-        })
+        worker::Worker::start(name, command).map(Self)
     }
 
     pub(super) fn name(&self) -> &'static str {
-        self.name
+        self.0.name()
     }
 
     /// Processor time of that many operations, in nanoseconds; `None` when the subject cannot do it.
@@ -69,36 +53,7 @@ impl Worker {
         message: &str,
         argument: &str,
     ) -> Result<Option<String>> {
-        let context = || format!("failed to talk with the worker of {}", self.name);
-        writeln!(
-            self.commands,
-            "{command} {} {message} {argument}",
-            operation.name()
-        )
-        .with_context(context)?;
-        self.commands.flush().with_context(context)?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).with_context(context)?;
-        match answer.trim_end() {
-            "" => bail!("the worker of {} has ended", self.name),
-            "none" => Ok(None),
-            answer => match answer.strip_prefix("error ") {
-                Some(why) => bail!(
-                    "{} cannot {command} {} of {message}: {why}",
-                    self.name,
-                    operation.name()
-                ),
-                None => Ok(Some(answer.to_owned())),
-            },
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // It holds nothing that would have to be ended in order.
-        if let Err(error) = self.process.kill().and_then(|()| self.process.wait()) {
-            eprintln!("failed to end the worker of {}: {error}", self.name);
-        }
+        let operation = operation.name();
+        self.0.ask(&format!("{command} {operation} {message} {argument}"))
     }
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// How long to wait before connecting again. The wait is never shorter than what the server asks for with `retry` or
-/// `Retry-After`, up to [`Backoff::server_max`].
+/// How long to wait before connecting again. The wait is never shorter than [`Backoff::min`], nor than what the server asks for
+/// with `retry` or `Retry-After`, up to [`Backoff::server_max`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
+    /// The shortest wait, also for servers that ask for none at all.
+    pub min: Duration,
     /// The wait after a stream that brought events, and after the first failure, until the server's `retry` says otherwise.
     pub initial: Duration,
     /// What the wait grows to, doubled at each failure in a row. A larger `retry` of the server is kept.
@@ -19,6 +21,7 @@ pub struct Backoff {
 impl Default for Backoff {
     fn default() -> Self {
         Self {
+            min: Duration::from_millis(100),
             initial: Duration::from_secs(1),
             max: Duration::from_secs(30),
             server_max: Duration::from_secs(3600),
@@ -41,6 +44,7 @@ impl Backoff {
         random: f64,
     ) -> Duration {
         let base = retry.map_or(self.initial, |retry| retry.min(self.server_max));
+        let base = base.max(self.min);
         let doublings = failures.saturating_sub(1).min(MAX_DOUBLINGS);
         let grown = base.saturating_mul(1 << doublings).min(self.max.max(base));
         let asked = retry_after.unwrap_or_default().min(self.server_max);
@@ -54,6 +58,7 @@ mod tests {
     use super::*;
 
     const BACKOFF: Backoff = Backoff {
+        min: Duration::from_millis(250),
         initial: Duration::from_secs(1),
         max: Duration::from_secs(10),
         server_max: Duration::from_secs(60),
@@ -84,7 +89,12 @@ mod tests {
         assert_eq!(seconds(0, Some(3), None, 0.0), 3.0);
         assert_eq!(seconds(3, Some(3), None, 0.0), 10.0);
         assert_eq!(seconds(3, Some(40), None, 0.0), 40.0);
-        assert_eq!(seconds(1, Some(0), None, 1.0), 0.0);
+    }
+
+    #[test]
+    fn a_server_that_asks_for_no_wait_is_not_asked_in_a_tight_loop() {
+        assert_eq!(seconds(0, Some(0), None, 0.0), 0.25);
+        assert_eq!(seconds(3, Some(0), None, 0.0), 1.0);
     }
 
     #[test]

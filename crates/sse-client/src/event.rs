@@ -2,9 +2,6 @@
 
 use crate::Text;
 
-/// The type of events that name none.
-const MESSAGE: Text = Text::from_static("message");
-
 /// One event.
 ///
 /// Its `Debug` form says sizes and no content.
@@ -19,17 +16,8 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) fn new(event_type: Text, data: Text, last_event_id: Text) -> Self {
-        Self {
-            event_type: if event_type.is_empty() {
-                MESSAGE
-            } else {
-                event_type
-            },
-            data,
-            last_event_id,
-        }
-    }
+    /// The type of events that name none.
+    pub const MESSAGE: Text = Text::from_static("message");
 
     /// The same event in memory of its own; see [`Text`].
     #[must_use]

@@ -3,7 +3,7 @@
 //! The parser, [`Parser`], takes the bytes of a response in any chunks and finds events, by the HTML standard's rules. It copies
 //! nothing where an event lies in one chunk, and stands alone for those who bring their own HTTP.
 //!
-//! The client, [`Client`], makes one endless stream of it:
+//! The client, [`Client`] (a feature that is on by default), makes one endless stream of it:
 //!
 //! ```no_run
 //! use heddle_sse_client::{Client, Item, Request, Settings};
@@ -40,35 +40,57 @@
 //! reads nothing, and TCP slows the server down. Between reads it holds the read buffers of hyper and rustls and some hundred
 //! bytes of its own. Events come one by one but are read in chunks; `StreamExt::ready_chunks` gives batches of what is there.
 
+#[cfg(feature = "client")]
 mod attempt;
+#[cfg(feature = "client")]
 mod backoff;
+#[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
 mod connect;
+#[cfg(feature = "client")]
 mod error;
 mod event;
+#[cfg(feature = "client")]
 mod exchange;
+#[cfg(feature = "client")]
 mod item;
 mod parser;
+#[cfg(feature = "client")]
 mod redirect;
+#[cfg(feature = "client")]
 mod request;
+#[cfg(feature = "client")]
 mod response;
+#[cfg(feature = "client")]
 mod retry_after;
+#[cfg(feature = "client")]
 mod settings;
+#[cfg(feature = "client")]
 mod stream;
 mod text;
 
+#[cfg(feature = "client")]
 pub use backoff::Backoff;
+#[cfg(feature = "client")]
 pub use client::{Client, ClientBuilder};
+#[cfg(feature = "client")]
 pub use connect::{
     AddressPolicy, AnyAddress, Proxies, ProxyError, Refusal, Resolve, Resolving, SystemResolver, Tls,
     TlsError,
 };
+#[cfg(feature = "client")]
 pub use error::{Error, Place};
 pub use event::Event;
+#[cfg(feature = "client")]
 pub use item::{End, Item, Opened, Waiting};
 pub use parser::{Limits, ParseError, Parsed, Parser};
+#[cfg(feature = "client")]
 pub use redirect::{RedirectError, Redirects};
+#[cfg(feature = "client")]
 pub use request::{Request, RequestError};
+#[cfg(feature = "client")]
 pub use settings::Settings;
+#[cfg(feature = "client")]
 pub use stream::EventStream;
 pub use text::Text;

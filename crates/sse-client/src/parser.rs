@@ -5,14 +5,14 @@
 
 mod block;
 mod decoder;
+mod kind;
 mod limits;
 mod lines;
-#[cfg(test)]
-mod tests;
 
 use crate::{Event, Text};
 use block::Block;
 use bytes::Bytes;
+use kind::Kind;
 use lines::Lines;
 use std::time::Duration;
 
@@ -95,10 +95,14 @@ impl Parser {
     /// # Errors
     /// A limit is passed. The parser stays there and repeats the error; the connection is to be closed.
     pub fn next_item(&mut self) -> Result<Option<Parsed>, ParseError> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => self.advance().inspect_err(|error| self.fail(*error)),
+        if let Some(error) = self.failed {
+            return Err(error);
         }
+        let item = self.advance();
+        if let Err(error) = &item {
+            self.fail(*error);
+        }
+        item
     }
 
     /// The last event id as of the last blank line; empty if there is none. It belongs into the next request.
@@ -114,6 +118,7 @@ impl Parser {
     }
 
     /// How many lines have ended so far.
+    #[cfg(feature = "client")]
     pub(crate) fn lines_ended(&self) -> u64 {
         self.lines.ended()
     }
@@ -123,16 +128,23 @@ impl Parser {
         self.block.settle();
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<Option<Parsed>, ParseError> {
         while let Some(line) = self.lines.next_line()? {
-            let item = match line.text.as_bytes().first() {
-                None => self.block.finish(),
-                Some(b':') if self.wants_comments => Some(Parsed::Comment(line.keep(&line.text[1..]))),
-                Some(b':') => None,
-                Some(_) => self.block.field(&line)?,
-            };
-            if item.is_some() {
-                return Ok(item);
+            match Kind::of(line.text) {
+                Kind::Blank => {
+                    if let Some(item) = self.block.finish() {
+                        return Ok(Some(item));
+                    }
+                }
+                Kind::Data(value) => self.block.add_data(&line, value)?,
+                Kind::EventType(value) => self.block.set_type(&line, value)?,
+                Kind::Id(value) => self.block.set_id(&line, value),
+                Kind::Retry(retry) => return Ok(Some(Parsed::Retry(retry))),
+                Kind::Comment(text) if self.wants_comments => {
+                    return Ok(Some(Parsed::Comment(line.keep(text))));
+                }
+                Kind::Comment(_) | Kind::Unknown => {}
             }
         }
         Ok(None)

@@ -119,7 +119,9 @@ impl Hop {
     }
 
     fn destination(&self, headers: &HeaderMap) -> Result<Url, RedirectError> {
-        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = headers
+            .get(LOCATION)
+            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         let url = location.and_then(|location| self.url.join(location).ok());
         let mut url = url.ok_or(RedirectError::NoLocation)?;
         if !request::is_supported(&url) {

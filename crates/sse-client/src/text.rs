@@ -24,6 +24,7 @@ impl Text {
 
     /// The text.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -41,6 +42,7 @@ impl Text {
     }
 
     /// `part`, which must be a piece of this text, without a copy if it is long.
+    #[inline]
     pub(crate) fn slice(&self, part: &str) -> Self {
         Self(self.0.slice_ref(part))
     }

@@ -19,6 +19,8 @@ pub(super) struct Lines {
     position: usize,
     /// Most streams have no CR at all, and looking for one byte is faster than for two.
     has_carriage_return: bool,
+    /// All lines of the chunk that have an end lie in it whole and end in LF.
+    is_plain: bool,
     /// The last line ended in CR: an LF that comes next belongs to it.
     skips_line_feed: bool,
     /// The beginning of a line whose end is not there yet, or the whole of the last line that was joined.
@@ -26,6 +28,7 @@ pub(super) struct Lines {
     is_buffer_ended: bool,
     /// The last long line that was joined.
     joined: Text,
+    #[cfg(feature = "client")]
     ended: u64,
     limit: usize,
 }
@@ -40,6 +43,7 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     /// Keeps a piece of the line.
+    #[inline]
     pub(super) fn keep(&self, part: &str) -> Text {
         self.source
             .map_or_else(|| part.into(), |source| source.slice(part))
@@ -59,10 +63,12 @@ impl Lines {
             chunk: Text::EMPTY,
             position: 0,
             has_carriage_return: false,
+            is_plain: false,
             skips_line_feed: false,
             buffer: String::new(),
             is_buffer_ended: false,
             joined: Text::EMPTY,
+            #[cfg(feature = "client")]
             ended: 0,
             limit,
         }
@@ -86,12 +92,40 @@ impl Lines {
         self.chunk = self.decoder.decode(chunk, &mut self.buffer);
         self.position = 0;
         self.has_carriage_return = memchr(b'\r', self.chunk.as_bytes()).is_some();
+        self.is_plain = false;
     }
 
     /// The next line that has an end.
+    #[inline]
     pub(super) fn next_line(&mut self) -> Result<Option<Line<'_>>, ParseError> {
+        if !self.is_plain {
+            return self.next_any_line();
+        }
+        let unread = self.chunk.as_bytes().get(self.position..).unwrap_or_default();
+        // Every event ends in a blank line, which needs no search.
+        let length = match unread.first() {
+            Some(b'\n') => Some(0),
+            _ => memchr(b'\n', unread),
+        };
+        match length {
+            Some(length) if length <= self.limit => {
+                let start = self.position;
+                self.position += length + 1;
+                self.count_line();
+                Ok(Some(Line {
+                    text: self.chunk.get(start..start + length).unwrap_or_default(),
+                    source: Some(&self.chunk),
+                }))
+            }
+            _ => self.next_any_line(),
+        }
+    }
+
+    /// The same for every kind of line.
+    fn next_any_line(&mut self) -> Result<Option<Line<'_>>, ParseError> {
         self.forget_ended();
         self.skip_line_feed();
+        self.is_plain = !self.has_carriage_return && self.buffer.is_empty();
         let unread = self.unread().as_bytes();
         let end = match self.has_carriage_return {
             true => memchr2(b'\n', b'\r', unread),
@@ -105,7 +139,7 @@ impl Lines {
         self.skips_line_feed = unread.get(length) == Some(&b'\r');
         let start = self.position;
         self.position += length + 1;
-        self.ended += 1;
+        self.count_line();
         Ok(Some(self.line(start, start + length)))
     }
 
@@ -115,8 +149,17 @@ impl Lines {
     }
 
     /// How many lines have ended.
+    #[cfg(feature = "client")]
     pub(super) fn ended(&self) -> u64 {
         self.ended
+    }
+
+    #[inline]
+    fn count_line(&mut self) {
+        #[cfg(feature = "client")]
+        {
+            self.ended += 1;
+        }
     }
 
     fn line(&mut self, start: usize, end: usize) -> Line<'_> {
