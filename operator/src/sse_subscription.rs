@@ -181,7 +181,12 @@ async fn write_status(
     match write_status::write_if_changed::<SseSubscription, _>(&context.client, metadata, before, &after)
         .await
     {
-        Ok(()) => {
+        Ok(written) => {
+            if let Some(written) = written {
+                context
+                    .world
+                    .note_written(key, metadata.resource_version.as_deref(), written);
+            }
             if let Some(notice) = notice::notice(before, &after) {
                 notice.tell(context, metadata).await;
             }

@@ -1,6 +1,7 @@
 //! The SseSubscriptions that the API server has, and which of them name which Secret.
 
 use super::resolve::secret_names;
+use crate::write_status::Written;
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
 use heddle_crds::{SseSubscription, metadata};
 use kube::Resource;
@@ -62,10 +63,11 @@ impl StoredSubscription {
         annotations.and_then(|all| all.get(metadata::REQUESTED_AT))
     }
 
-    /// Status is what the operator itself writes; it says nothing new.
+    /// What the operator has written itself is remembered already; a status that differs from that has to be mended.
     fn differs_from(&self, older: &Self) -> bool {
         (self.uid(), self.generation(), self.requested_at())
             != (older.uid(), older.generation(), older.requested_at())
+            || self.status != older.status
     }
 }
 
@@ -128,6 +130,26 @@ impl World {
                 vec![key]
             }
         }
+    }
+
+    /// The status of a subscription was written when it was at `version`. Unless the watch has brought something else since,
+    /// that is what is known now: what is decided next must not go by the one before.
+    pub(super) fn note_written(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        written: Written<SseSubscriptionStatus>,
+    ) {
+        let mut state = self.state();
+        let Some(stored) = state.subscriptions.get_mut(key) else {
+            return;
+        };
+        if stored.metadata.resource_version.as_deref() != version {
+            return;
+        }
+        let stored = Arc::make_mut(stored);
+        stored.metadata.resource_version = written.resource_version;
+        stored.status = Some(written.status);
     }
 
     /// A Secret has changed. The subscriptions that name it.
@@ -224,6 +246,24 @@ mod tests {
             ["a/x"]
         );
         assert_eq!(world.len(), 0);
+    }
+
+    #[test]
+    fn what_was_written_is_known_at_once_unless_something_newer_is() {
+        let world = World::default();
+        world.take(&None, Event::Apply(object("a", "x", 1, "s")));
+        let written = |owner: &str| Written {
+            resource_version: Some("2".into()),
+            status: SseSubscriptionStatus {
+                owner: Some(owner.into()),
+                ..SseSubscriptionStatus::default()
+            },
+        };
+        world.note_written("a/x", None, written("first"));
+        world.note_written("a/x", Some("1"), written("late"));
+        let stored = world.subscription("a/x").unwrap();
+        assert_eq!(stored.metadata.resource_version.as_deref(), Some("2"));
+        assert_eq!(stored.status.as_ref().unwrap().owner.as_deref(), Some("first"));
     }
 
     #[test]

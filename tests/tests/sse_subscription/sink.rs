@@ -1,4 +1,5 @@
 //! A sink on loopback that remembers what it has acknowledged, and can be told to misbehave.
+#![expect(clippy::unwrap_used, reason = "a sink that is sent nonsense stops the test")]
 
 use super::source::lock;
 use anyhow::Result;

@@ -163,9 +163,10 @@ impl World {
 
     /// Waits until the stream's place is stored as this id.
     pub(crate) async fn wait_for_checkpoint(&self, name: &str, id: usize) -> Result<()> {
+        let id = id.to_string();
         eventually(&format!("the checkpoint is {id}"), SOON, || async {
             let stored = self.checkpoint(name).await?.unwrap_or_default();
-            Ok(match stored["lastEventId"] == id.to_string() {
+            Ok(match stored["lastEventId"] == *id {
                 true => Probe::Seen(()),
                 false => Probe::NotYet(stored.to_string()),
             })
