@@ -234,10 +234,12 @@ fn idle(subject: &Subject, sessions: usize) -> Result<Option<f64>> {
     }
     let before = memory(&instances)?;
     let mut loads = Vec::new();
-    for (number, instance) in (0_u8..).zip(&instances) {
+    for instance in &instances {
         let mut arguments = arguments(instance, sessions / count);
-        // Loopback is wide: each has the ports of an address of its own.
-        let source = Ipv4Addr::new(127, 0, 1, number.saturating_add(1));
+        // Loopback is wide: each has the ports of an address of its own. Those of the turn before still wait for stray
+        // packets, and to find others among them takes longer than all else.
+        let [high, low] = instance.port().to_be_bytes();
+        let source = Ipv4Addr::new(127, 1, high, low);
         arguments.extend(["--source".to_owned(), source.to_string(), "idle".to_owned()]);
         loads.push(Load::start(&arguments)?);
     }
