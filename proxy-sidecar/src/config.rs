@@ -1,33 +1,54 @@
 //! The one way that routes come into effect, wherever they come from.
 
 pub(crate) mod files;
+mod ports;
+mod prepare;
+mod report;
 mod schemas;
 
-use crate::backend::Backends;
 use crate::live::{LiveRoute, LiveRoutes};
-use crate::session_rules;
 use crate::shared::Shared;
-use crate::tls::{self, ListenerTls, Secrets};
-use crate::worker::{Socket, Workers};
+use crate::tls::{self, Secrets};
+use crate::worker::Workers;
 use heddle_route_config::protocol::RouteErrorKind;
-use heddle_route_config::{Route, RouteId, RouteTable};
+use heddle_route_config::{Route, RouteId};
 use heddle_telemetry::ErrorChain;
-use heddle_ws_session::SessionControl;
+use ports::{Choice, Opening};
 use schemas::Schemas;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+pub(crate) use report::Reporter;
 pub(crate) use schemas::DescriptorSets;
 
-/// The certificates of ports, or why there are none.
-type Listeners = BTreeMap<u16, Result<Option<Arc<ListenerTls>>, ServeError>>;
+/// What sessions may take longer than they are told to.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
 /// All that should be served.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RouteSet {
-    pub(crate) routes: Vec<Route>,
+    pub(crate) routes: Vec<WantedRoute>,
+    /// What the candidates go by.
     pub(crate) descriptors: DescriptorSets,
+}
+
+/// One route of a set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WantedRoute {
+    pub(crate) wanted: Candidate,
+    /// What a process before this one has served of it: where the wanted one cannot be served, and this process serves
+    /// nothing of the route yet.
+    pub(crate) former: Option<Candidate>,
+}
+
+/// A generation of a route, and the descriptor set that it goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) route: Route,
+    /// The digest of the set, where the route transcodes.
+    pub(crate) descriptors: Option<String>,
 }
 
 /// What became of one route of a set.
@@ -36,7 +57,9 @@ pub(crate) struct Applied {
     pub(crate) id: RouteId,
     /// The generation that is served now, if any is.
     pub(crate) generation: Option<i64>,
-    /// Why the generation of the set is not.
+    /// The digest of the descriptor set that it goes by, if it transcodes.
+    pub(crate) descriptors: Option<String>,
+    /// Why the generation and the descriptor set that were wanted are not.
     pub(crate) error: Option<ServeError>,
 }
 
@@ -50,75 +73,67 @@ pub(crate) struct ServeError {
     pub(crate) message: String,
 }
 
+/// Where ports are opened, and which are not to be had.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listening {
+    /// Every address, if absent.
+    pub(crate) address: Option<IpAddr>,
+    /// The port of probes and metrics.
+    pub(crate) admin_port: u16,
+}
+
 /// Brings sets of routes into effect, one after the other.
 #[derive(Debug)]
 pub(crate) struct Configurator {
     shared: Arc<Shared>,
     workers: Workers,
-    /// Every address, if absent.
-    address: Option<IpAddr>,
+    listening: Listening,
     secrets: Secrets,
     schemas: Schemas,
     ports: BTreeSet<u16>,
+    /// When the last session must have ended of those whose routes are gone.
+    gone_until: Option<Instant>,
 }
 
 impl Configurator {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        workers: Workers,
-        address: Option<IpAddr>,
-        secrets: Secrets,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, workers: Workers, listening: Listening, secrets: Secrets) -> Self {
         Self {
             shared,
             workers,
-            address,
+            listening,
             secrets,
             schemas: Schemas::default(),
             ports: BTreeSet::new(),
+            gone_until: None,
         }
     }
 
     /// Serves `set` from now on, and what it does not have no longer. Of a route that cannot be served as it is now, what
     /// was served before stays. Sessions go on by what they began with; those of routes that are gone are drained.
+    ///
+    /// A port changes its certificates with all of its routes or not at all: none is ever served behind those of another.
     pub(crate) async fn apply(&mut self, set: RouteSet) -> Vec<Applied> {
         let former = Arc::clone(&self.shared.routes());
-        let (sockets, unbound) = self.bind(&set);
-        let mut listeners = self.listeners(&set, &former);
-        self.schemas.update(&set.descriptors, &set.routes);
-        let mut live = Vec::new();
-        let mut applied = Vec::new();
-        for route in set.routes {
-            let known = former.get(&route.id);
-            let id = route.id.clone();
-            let port = match (unbound.get(&route.port), listeners.get(&route.port)) {
-                (Some(error), _) | (None, Some(Err(error))) => Err(error.clone()),
-                (None, Some(Ok(listener)))
-                    if listener.as_ref().map(|tls| tls.key()) != route.tls.as_ref() =>
-                {
-                    Err(other_certificates(route.port))
-                }
-                _ => Ok(()),
-            };
-            let (route, error) = match port.and_then(|()| self.prepare(route, known)) {
-                Ok(route) => (Some(route), None),
-                Err(error) => (known.cloned(), Some(error)),
-            };
-            applied.push(Applied {
-                id,
-                generation: route.as_ref().map(|live| live.route.generation),
-                error,
-            });
-            live.extend(route);
-        }
-        keep_former(&live, &former, &mut listeners);
-        let listeners = listeners
+        self.schemas.update(&set.descriptors);
+        let mut choices: Vec<_> = set
+            .routes
             .into_iter()
-            .filter_map(|(port, tls)| Some((port, tls.ok()??)));
-        self.swap(&former, LiveRoutes::new(live, listeners.collect()))
-            .await;
+            .map(|route| self.choice(route, &former))
+            .collect();
+        let mut opening = Opening::new(
+            self.listening,
+            self.workers.count(),
+            &self.secrets,
+            &former,
+            &self.ports,
+        );
+        ports::settle(&mut choices, |port, tls| opening.open(port, tls));
+        let opened = opening.opened(&choices);
+        let applied: Vec<_> = choices.iter().map(Choice::applied).collect();
+        let live: Vec<_> = choices.into_iter().filter_map(Choice::serve).collect();
+        self.swap(&former, LiveRoutes::new(live, opened.listeners)).await;
         // Not before there are routes: a request that comes too early would not find its own.
-        for sockets in sockets {
+        for sockets in opened.sockets {
             self.workers.listen(sockets).await;
         }
         self.shared
@@ -127,64 +142,12 @@ impl Configurator {
         applied
     }
 
-    fn prepare(&self, route: Route, known: Option<&Arc<LiveRoute>>) -> Result<Arc<LiveRoute>, ServeError> {
-        let transcoder = route
-            .transcoding
-            .as_ref()
-            .map(|transcoding| self.schemas.transcoder(transcoding))
-            .transpose()?;
-        if let Some(known) = known.filter(|known| *known.route == route) {
-            return Ok(Arc::clone(known));
-        }
-        let backends = Backends::new(&route, known.map(|known| &known.backends), &self.secrets);
-        Ok(Arc::new(LiveRoute {
-            rules: Arc::new(session_rules::of(&route)),
-            backends: backends.map_err(|error| ServeError::secret(&error))?,
-            transcoder,
-            sessions: self.shared.sessions_of(&route.id),
-            control: known.map_or_else(SessionControl::new, |known| known.control.clone()),
-            route: Arc::new(route),
-        }))
-    }
-
-    /// The certificates of each port of `set`: none where it takes plain connections. The oldest route of a port counts.
-    fn listeners(&self, set: &RouteSet, former: &LiveRoutes) -> Listeners {
-        let table = RouteTable::new(set.routes.iter().cloned());
-        let mut listeners = Listeners::new();
-        for route in table.routes() {
-            listeners.entry(route.port).or_insert_with(|| {
-                let Some(tls) = &route.tls else { return Ok(None) };
-                let listener = self.secrets.listener(tls, former.listener(route.port));
-                listener.map(Some).map_err(|error| ServeError::secret(&error))
-            });
-        }
-        listeners
-    }
-
-    /// Sockets for each port of `set` that none are open for yet, and why there are none.
-    fn bind(&mut self, set: &RouteSet) -> (Vec<Vec<Socket>>, BTreeMap<u16, ServeError>) {
-        let wanted: BTreeSet<u16> = set.routes.iter().map(|route| route.port).collect();
-        let mut opened = Vec::new();
-        let mut errors = BTreeMap::new();
-        for port in wanted.difference(&self.ports) {
-            match Socket::bind(self.address, *port, self.workers.count()) {
-                Ok(sockets) => opened.push(sockets),
-                Err(error) => {
-                    let error = ServeError {
-                        kind: RouteErrorKind::Other,
-                        message: format!("failed to listen on port {port}: {error}"),
-                    };
-                    errors.insert(*port, error);
-                }
-            }
-        }
-        (opened, errors)
-    }
-
     async fn swap(&mut self, former: &LiveRoutes, routes: LiveRoutes) {
         let used: BTreeSet<u16> = routes.iter().map(|live| live.route.port).collect();
         for gone in former.iter().filter(|live| routes.get(&live.route.id).is_none()) {
             gone.control.drain(gone.route.timeouts.drain);
+            let until = Instant::now() + drain_limit(gone);
+            self.gone_until = self.gone_until.max(Some(until));
         }
         self.shared.swap(routes);
         for port in self.ports.difference(&used) {
@@ -201,18 +164,31 @@ impl Configurator {
     /// Ends everything in order: no new connections, every session with 1001 within its route's window. Whether all have
     /// ended in time.
     pub(crate) async fn drain(self) -> bool {
-        /// What sessions may take longer than they are told to.
-        const MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
         let routes = Arc::clone(&self.shared.routes());
         self.shared.draining.cancel();
-        let mut limit = MARGIN;
+        let gone = self
+            .gone_until
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let mut limit = gone.unwrap_or_default().max(DRAIN_MARGIN);
         for live in routes.iter() {
-            let timeouts = &live.route.timeouts;
-            live.control.drain(timeouts.drain);
-            // Both sides may take their time to answer, and to close.
-            limit = limit.max(timeouts.drain + timeouts.close * 2 + MARGIN);
+            live.control.drain(live.route.timeouts.drain);
+            limit = limit.max(drain_limit(live));
         }
         self.workers.finish(limit).await
+    }
+}
+
+/// How long the sessions of a route may take to end, from the moment that they are told to.
+fn drain_limit(live: &LiveRoute) -> Duration {
+    let timeouts = &live.route.timeouts;
+    // Both sides may take their time to answer, and to close.
+    timeouts.drain + timeouts.close * 2 + DRAIN_MARGIN
+}
+
+impl Candidate {
+    /// The same, served already.
+    fn is(&self, live: &LiveRoute) -> bool {
+        *live.route == self.route && live.descriptors() == self.descriptors.as_deref()
     }
 }
 
@@ -223,21 +199,11 @@ impl ServeError {
             message: ErrorChain(error).to_string(),
         }
     }
-}
 
-fn other_certificates(port: u16) -> ServeError {
-    ServeError {
-        kind: RouteErrorKind::Other,
-        message: format!("an older route has port {port} with other certificates"),
-    }
-}
-
-/// Routes that are served on as they were need the certificates that their port had.
-fn keep_former(live: &[Arc<LiveRoute>], former: &LiveRoutes, listeners: &mut Listeners) {
-    for port in live.iter().map(|live| live.route.port).collect::<BTreeSet<_>>() {
-        let is_known = matches!(listeners.get(&port), Some(Ok(_)));
-        if let (false, Some(tls)) = (is_known, former.listener(port)) {
-            listeners.insert(port, Ok(Some(Arc::clone(tls))));
+    fn other(message: String) -> Self {
+        Self {
+            kind: RouteErrorKind::Other,
+            message,
         }
     }
 }

@@ -7,25 +7,20 @@ mod link;
 mod merge;
 mod store;
 
-use crate::config::{Applied, Configurator, RouteSet};
+use crate::backoff::Retry;
+use crate::config::{Applied, Configurator, DescriptorSets, Reporter};
 use heddle_route_config::protocol::{
-    Acknowledgement, Configuration, Hello, RouteError, RouteErrorKind, RouteResult,
+    Acknowledgement, Configuration, Hello, RouteError, RouteResult, SentRoute,
 };
 use heddle_telemetry::{ContinueTrace, ErrorChain, TraceParent};
 use http::Uri;
 use link::{Link, Received};
 use merge::Merged;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 use store::{Kept, Store};
 use tracing::{Instrument, info_span};
 
 pub(crate) use store::StoreError;
-
-/// How often what could not be served is tried again: a Secret may have been mounted meanwhile.
-const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How the operator is reached.
 #[derive(Clone, Debug)]
@@ -45,9 +40,14 @@ pub(crate) struct ConfigStream {
     link: Link,
     store: Store,
     kept: Option<Kept>,
-    /// The descriptor sets of IdlRepos that routes go by.
-    sets: BTreeMap<String, Arc<[u8]>>,
-    retry_at: Option<Instant>,
+    /// All that routes go by and that the newest configuration names. The operator counts on these.
+    sets: DescriptorSets,
+    retry: Retry,
+    /// What the operator was told last.
+    acknowledged: Option<Acknowledgement>,
+    reporter: Reporter,
+    /// Whether there is something to keep that is not on disk yet.
+    unsaved: bool,
 }
 
 impl ConfigStream {
@@ -56,10 +56,10 @@ impl ConfigStream {
         let store = Store::open(&settings.state_dir)?;
         let (kept, sets) = match store.read() {
             Ok(Some((kept, sets))) => (Some(kept), sets),
-            Ok(None) => (None, BTreeMap::new()),
+            Ok(None) => (None, DescriptorSets::new()),
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "what was kept cannot be used");
-                (None, BTreeMap::new())
+                (None, DescriptorSets::new())
             }
         };
         let bundle = kept.as_ref().map(|kept| kept.configuration.trust_bundle.clone());
@@ -68,33 +68,38 @@ impl ConfigStream {
             store,
             kept,
             sets,
-            retry_at: None,
+            retry: Retry::default(),
+            acknowledged: None,
+            reporter: Reporter::default(),
+            unsaved: false,
         })
     }
 
-    /// Serves what is kept. Whether there is anything.
-    pub(crate) async fn serve_kept(&mut self, configurator: &mut Configurator) -> bool {
-        if let Some(kept) = &self.kept {
-            let merged = Merged::kept(kept);
-            let applied = configurator.apply(self.route_set(&merged)).await;
-            let acknowledgement = acknowledgement(&kept.configuration, &merged, &applied);
-            report(&acknowledgement, "kept routes are served");
-            // What fails is sent again by the operator, who is told of nothing.
-            let works = acknowledgement.routes.iter().all(|route| route.error.is_none());
-            self.say_hello(works.then_some(acknowledgement));
-        } else {
-            self.say_hello(None);
-        }
-        self.kept.is_some()
+    /// Serves what is kept, and connects to the operator. What became of it, if there was anything.
+    pub(crate) async fn serve_kept(&mut self, configurator: &mut Configurator) -> Option<Vec<Applied>> {
+        let Some(configuration) = self.kept.as_ref().map(|kept| kept.configuration.clone()) else {
+            self.link.begin(self.hello(None));
+            return None;
+        };
+        let (applied, acknowledgement) = self.apply(&configuration, configurator).await;
+        log_served(&acknowledgement, "kept routes are served");
+        // Otherwise the operator is to send it again, with what may have been lost.
+        let is_whole = acknowledgement.is_whole() && self.has_all_sets(&configuration);
+        self.link.begin(self.hello(is_whole.then_some(acknowledgement)));
+        Some(applied)
     }
 
-    fn say_hello(&self, applied: Option<Acknowledgement>) {
-        let descriptors = self.kept.iter().flat_map(|kept| &kept.configuration.descriptors);
-        self.link.set_hello(Hello {
+    fn hello(&self, applied: Option<Acknowledgement>) -> Hello {
+        Hello {
             sidecar_version: env!("CARGO_PKG_VERSION").to_owned(),
             applied,
-            descriptors: descriptors.map(|reference| reference.digest.clone()).collect(),
-        });
+            descriptors: self.sets.keys().cloned().collect(),
+        }
+    }
+
+    fn has_all_sets(&self, configuration: &Configuration) -> bool {
+        let mut named = configuration.descriptors.iter();
+        named.all(|reference| self.sets.contains_key(&reference.digest))
     }
 
     /// Waits for what comes next. Nothing is lost when it is not waited for to the end.
@@ -102,8 +107,12 @@ impl ConfigStream {
         self.link.next().await
     }
 
-    /// Serves what has come, keeps it, and says so.
-    pub(crate) async fn serve(&mut self, received: Received, configurator: &mut Configurator) {
+    /// Serves what has come, keeps it, and says so. What became of it.
+    pub(crate) async fn serve(
+        &mut self,
+        received: Received,
+        configurator: &mut Configurator,
+    ) -> Vec<Applied> {
         let Received { configuration, sets } = received;
         let span = info_span!("configuration.apply", version = configuration.version);
         let parent = configuration.traceparent.as_deref();
@@ -111,97 +120,83 @@ impl ConfigStream {
             // Without telemetry, as in some tests, there is no trace to go on with.
             span.continue_from(&parent).ok();
         }
-        self.take_sets(&configuration, &sets);
-        self.bring_into_effect(configuration, configurator)
-            .instrument(span)
-            .await;
+        self.unsaved |= !sets.is_empty();
+        self.sets.extend(sets);
+        self.retry.reset();
+        let serve = async {
+            let (applied, acknowledgement) = self.apply(&configuration, configurator).await;
+            log_served(&acknowledgement, "routes are served");
+            self.acknowledge(&configuration, acknowledgement);
+            applied
+        };
+        serve.instrument(span).await
     }
 
-    async fn bring_into_effect(&mut self, configuration: Configuration, configurator: &mut Configurator) {
-        let merged = Merged::new(&configuration, self.kept.as_ref());
-        let set = self.route_set(&merged);
-        self.sets.clone_from(&set.descriptors);
-        let applied = configurator.apply(set).await;
-        let acknowledgement = acknowledgement(&configuration, &merged, &applied);
-        report(&acknowledgement, "routes are served");
-        let works = acknowledgement.routes.iter().all(|route| route.error.is_none());
-        self.retry_at = (!works).then(|| Instant::now() + RETRY_INTERVAL);
+    /// Tries again what could not be served, when it is time. What became of it.
+    pub(crate) async fn retry(&mut self, configurator: &mut Configurator) -> Option<Vec<Applied>> {
+        let kept = self.kept.as_ref().filter(|_| self.retry.is_due())?;
+        let configuration = kept.configuration.clone();
+        let (applied, acknowledgement) = self.apply(&configuration, configurator).await;
+        // The operator looks at all routes again for each acknowledgement.
+        if self.acknowledged.as_ref() != Some(&acknowledgement) {
+            self.acknowledge(&configuration, acknowledgement);
+        }
+        Some(applied)
+    }
+
+    /// Brings a configuration into effect, and keeps what is served of it.
+    async fn apply(
+        &mut self,
+        configuration: &Configuration,
+        configurator: &mut Configurator,
+    ) -> (Vec<Applied>, Acknowledgement) {
+        let merged = Merged::new(configuration, self.kept.as_ref());
+        let applied = configurator.apply(merged.route_set(&self.sets)).await;
+        let applied = merged.with_unreadable(applied);
+        let acknowledgement = acknowledgement(configuration, &applied);
+        self.reporter.report(&applied);
+        self.retry.note(applied.iter().all(|route| route.error.is_none()));
         let kept = Kept {
-            served: merged.served(&acknowledgement, self.kept.as_ref()),
-            configuration,
+            served: merged.served(&applied),
+            configuration: configuration.clone(),
         };
-        if let Err(error) = self.store.write(&kept, &self.sets) {
+        self.sets
+            .retain(|digest, _| store::needs(&kept.configuration, &kept.served, digest));
+        self.unsaved |= self.kept.as_ref() != Some(&kept);
+        if self.unsaved {
+            self.save(&kept);
+        }
+        self.kept = Some(kept);
+        (applied, acknowledgement)
+    }
+
+    fn save(&mut self, kept: &Kept) {
+        let saved = self.store.write(kept, &self.sets);
+        self.unsaved = saved.is_err();
+        if let Err(error) = saved {
             // The next configuration is another chance; until then a restart goes back to an older one.
             tracing::error!(error = %ErrorChain(&error), "what is served cannot be kept");
         }
-        self.link.trust(&kept.configuration.trust_bundle);
-        self.kept = Some(kept);
-        self.say_hello(Some(acknowledgement.clone()));
-        self.link.acknowledge(acknowledgement);
     }
 
-    /// Tries again what could not be served, when it is time.
-    pub(crate) async fn retry(&mut self, configurator: &mut Configurator) {
-        let is_due = self.retry_at.is_some_and(|at| at <= Instant::now());
-        let Some(kept) = self.kept.as_ref().filter(|_| is_due) else {
-            return;
-        };
-        let configuration = kept.configuration.clone();
-        self.bring_into_effect(configuration, configurator).await;
-    }
-
-    /// Sets that routes still go by stay, although the operator does not name them while their IdlRepo is away.
-    fn take_sets(&mut self, configuration: &Configuration, sets: &BTreeMap<String, Arc<[u8]>>) {
-        let former: Vec<_> = self
-            .kept
-            .iter()
-            .flat_map(|kept| &kept.configuration.descriptors)
-            .collect();
-        for reference in &configuration.descriptors {
-            // What another IdlRepo has published is not sent again.
-            let known = || {
-                let same = former.iter().find(|former| former.digest == reference.digest)?;
-                self.sets.get(&same.idl_repo)
-            };
-            if let Some(set) = sets.get(&reference.digest).or_else(known).cloned() {
-                self.sets.insert(reference.idl_repo.clone(), set);
-            }
-        }
-    }
-
-    fn route_set(&self, merged: &Merged) -> RouteSet {
-        let used = |name: &String| {
-            let transcodings = merged
-                .routes()
-                .filter_map(|(_, route)| route.transcoding.as_ref());
-            transcodings
-                .into_iter()
-                .any(|transcoding| transcoding.idl_repo == *name)
-        };
-        let sets = self.sets.iter().filter(|(name, _)| used(name));
-        RouteSet {
-            routes: merged.routes().map(|(_, route)| route.clone()).collect(),
-            descriptors: sets.map(|(name, set)| (name.clone(), Arc::clone(set))).collect(),
-        }
+    fn acknowledge(&mut self, configuration: &Configuration, acknowledgement: Acknowledgement) {
+        self.link.trust(&configuration.trust_bundle);
+        let applied = self.has_all_sets(configuration).then(|| acknowledgement.clone());
+        self.acknowledged = Some(acknowledgement.clone());
+        self.link.acknowledge(self.hello(applied), acknowledgement);
     }
 }
 
 /// What became of each route of a configuration.
-fn acknowledgement(configuration: &Configuration, merged: &Merged, applied: &[Applied]) -> Acknowledgement {
-    let result = |sent: &heddle_route_config::protocol::SentRoute| {
+fn acknowledgement(configuration: &Configuration, applied: &[Applied]) -> Acknowledgement {
+    let result = |sent: &SentRoute| {
         let applied = applied.iter().find(|applied| applied.id.name == sent.name());
-        let unreadable = merged.unreadable(sent.name());
-        let error = unreadable
-            .map(|error| (RouteErrorKind::Invalid, error))
-            .or_else(|| {
-                let error = applied?.error.as_ref()?;
-                Some((error.kind, error.message.as_str()))
-            });
+        let error = applied.and_then(|applied| applied.error.as_ref());
         RouteResult {
             name: sent.name().to_owned(),
             uid: sent.uid().map(str::to_owned),
             generation: applied.and_then(|applied| applied.generation),
-            error: error.map(|(kind, message)| RouteError::new(sent.generation(), kind, message)),
+            error: error.map(|error| RouteError::new(sent.generation(), error.kind, error.message.as_str())),
         }
     };
     Acknowledgement {
@@ -210,16 +205,7 @@ fn acknowledgement(configuration: &Configuration, merged: &Merged, applied: &[Ap
     }
 }
 
-fn report(acknowledgement: &Acknowledgement, what: &'static str) {
-    for route in &acknowledgement.routes {
-        if let Some(error) = &route.error {
-            tracing::error!(
-                route = route.name,
-                error = error.message,
-                "failed to apply a route"
-            );
-        }
-    }
+fn log_served(acknowledgement: &Acknowledgement, what: &'static str) {
     let refused = acknowledgement
         .routes
         .iter()
@@ -228,3 +214,6 @@ fn report(acknowledgement: &Acknowledgement, what: &'static str) {
     let (routes, version) = (acknowledgement.routes.len(), acknowledgement.version.as_str());
     tracing::info!(routes, refused, version, "{what}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,17 @@
 //! A socket in the state folder by which `heddle-proxy drain` has this process end its sessions, and waits for it. A
 //! container's preStop hook runs that: it has no signal to send, and no way to wait otherwise.
 
+use heddle_telemetry::ErrorChain;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// The socket's name in the state folder.
 const NAME: &str = "control.sock";
@@ -21,12 +22,6 @@ const DRAINED: &[u8; 8] = b"drained\n";
 
 /// How long somebody who was told may take to end.
 const HANG_UP_LIMIT: Duration = Duration::from_secs(1);
-
-/// How long somebody who has connected may take to ask. Nobody else is heard meanwhile.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What follows a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a process cannot be asked to drain.
 #[derive(Debug, thiserror::Error)]
@@ -49,62 +44,96 @@ pub(crate) enum ControlError {
     Ended,
 }
 
+/// How long whoever connects may take to say what it wants.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What follows a failed accept, which is out of file descriptors more often than not.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The socket, if there is a state folder.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
-    listener: Option<UnixListener>,
+    shared: Arc<Shared>,
+    /// Takes those who ask, until the end. Aborted when dropped.
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    asked: CancellationToken,
     /// Those who wait for the end.
     waiting: Mutex<Vec<UnixStream>>,
 }
 
 impl ControlSocket {
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self, ControlError> {
-        let listener = folder.map(|folder| {
-            let path = folder.join(NAME);
-            std::fs::create_dir_all(folder)
-                .and_then(|()| listen(&path))
-                .map_err(|source| ControlError::Listen { path, source })
-        });
-        Ok(Self {
-            listener: listener.transpose()?,
-            waiting: Mutex::default(),
-        })
-    }
-
-    /// Waits until somebody asks for it. Not to be dropped before: whoever is about to ask would be told that the proxy
-    /// has ended.
-    pub(crate) async fn asked_to_drain(&self) {
-        let Some(listener) = &self.listener else {
-            return std::future::pending().await;
+        let mut socket = Self {
+            shared: Arc::default(),
+            tasks: JoinSet::new(),
         };
-        loop {
-            // Whoever says something else, or nothing, is not answered.
-            let Ok((mut stream, _)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let mut asked = [0; DRAIN.len()];
-            let read = timeout(ASK_TIMEOUT, stream.read_exact(&mut asked)).await;
-            if matches!(read, Ok(Ok(_))) && asked == *DRAIN {
-                self.waiting
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(stream);
-                return;
-            }
+        if let Some(folder) = folder {
+            let path = folder.join(NAME);
+            let listener = std::fs::create_dir_all(folder)
+                .and_then(|()| listen(&path))
+                .map_err(|source| ControlError::Listen { path, source })?;
+            socket.tasks.spawn(accept(listener, Arc::clone(&socket.shared)));
         }
+        Ok(socket)
     }
 
-    /// Tells those who wait, and waits until they have ended: when this process is a container's first, its end is that
-    /// of all others, and a hook that was killed has failed.
-    pub(crate) async fn drained(self) {
-        for mut stream in self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    /// Waits until somebody asks for it.
+    pub(crate) async fn asked_to_drain(&self) {
+        self.shared.asked.cancelled().await;
+    }
+
+    /// Tells those who wait, whoever asked first and whoever asked while it went on, and waits until they have ended: when
+    /// this process is a container's first, its end is that of all others, and a hook that was killed has failed.
+    pub(crate) async fn drained(mut self) {
+        self.tasks.abort_all();
+        let waiting = std::mem::take(&mut *self.shared.waiting());
+        for mut stream in waiting {
             // Who has stopped to wait is not told.
             if stream.write_all(DRAINED).await.is_ok() {
                 let mut nothing = [0];
                 let hangs_up = stream.read(&mut nothing);
-                timeout(HANG_UP_LIMIT, hangs_up).await.ok();
+                tokio::time::timeout(HANG_UP_LIMIT, hangs_up).await.ok();
             }
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Vec<UnixStream>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever says something else, or nothing, is not answered.
+    async fn hear(&self, mut stream: UnixStream) {
+        let mut asked = [0; DRAIN.len()];
+        let read = tokio::time::timeout(ASK_TIMEOUT, stream.read_exact(&mut asked)).await;
+        if matches!(read, Ok(Ok(_))) && asked == *DRAIN {
+            self.waiting().push(stream);
+            self.asked.cancel();
+        }
+    }
+}
+
+async fn accept(listener: UnixListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let shared = Arc::clone(&shared);
+                    connections.spawn(async move { shared.hear(stream).await });
+                }
+                Err(error) => {
+                    tracing::warn!(error = %ErrorChain(&error), "failed to accept whoever asks to drain");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
         }
     }
 }

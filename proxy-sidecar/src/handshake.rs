@@ -17,7 +17,7 @@ use crate::request::SessionRequest;
 use crate::shared::Shared;
 use attempt::AttemptError;
 use bytes::{Bytes, BytesMut};
-use heddle_route_config::Route;
+use heddle_route_config::{Route, TlsSecrets};
 use heddle_telemetry::{ErrorChain, TraceParent};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -38,6 +38,9 @@ pub(crate) struct Arrival {
     pub(crate) scheme: Scheme,
     /// By when the head of its first request must be there.
     pub(crate) head_deadline: Instant,
+    /// The certificates that its port had then. Routes that ask for others are not for it: they may let in nobody without
+    /// a certificate, and this client was not asked for one.
+    pub(crate) tls: Option<TlsSecrets>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -115,8 +118,8 @@ pub(crate) async fn establish(request: SessionRequest, arrival: &Arrival) -> Res
 fn find_route(request: &SessionRequest, arrival: &Arrival) -> Result<Arc<LiveRoute>, Refusal> {
     let routes = arrival.shared.routes();
     match routes.find(arrival.port, &request.host, &request.path, &request.fields) {
-        Ok(Some(route)) => Ok(Arc::clone(route)),
-        Ok(None) => Err(Refusal::RouteNotFound),
+        Ok(Some(live)) if live.route.tls == arrival.tls => Ok(Arc::clone(live)),
+        Ok(_) => Err(Refusal::RouteNotFound),
         Err(AmbiguousPath) => Err(Refusal::Malformed("the path can be read as one of another route")),
     }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod backend;
+mod backoff;
 mod body;
 mod config;
 mod config_stream;

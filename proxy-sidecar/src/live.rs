@@ -4,6 +4,7 @@ use crate::backend::Backends;
 use crate::metrics::RouteMetrics;
 use crate::tls::ListenerTls;
 use crate::transcode::Transcoder;
+use heddle_dynamic_protobuf::SchemaCell;
 use heddle_route_config::{HasHeader, RequestPath, Route, RouteId, RouteTable};
 use heddle_ws_session::{SessionContext, SessionControl, SessionRules, Traffic};
 use std::collections::{BTreeMap, HashMap};
@@ -19,9 +20,19 @@ pub(crate) struct LiveRoute {
     pub(crate) backends: Backends,
     /// Turns messages, on a route that has them turned.
     pub(crate) transcoder: Option<Arc<Transcoder>>,
+    /// What it goes by.
+    pub(crate) schema: Option<LiveSchema>,
     pub(crate) sessions: Arc<RouteSessions>,
     /// Ends the sessions. Not that of a route of the same name that went away: its sessions are being drained.
     pub(crate) control: SessionControl,
+}
+
+/// The schema of one route, swapped under sessions that are open.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSchema {
+    /// The digest of the descriptor set that it was made from.
+    pub(crate) digest: String,
+    pub(crate) cell: Arc<SchemaCell>,
 }
 
 /// What all sessions of a route share, whatever generation of it they began with.
@@ -64,6 +75,11 @@ pub(crate) struct SessionPermit {
 }
 
 impl LiveRoute {
+    /// The digest of the descriptor set that it goes by.
+    pub(crate) fn descriptors(&self) -> Option<&str> {
+        self.schema.as_ref().map(|schema| schema.digest.as_str())
+    }
+
     /// What the data path goes by.
     pub(crate) fn session_context(&self) -> SessionContext {
         SessionContext {

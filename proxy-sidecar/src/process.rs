@@ -1,7 +1,8 @@
 //! The life of the process: what is started in which order, and how it ends.
 
-use crate::config::files::{self, FilesError};
-use crate::config::{Applied, Configurator};
+use crate::backoff::Retry;
+use crate::config::files::{self, FileSet, FilesError, Paths};
+use crate::config::{Configurator, Listening, Reporter};
 use crate::config_stream::{ConfigStream, StoreError, StreamSettings};
 use crate::control::{ControlError, ControlSocket};
 use crate::health::Health;
@@ -98,7 +99,11 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
         admin = %settings.admin,
         "proxy started"
     );
-    let configurator = Configurator::new(shared, workers, settings.listen_address, settings.secrets.clone());
+    let listening = Listening {
+        address: settings.listen_address,
+        admin_port: settings.admin.port(),
+    };
+    let configurator = Configurator::new(shared, workers, listening, settings.secrets.clone());
     let result = serve(settings, configurator, &health, &mut signals).await;
     stop_admin.cancel();
     background.join_all().await;
@@ -144,8 +149,8 @@ async fn follow_operator(
     control: &ControlSocket,
 ) -> Result<(), ProcessError> {
     let mut stream = ConfigStream::open(settings)?;
-    if stream.serve_kept(configurator).await {
-        health.set_ready();
+    if let Some(applied) = stream.serve_kept(configurator).await {
+        health.set_applied(&applied);
     }
     let mut asked = pin!(control.asked_to_drain());
     let mut ticks = tokio::time::interval(FILES_INTERVAL);
@@ -154,12 +159,13 @@ async fn follow_operator(
             () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
             () = &mut asked => return Ok(()),
             received = stream.next() => {
-                stream.serve(received, configurator).await;
-                health.set_ready();
+                health.set_applied(&stream.serve(received, configurator).await);
             }
             _ = ticks.tick() => {
                 configurator.refresh_secrets();
-                stream.retry(configurator).await;
+                if let Some(applied) = stream.retry(configurator).await {
+                    health.set_applied(&applied);
+                }
             }
         }
     }
@@ -173,20 +179,9 @@ async fn follow_files(
     signals: &mut Signals,
     control: &ControlSocket,
 ) -> Result<(), ProcessError> {
-    let mut set = files::read(&settings.paths)?;
-    for applied in configurator.apply(set.clone()).await {
-        if let Some(error) = applied.error {
-            return Err(ProcessError::Refused {
-                id: applied.id.to_string(),
-                message: error.message,
-            });
-        }
-    }
-    tracing::info!(routes = set.routes.len(), "routes are served");
-    health.set_ready();
+    let mut followed = FollowedFiles::begin(&settings.paths, configurator, health).await?;
     let mut asked = pin!(control.asked_to_drain());
     let mut ticks = tokio::time::interval(FILES_INTERVAL);
-    let mut trouble = None;
     loop {
         tokio::select! {
             () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
@@ -195,36 +190,88 @@ async fn follow_files(
             _ = ticks.tick() => {}
         }
         configurator.refresh_secrets();
-        match files::read(&settings.paths) {
-            Ok(read) if read == set => trouble = None,
+        if followed.look() || followed.retry.is_due() {
+            followed.apply(configurator, health).await;
+        }
+    }
+}
+
+/// Files whose routes are served.
+struct FollowedFiles<'a> {
+    paths: &'a Paths,
+    set: FileSet,
+    /// Why they could not be read the last time.
+    trouble: Option<String>,
+    retry: Retry,
+    reporter: Reporter,
+}
+
+impl<'a> FollowedFiles<'a> {
+    /// Serves what they say. Whoever starts the program learns at once of a route that cannot be served.
+    async fn begin(
+        paths: &'a Paths,
+        configurator: &mut Configurator,
+        health: &Health,
+    ) -> Result<Self, ProcessError> {
+        let set = files::read(paths)?;
+        let applied = configurator.apply(set.route_set()).await;
+        for route in &applied {
+            if let Some(error) = &route.error {
+                return Err(ProcessError::Refused {
+                    id: route.id.to_string(),
+                    message: error.message.clone(),
+                });
+            }
+        }
+        tracing::info!(routes = applied.len(), "routes are served");
+        health.set_applied(&applied);
+        Ok(Self {
+            paths,
+            set,
+            trouble: None,
+            retry: Retry::default(),
+            reporter: Reporter::default(),
+        })
+    }
+
+    /// Reads them again. Whether they say something else.
+    fn look(&mut self) -> bool {
+        match files::read(self.paths) {
             Ok(read) => {
-                trouble = None;
-                set = read;
-                report(&configurator.apply(set.clone()).await);
+                self.trouble = None;
+                let is_new = read != self.set;
+                if is_new {
+                    self.set = read;
+                    self.retry.reset();
+                }
+                is_new
             }
             // Said once: the files are looked at every second.
             Err(error) => {
                 let text = ErrorChain(&error).to_string();
-                if trouble.as_ref() != Some(&text) {
+                if self.trouble.as_ref() != Some(&text) {
                     tracing::error!(
                         error = text,
                         "failed to read the routes anew; the former ones are served on"
                     );
                 }
-                trouble = Some(text);
+                self.trouble = Some(text);
+                false
             }
         }
     }
-}
 
-fn report(applied: &[Applied]) {
-    for route in applied {
-        if let Some(error) = &route.error {
-            tracing::error!(route = %route.id, error = error.message, "failed to apply a route");
+    async fn apply(&mut self, configurator: &mut Configurator, health: &Health) {
+        let is_again = self.retry.is_due();
+        let applied = configurator.apply(self.set.route_set()).await;
+        let refused = applied.iter().filter(|route| route.error.is_some()).count();
+        self.retry.note(refused == 0);
+        self.reporter.report(&applied);
+        if !is_again {
+            tracing::info!(routes = applied.len(), refused, "routes are served");
         }
+        health.set_applied(&applied);
     }
-    let refused = applied.iter().filter(|route| route.error.is_some()).count();
-    tracing::info!(routes = applied.len(), refused, "routes are served");
 }
 
 /// Has as many connections as the system lets us: each session has two.

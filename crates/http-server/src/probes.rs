@@ -23,6 +23,11 @@ pub trait Probes: Send + Sync + 'static {
 
     /// Why the process cannot do its work, if it cannot.
     fn not_ready(&self) -> Option<String>;
+
+    /// What there is to say about a process that is ready, for people.
+    fn state(&self) -> String {
+        "ok".to_owned()
+    }
 }
 
 /// Answers `/livez`, `/readyz` and `/metrics` until `stop` is cancelled.
@@ -45,16 +50,16 @@ fn answer<B>(request: &Request<B>, probes: &impl Probes, metrics: &MetricsRegist
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is understood");
     }
     match request.uri().path() {
-        "/livez" => probe(probes.not_alive()),
-        "/readyz" => probe(probes.not_ready()),
+        "/livez" => probe(probes.not_alive(), || "ok".to_owned()),
+        "/readyz" => probe(probes.not_ready(), || probes.state()),
         "/metrics" => scrape(metrics),
         _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics"),
     }
 }
 
-fn probe(trouble: Option<String>) -> Response<Full<Bytes>> {
+fn probe(trouble: Option<String>, state: impl FnOnce() -> String) -> Response<Full<Bytes>> {
     match trouble {
-        None => text(StatusCode::OK, "ok"),
+        None => text(StatusCode::OK, &state()),
         Some(trouble) => text(StatusCode::SERVICE_UNAVAILABLE, &trouble),
     }
 }

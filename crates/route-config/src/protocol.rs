@@ -93,7 +93,7 @@ pub struct RouteResult {
     /// absent if none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// Why the generation of the configuration is not served.
+    /// Why the generation of the configuration is not served, or not by the descriptor set of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RouteError>,
 }
@@ -130,6 +130,12 @@ impl Acknowledgement {
     /// What became of a route.
     pub fn of(&self, route: &str) -> Option<&RouteResult> {
         self.routes.iter().find(|result| result.name == route)
+    }
+
+    /// Whether something is served of every route, and nothing was refused.
+    pub fn is_whole(&self) -> bool {
+        let mut routes = self.routes.iter();
+        routes.all(|route| route.error.is_none() && route.generation.is_some())
     }
 }
 

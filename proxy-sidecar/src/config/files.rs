@@ -1,7 +1,8 @@
 //! Reads WsRoute manifests from files.
 
-use super::RouteSet;
+use super::{Candidate, RouteSet, WantedRoute};
 use heddle_crds::WsRoute;
+use heddle_crds::publication::digest;
 use heddle_route_config::{InvalidRoute, Route, RouteId};
 use serde::Deserialize as _;
 use std::collections::BTreeMap;
@@ -71,13 +72,53 @@ pub(crate) struct Paths {
     pub(crate) descriptors: Vec<(String, PathBuf)>,
 }
 
+/// What files say.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FileSet {
+    pub(crate) routes: Vec<Route>,
+    /// By the names of IdlRepos.
+    descriptors: BTreeMap<String, Arc<[u8]>>,
+}
+
+impl FileSet {
+    /// As it is brought into effect.
+    pub(crate) fn route_set(&self) -> RouteSet {
+        let digests: BTreeMap<_, _> = self
+            .descriptors
+            .iter()
+            .map(|(name, set)| (name, digest(set)))
+            .collect();
+        let wanted = |route: &Route| {
+            let repo = route
+                .transcoding
+                .as_ref()
+                .map(|transcoding| &transcoding.idl_repo);
+            WantedRoute {
+                wanted: Candidate {
+                    route: route.clone(),
+                    // None is told apart from none that is asked for by what fails.
+                    descriptors: repo.map(|repo| digests.get(repo).cloned().unwrap_or_default()),
+                },
+                former: None,
+            }
+        };
+        let sets = digests
+            .iter()
+            .filter_map(|(name, digest)| Some((digest.clone(), Arc::clone(self.descriptors.get(*name)?))));
+        RouteSet {
+            routes: self.routes.iter().map(wanted).collect(),
+            descriptors: sets.collect(),
+        }
+    }
+}
+
 /// Reads all routes, and the descriptor sets that they may refer to.
-pub(crate) fn read(paths: &Paths) -> Result<RouteSet, FilesError> {
+pub(crate) fn read(paths: &Paths) -> Result<FileSet, FilesError> {
     let descriptors = paths.descriptors.iter().map(|(name, path)| {
         let bytes = read_bytes(path)?;
         Ok((name.clone(), Arc::from(bytes)))
     });
-    Ok(RouteSet {
+    Ok(FileSet {
         routes: read_routes(&paths.manifests)?,
         descriptors: descriptors.collect::<Result<_, FilesError>>()?,
     })

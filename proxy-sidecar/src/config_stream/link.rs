@@ -1,6 +1,7 @@
 //! The connection to the operator: made again whenever it ends.
 
 use super::StreamSettings;
+use crate::backoff::Backoff;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use futures::channel::mpsc as body_channel;
@@ -15,17 +16,16 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rand::Rng as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::io::{self, Read as _};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
@@ -37,12 +37,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a first failure; each further one doubles it. Some of it is taken away at random.
+/// The pause after a first failure, and the longest one.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_LIMIT: Duration = Duration::from_secs(15);
 
-/// A stream that lasted so long was a good one.
+/// A stream that has lasted so long is a good one.
 const GOOD: Duration = Duration::from_secs(5);
+
+/// Acknowledgements that wait to be sent. More come about only while nobody takes them, and then the newest count.
+const ACKNOWLEDGEMENTS_LIMIT: usize = 64;
 
 /// Lines that wait to be sent.
 const OUTGOING_LIMIT: usize = 4;
@@ -90,18 +93,59 @@ pub(crate) struct Received {
 }
 
 /// What the connection's task is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Told {
-    /// Nothing is connected before there is one.
+    state: Mutex<ToldState>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct ToldState {
+    /// Nothing is connected before there is one. It has the newest acknowledgement in it.
     hello: Option<Hello>,
-    acknowledged: Option<Acknowledgement>,
+    /// Each is sent, in their order.
+    acknowledgements: VecDeque<Acknowledgement>,
+}
+
+impl Told {
+    fn state(&self) -> MutexGuard<'_, ToldState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for what to begin a stream with.
+    async fn hello(&self) -> Hello {
+        loop {
+            if let Some(hello) = self.take_hello() {
+                return hello;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn take_hello(&self) -> Option<Hello> {
+        let mut state = self.state();
+        let hello = state.hello.clone()?;
+        // The newest acknowledgement is in it, and older ones mean nothing to another stream.
+        state.acknowledgements.clear();
+        Some(hello)
+    }
+
+    async fn acknowledgement(&self) -> Acknowledgement {
+        loop {
+            let next = self.state().acknowledgements.pop_front();
+            if let Some(next) = next {
+                return next;
+            }
+            self.changed.notified().await;
+        }
+    }
 }
 
 /// The connection, in a task of its own.
 #[derive(Debug)]
 pub(super) struct Link {
     received: mpsc::Receiver<Received>,
-    told: watch::Sender<Told>,
+    told: Arc<Told>,
     bundle: watch::Sender<String>,
     /// Aborted when dropped.
     _task: JoinSet<()>,
@@ -111,11 +155,18 @@ impl Link {
     /// Starts the task. `bundle` is what the operator said last whom to trust.
     pub(super) fn start(settings: &StreamSettings, bundle: Option<String>) -> Self {
         let (sender, received) = mpsc::channel(1);
-        let (told, hearing) = watch::channel(Told::default());
+        let told = Arc::<Told>::default();
         let bundle = bundle.filter(|bundle| !bundle.is_empty());
         let (bundle, trusted) = watch::channel(bundle.unwrap_or_else(|| settings.trust_bundle.clone()));
+        let run = Run {
+            settings: settings.clone(),
+            received: sender,
+            told: Arc::clone(&told),
+            bundle: trusted,
+            reach: Reach::Unknown,
+        };
         let mut task = JoinSet::new();
-        task.spawn(run(settings.clone(), sender, hearing, trusted));
+        task.spawn(run.run());
         Self {
             received,
             told,
@@ -124,14 +175,22 @@ impl Link {
         }
     }
 
-    /// What to begin streams with, from the next one on.
-    pub(super) fn set_hello(&self, hello: Hello) {
-        self.told.send_modify(|told| told.hello = Some(hello));
+    /// What to begin streams with. The first one begins now.
+    pub(super) fn begin(&self, hello: Hello) {
+        self.told.state().hello = Some(hello);
+        self.told.changed.notify_one();
     }
 
-    pub(super) fn acknowledge(&self, acknowledgement: Acknowledgement) {
-        self.told
-            .send_modify(|told| told.acknowledged = Some(acknowledgement));
+    /// Sends an acknowledgement over the stream that there is. Later ones begin with `hello`.
+    pub(super) fn acknowledge(&self, hello: Hello, acknowledgement: Acknowledgement) {
+        let mut state = self.told.state();
+        state.hello = Some(hello);
+        if state.acknowledgements.len() == ACKNOWLEDGEMENTS_LIMIT {
+            state.acknowledgements.pop_front();
+        }
+        state.acknowledgements.push_back(acknowledgement);
+        drop(state);
+        self.told.changed.notify_one();
     }
 
     /// Whom to trust from the next connection on.
@@ -150,78 +209,90 @@ impl Link {
     }
 }
 
-async fn run(
-    settings: StreamSettings,
-    received: mpsc::Sender<Received>,
-    mut told: watch::Receiver<Told>,
-    bundle: watch::Receiver<String>,
-) {
-    if told.wait_for(|told| told.hello.is_some()).await.is_err() {
-        return;
-    }
-    let mut pause = PAUSE;
-    let mut is_failing = false;
-    loop {
-        let started = Instant::now();
-        let trusted = bundle.borrow().clone();
-        let ended = converse(&settings, &trusted, &received, &mut told, &mut is_failing).await;
-        if started.elapsed() > GOOD {
-            pause = PAUSE;
-        }
-        match ended {
-            // The operator ends streams when they get old, and when another replica leads.
-            Ok(()) => tracing::info!("the operator has ended the stream"),
-            Err(error) if !is_failing => {
-                is_failing = true;
-                tracing::warn!(error = %ErrorChain(&error), "the operator is out of reach; routes are served on");
-            }
-            Err(_) => {}
-        }
-        let share = rand::rng().random_range(0.5..1.0);
-        tokio::time::sleep(pause.mul_f64(share)).await;
-        pause = (pause * 2).min(PAUSE_LIMIT);
-    }
+/// What was said about the operator last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reach {
+    Unknown,
+    Reached,
+    Lost,
 }
 
-async fn converse(
-    settings: &StreamSettings,
-    bundle: &str,
-    received: &mpsc::Sender<Received>,
-    told: &mut watch::Receiver<Told>,
-    is_failing: &mut bool,
-) -> Result<(), LinkError> {
-    let mut connections = JoinSet::new();
-    let hello = told.borrow_and_update().hello.clone().unwrap_or_default();
-    let (mut outgoing, body) = body_channel::channel(OUTGOING_LIMIT);
-    let first = frame(&ToOperator::Hello(hello));
-    // The channel has room for it.
-    outgoing.send(Ok(first)).await.ok();
-    let opened = open(settings, bundle, body, &mut connections);
-    let mut incoming = opened.await?;
-    tracing::info!("connected to the operator");
-    *is_failing = false;
-    let mut reader = Reader::default();
-    loop {
-        tokio::select! {
-            changed = told.changed() => {
-                let acknowledged = told.borrow_and_update().acknowledged.clone();
-                if changed.is_err() {
-                    return Ok(());
-                }
-                if let Some(acknowledged) = acknowledged {
+/// The task.
+struct Run {
+    settings: StreamSettings,
+    received: mpsc::Sender<Received>,
+    told: Arc<Told>,
+    bundle: watch::Receiver<String>,
+    reach: Reach,
+}
+
+impl Run {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new(PAUSE, PAUSE_LIMIT);
+        loop {
+            let hello = self.told.hello().await;
+            let mut good = false;
+            match self.converse(hello, &mut good).await {
+                // The operator ends streams when they get old, and when another replica leads.
+                Ok(()) => tracing::debug!("the operator has ended the stream"),
+                Err(error) => self.lost(&error),
+            }
+            if good {
+                backoff.reset();
+            }
+            tokio::time::sleep(backoff.pause()).await;
+        }
+    }
+
+    /// Speaks until the stream ends. `good` once it has lasted for a while.
+    async fn converse(&mut self, hello: Hello, good: &mut bool) -> Result<(), LinkError> {
+        let mut connections = JoinSet::new();
+        let (mut outgoing, body) = body_channel::channel(OUTGOING_LIMIT);
+        let first = frame(&ToOperator::Hello(hello));
+        // The channel has room for it.
+        outgoing.send(Ok(first)).await.ok();
+        let trusted = self.bundle.borrow().clone();
+        let mut incoming = open(&self.settings, &trusted, body, &mut connections).await?;
+        if self.reach == Reach::Unknown {
+            self.reached();
+        }
+        let proven = tokio::time::sleep(GOOD);
+        let mut proven = std::pin::pin!(proven);
+        let mut reader = Reader::default();
+        loop {
+            tokio::select! {
+                acknowledged = self.told.acknowledgement() => {
                     let line = frame(&ToOperator::Acknowledged(acknowledged));
                     if outgoing.send(Ok(line)).await.is_err() {
                         return Ok(());
                     }
                 }
-            }
-            next = reader.next(&mut incoming) => match next? {
-                Some(next) => if received.send(next).await.is_err() {
-                    return Ok(());
+                () = &mut proven, if !*good => {
+                    *good = true;
+                    self.reached();
+                }
+                next = reader.next(&mut incoming) => match next? {
+                    Some(next) => if self.received.send(next).await.is_err() {
+                        return Ok(());
+                    },
+                    None => return Ok(()),
                 },
-                None => return Ok(()),
-            },
+            }
         }
+    }
+
+    fn reached(&mut self) {
+        if self.reach != Reach::Reached {
+            tracing::info!("connected to the operator");
+        }
+        self.reach = Reach::Reached;
+    }
+
+    fn lost(&mut self, error: &LinkError) {
+        if self.reach != Reach::Lost {
+            tracing::warn!(error = %ErrorChain(error), "the operator is out of reach; routes are served on");
+        }
+        self.reach = Reach::Lost;
     }
 }
 
@@ -386,6 +457,18 @@ fn uncompress(compressed: &[u8], bytes: u64) -> Result<Vec<u8>, LinkError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Link {
+        /// What streams begin with.
+        pub(in super::super) fn hello(&self) -> Hello {
+            self.told.state().hello.clone().unwrap()
+        }
+
+        /// What nobody has taken yet.
+        pub(in super::super) fn waiting(&self) -> Vec<Acknowledgement> {
+            self.told.state().acknowledgements.iter().cloned().collect()
+        }
+    }
     use heddle_route_config::protocol::parts;
 
     #[test]

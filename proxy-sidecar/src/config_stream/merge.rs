@@ -1,16 +1,26 @@
 //! Which generation of each route is to be served: what is held, or cannot be read, leaves what was served before.
 
-use super::store::Kept;
-use heddle_route_config::Route;
-use heddle_route_config::protocol::{Acknowledgement, Configuration, Held, SentRoute};
+use super::store::{Kept, Served};
+use crate::config::{Applied, Candidate, DescriptorSets, RouteSet, ServeError, WantedRoute};
+use heddle_route_config::protocol::{Configuration, Held, RouteErrorKind, SentRoute};
+use heddle_route_config::{Route, RouteId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A configuration and what was served before, as one.
 #[derive(Debug, Default)]
 pub(super) struct Merged {
-    routes: Vec<(SentRoute, Route)>,
-    /// What is wrong with manifests that cannot be read, by the names of their routes.
-    unreadable: BTreeMap<String, String>,
+    routes: Vec<MergedRoute>,
+    /// What is wrong with manifests that cannot be read.
+    unreadable: BTreeMap<RouteId, String>,
+}
+
+/// What is to be served of one route.
+#[derive(Debug)]
+struct MergedRoute {
+    wanted: (Served, Route),
+    /// What was served before.
+    former: Option<(Served, Route)>,
 }
 
 impl Merged {
@@ -18,57 +28,107 @@ impl Merged {
         let mut merged = Self::default();
         for sent in &configuration.routes {
             let former = kept.and_then(|kept| kept.former(sent));
-            let former = former.and_then(|former| Some((former.clone(), former.route().ok()?)));
-            let chosen = match (sent.held, sent.route(), former) {
-                (Held::Yes, _, Some(former)) => Some(former),
-                (_, Ok(route), _) => Some((sent.clone(), route)),
+            let former = former.and_then(|former| Some((former.clone(), former.route.route().ok()?)));
+            let wanted = match (sent.held, sent.route(), &former) {
+                (Held::Yes, _, Some(former)) => Some(former.clone()),
+                (_, Ok(route), _) => Some((as_sent(sent, &route, configuration), route)),
                 (_, Err(error), former) => {
-                    merged.unreadable.insert(sent.name().to_owned(), error);
-                    former
+                    merged.unreadable.insert(id(sent), error);
+                    former.clone()
                 }
             };
-            merged.routes.extend(chosen);
+            let route = wanted.map(|wanted| MergedRoute { wanted, former });
+            merged.routes.extend(route);
         }
         merged
     }
 
-    /// What was served before, and nothing else.
-    pub(super) fn kept(kept: &Kept) -> Self {
-        let read = |sent: &SentRoute| Some((sent.clone(), sent.route().ok()?));
-        Self {
-            routes: kept.served.iter().filter_map(read).collect(),
-            unreadable: BTreeMap::new(),
+    /// What is to be brought into effect, with those of `sets` that it goes by.
+    pub(super) fn route_set(&self, sets: &DescriptorSets) -> RouteSet {
+        let candidate = |(served, route): &(Served, Route)| Candidate {
+            route: route.clone(),
+            descriptors: served.descriptors.clone(),
+        };
+        let wanted = |route: &MergedRoute| WantedRoute {
+            wanted: candidate(&route.wanted),
+            former: route.former.as_ref().map(candidate),
+        };
+        let all = self
+            .routes
+            .iter()
+            .flat_map(|route| [Some(&route.wanted), route.former.as_ref()])
+            .flatten();
+        let digests = all.filter_map(|(served, _)| served.descriptors.as_ref());
+        let sets = digests.filter_map(|digest| Some((digest.clone(), Arc::clone(sets.get(digest)?))));
+        RouteSet {
+            routes: self.routes.iter().map(wanted).collect(),
+            descriptors: sets.collect(),
         }
     }
 
-    /// What is to be served.
-    pub(super) fn routes(&self) -> impl Iterator<Item = &(SentRoute, Route)> {
-        self.routes.iter()
+    /// What became of all routes, with those whose manifest cannot be read.
+    pub(super) fn with_unreadable(&self, mut applied: Vec<Applied>) -> Vec<Applied> {
+        for (id, message) in &self.unreadable {
+            let error = Some(ServeError {
+                kind: RouteErrorKind::Invalid,
+                message: message.clone(),
+            });
+            match applied.iter_mut().find(|applied| applied.id == *id) {
+                Some(applied) => applied.error = error,
+                None => applied.push(Applied {
+                    id: id.clone(),
+                    generation: None,
+                    descriptors: None,
+                    error,
+                }),
+            }
+        }
+        applied
     }
 
-    /// Why a route's manifest cannot be read.
-    pub(super) fn unreadable(&self, name: &str) -> Option<&str> {
-        self.unreadable.get(name).map(String::as_str)
-    }
-
-    /// What is served indeed, by what became of it: what could not be served has left a former generation or nothing.
-    pub(super) fn served(&self, acknowledgement: &Acknowledgement, kept: Option<&Kept>) -> Vec<SentRoute> {
-        let served = |(sent, _): &(SentRoute, Route)| {
-            let result = acknowledgement.of(sent.name())?;
-            let former = || kept?.former(sent).cloned();
-            let is_served = |candidate: &SentRoute| result.generation == Some(candidate.generation());
-            Some(sent.clone())
-                .filter(is_served)
-                .or_else(|| former().filter(is_served))
+    /// What is served indeed, by what became of it. Of a route that nothing can be served of at the moment, what was served
+    /// before: it may be possible again after a restart.
+    pub(super) fn served(&self, applied: &[Applied]) -> Vec<Served> {
+        let served = |route: &MergedRoute| {
+            let failed = applied
+                .iter()
+                .any(|applied| applied.id == route.wanted.1.id && applied.error.is_some());
+            let found = match failed {
+                true => route.former.as_ref()?,
+                false => &route.wanted,
+            };
+            Some(found.0.clone())
         };
         self.routes.iter().filter_map(served).collect()
+    }
+}
+
+fn id(sent: &SentRoute) -> RouteId {
+    let namespace = sent.manifest["metadata"]["namespace"].as_str();
+    RouteId {
+        namespace: namespace.unwrap_or_default().to_owned(),
+        name: sent.name().to_owned(),
+    }
+}
+
+/// What is sent, with the descriptor set that the configuration names for it.
+fn as_sent(sent: &SentRoute, route: &Route, configuration: &Configuration) -> Served {
+    let descriptors = route.transcoding.as_ref().map(|transcoding| {
+        let mut named = configuration.descriptors.iter();
+        let named = named.find(|reference| reference.idl_repo == transcoding.idl_repo);
+        // The error says that there is none.
+        named.map(|named| named.digest.clone()).unwrap_or_default()
+    });
+    Served {
+        route: sent.clone(),
+        descriptors,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heddle_route_config::protocol::RouteResult;
+    use heddle_route_config::protocol::DescriptorsReference;
     use serde_json::json;
 
     fn sent(name: &str, generation: i64, held: Held) -> SentRoute {
@@ -85,22 +145,28 @@ mod tests {
         SentRoute::new(&object, held)
     }
 
+    fn served(name: &str, generation: i64) -> Served {
+        Served {
+            route: sent(name, generation, Held::No),
+            descriptors: None,
+        }
+    }
+
     fn configuration(routes: Vec<SentRoute>) -> Configuration {
         Configuration::new(routes, Vec::new(), String::new(), None)
     }
 
     fn kept() -> Kept {
         Kept {
-            served: vec![sent("chat", 1, Held::No)],
+            served: vec![served("chat", 1)],
             configuration: configuration(vec![sent("chat", 1, Held::No)]),
         }
     }
 
     fn generations(merged: &Merged) -> Vec<(String, i64)> {
-        let routes = merged.routes();
-        routes
-            .map(|(_, route)| (route.id.name.clone(), route.generation))
-            .collect()
+        let set = merged.route_set(&DescriptorSets::new());
+        let routes = set.routes.into_iter().map(|route| route.wanted.route);
+        routes.map(|route| (route.id.name, route.generation)).collect()
     }
 
     #[test]
@@ -123,32 +189,79 @@ mod tests {
         later.manifest["spec"]["newerField"] = json!(1);
         let merged = Merged::new(&configuration(vec![later.clone()]), Some(&kept()));
         assert_eq!(generations(&merged), [("chat".into(), 1)]);
-        assert!(merged.unreadable("chat").unwrap().contains("newerField"));
+        let became = merged.with_unreadable(vec![Applied {
+            error: None,
+            ..applied("chat", Some(1))
+        }]);
+        let error = became[0].error.as_ref().unwrap();
+        assert!(became[0].generation == Some(1) && error.message.contains("newerField"));
         let merged = Merged::new(&configuration(vec![later]), None);
         assert_eq!(generations(&merged), []);
-        assert!(merged.unreadable("chat").is_some());
+        let became = merged.with_unreadable(Vec::new());
+        assert_eq!((became[0].generation, became[0].error.is_some()), (None, true));
+    }
+
+    fn applied(name: &str, generation: Option<i64>) -> Applied {
+        Applied {
+            id: RouteId {
+                namespace: "shop".into(),
+                name: name.into(),
+            },
+            generation,
+            descriptors: None,
+            error: Some(ServeError {
+                kind: RouteErrorKind::Other,
+                message: "no".into(),
+            }),
+        }
     }
 
     #[test]
-    fn what_could_not_be_served_is_not_kept() {
+    fn what_could_not_be_served_is_not_kept_and_what_was_served_before_is() {
         let merged = Merged::new(
             &configuration(vec![sent("chat", 2, Held::No), sent("new", 1, Held::No)]),
             Some(&kept()),
         );
-        let result = |name: &str, generation| RouteResult {
-            name: name.into(),
-            generation,
-            ..RouteResult::default()
+        // Nor is it lost when nothing of the route can be served at the moment.
+        for generation in [Some(1), None] {
+            let applied = [applied("chat", generation), applied("new", None)];
+            assert_eq!(merged.served(&applied), [served("chat", 1)]);
+        }
+    }
+
+    #[test]
+    fn a_held_route_stays_with_the_descriptor_set_that_it_was_served_by() {
+        let transcoding = |mut sent: SentRoute| {
+            sent.manifest["spec"]["transcoding"] = json!({
+                "idlRepoRef": { "name": "idl" }, "clientMessage": "a.B", "backendMessage": "a.C",
+            });
+            sent
         };
-        let acknowledgement = Acknowledgement {
-            version: "v".into(),
-            routes: vec![result("chat", Some(1)), result("new", None)],
+        let newer = |held| {
+            let reference = DescriptorsReference {
+                idl_repo: "idl".into(),
+                digest: "new".into(),
+            };
+            let sent = transcoding(sent("chat", 1, held));
+            Configuration::new(vec![sent], vec![reference], String::new(), None)
         };
-        let served = merged.served(&acknowledgement, Some(&kept()));
-        let served: Vec<_> = served
-            .iter()
-            .map(|route| (route.name(), route.generation()))
-            .collect();
-        assert_eq!(served, [("chat", 1)]);
+        let kept = Kept {
+            configuration: newer(Held::No),
+            served: vec![Served {
+                route: transcoding(sent("chat", 1, Held::No)),
+                descriptors: Some("old".into()),
+            }],
+        };
+        let sets: DescriptorSets = [("old", b"1"), ("new", b"2"), ("unused", b"3")]
+            .map(|(digest, set)| (digest.to_owned(), Arc::from(&set[..])))
+            .into();
+        let goes_by = |held| {
+            let set = Merged::new(&newer(held), Some(&kept)).route_set(&sets);
+            let digests = set.descriptors.into_keys().collect::<Vec<_>>();
+            (set.routes[0].wanted.descriptors.clone(), digests)
+        };
+        assert_eq!(goes_by(Held::Yes), (Some("old".into()), vec!["old".into()]));
+        let both = vec!["new".into(), "old".into()];
+        assert_eq!(goes_by(Held::No), (Some("new".into()), both));
     }
 }

@@ -1,10 +1,11 @@
 //! What is served, on disk: one file for routes, one for each descriptor set. Files are replaced as a whole, and the
 //! routes last, so that what they name is there. Sets are compressed: as many fit the folder as the operator can send.
 
+use crate::config::DescriptorSets;
 use heddle_crds::publication::{SET_BYTES_LIMIT, digest};
 use heddle_route_config::protocol::{Configuration, SentRoute};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -52,22 +53,41 @@ pub(crate) enum StoreError {
 pub(super) struct Kept {
     /// What arrived last.
     pub(super) configuration: Configuration,
-    /// The routes as they are served.
-    pub(super) served: Vec<SentRoute>,
+    /// The routes as they were served last.
+    pub(super) served: Vec<Served>,
+}
+
+/// A route as it was served.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Served {
+    #[serde(flatten)]
+    pub(super) route: SentRoute,
+    /// The digest of the descriptor set that it went by, if it transcodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) descriptors: Option<String>,
 }
 
 impl Kept {
-    /// What is served of the same object.
-    pub(super) fn former(&self, sent: &SentRoute) -> Option<&SentRoute> {
-        let is_same = |former: &&SentRoute| former.name() == sent.name() && former.uid() == sent.uid();
+    /// What was served of the same object.
+    pub(super) fn former(&self, sent: &SentRoute) -> Option<&Served> {
+        let is_same =
+            |former: &&Served| former.route.name() == sent.name() && former.route.uid() == sent.uid();
         self.served.iter().find(is_same)
     }
 }
 
-/// Descriptor sets by IdlRepo.
-type Sets = BTreeMap<String, Arc<[u8]>>;
+/// Whether `served` or the configuration goes by a set: then it stays, and the operator counts on that.
+pub(super) fn needs(configuration: &Configuration, served: &[Served], digest: &str) -> bool {
+    let named = configuration
+        .descriptors
+        .iter()
+        .map(|reference| reference.digest.as_str());
+    let used = served.iter().filter_map(|served| served.descriptors.as_deref());
+    named.chain(used).any(|needed| needed == digest)
+}
 
-/// The file of a set has the name of its IdlRepo, which is a DNS name.
+/// The file of a set has the name of its digest.
 #[derive(Debug)]
 pub(super) struct Store(PathBuf);
 
@@ -79,36 +99,28 @@ impl Store {
     }
 
     /// What is kept; nothing in a new pod. A set whose file is damaged is left out, and its routes say so.
-    pub(super) fn read(&self) -> Result<Option<(Kept, Sets)>, StoreError> {
+    pub(super) fn read(&self) -> Result<Option<(Kept, DescriptorSets)>, StoreError> {
         let path = self.0.join(ROUTES);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StoreError::Read { path, source }),
             Ok(bytes) => bytes,
         };
-        let mut kept: Kept =
-            serde_json::from_slice(&bytes).map_err(|source| StoreError::Parse { path, source })?;
-        let mut sets = Sets::new();
-        for entry in fs::read_dir(self.0.join(DESCRIPTORS))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if let (Some(name), Ok(set)) = (name.strip_suffix(SUFFIX), read_set(&entry.path())) {
-                sets.insert(name.to_owned(), Arc::from(set));
+        let kept = serde_json::from_slice(&bytes).map_err(|source| StoreError::Parse { path, source })?;
+        let mut sets = DescriptorSets::new();
+        for path in self.files() {
+            let Ok(bytes) = read_set(&path) else { continue };
+            let digest = digest(&bytes);
+            if self.set(&digest) == path {
+                sets.insert(digest, Arc::from(bytes));
             }
         }
-        kept.configuration.descriptors.retain(|reference| {
-            sets.get(&reference.idl_repo)
-                .is_some_and(|set| digest(set) == reference.digest)
-        });
         Ok(Some((kept, sets)))
     }
 
-    pub(super) fn write(&self, kept: &Kept, sets: &Sets) -> Result<(), StoreError> {
-        for (name, set) in sets {
-            let path = self.set(name);
+    pub(super) fn write(&self, kept: &Kept, sets: &DescriptorSets) -> Result<(), StoreError> {
+        for (digest, set) in sets {
+            let path = self.set(digest);
             let is_same = read_set(&path).is_ok_and(|old| old == **set);
             if !is_same {
                 let compressed =
@@ -129,20 +141,23 @@ impl Store {
         Ok(())
     }
 
-    fn set(&self, idl_repo: &str) -> PathBuf {
-        self.0.join(DESCRIPTORS).join(format!("{idl_repo}{SUFFIX}"))
+    /// A digest is `sha256:` and hexadecimal digits; what arrives was compared with its digest.
+    fn set(&self, digest: &str) -> PathBuf {
+        let name = digest.replace(':', "-");
+        self.0.join(DESCRIPTORS).join(format!("{name}{SUFFIX}"))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.0.join(DESCRIPTORS)).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path()).collect()
     }
 
     /// What stays by mistake costs space and nothing else.
-    fn remove_others(&self, sets: &Sets) {
-        let wanted: BTreeSet<_> = sets.keys().map(|name| self.set(name)).collect();
-        for entry in fs::read_dir(self.0.join(DESCRIPTORS))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            if !wanted.contains(&entry.path()) {
-                fs::remove_file(entry.path()).ok();
+    fn remove_others(&self, sets: &DescriptorSets) {
+        let wanted: BTreeSet<_> = sets.keys().map(|digest| self.set(digest)).collect();
+        for path in self.files() {
+            if !wanted.contains(&path) {
+                fs::remove_file(path).ok();
             }
         }
     }
@@ -178,10 +193,10 @@ mod tests {
     use super::*;
     use heddle_route_config::protocol::DescriptorsReference;
 
-    fn kept(digest_: String) -> Kept {
+    fn kept(set: &[u8]) -> Kept {
         let reference = DescriptorsReference {
             idl_repo: "idl".into(),
-            digest: digest_,
+            digest: digest(set),
         };
         Kept {
             configuration: Configuration::new(Vec::new(), vec![reference], "PEM".into(), None),
@@ -195,32 +210,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let set: Vec<u8> = (0..4 << 20).map(|number| (number % 251) as u8).collect();
-        let sets = Sets::from([("idl".to_owned(), Arc::from(set.as_slice()))]);
-        store.write(&kept(digest(&set)), &sets).unwrap();
-        let size = fs::metadata(store.set("idl")).unwrap().len();
+        let sets = DescriptorSets::from([(digest(&set), Arc::from(set.as_slice()))]);
+        store.write(&kept(&set), &sets).unwrap();
+        let size = fs::metadata(store.set(&digest(&set))).unwrap().len();
         assert!(size < 1 << 20, "{size}");
         assert_eq!(store.read().unwrap().unwrap().1, sets);
     }
 
     #[test]
-    fn what_was_written_is_read_and_a_damaged_set_is_asked_for_again() {
+    fn what_was_written_is_read_and_a_damaged_set_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         assert_eq!(store.read().unwrap(), None);
-        let sets = |set: &[u8]| Sets::from([("idl".to_owned(), Arc::from(set))]);
-        let (first, second) = (kept(digest(b"one")), kept(digest(b"two")));
+        let sets = |set: &[u8]| DescriptorSets::from([(digest(set), Arc::from(set))]);
+        let (first, second) = (kept(b"one"), kept(b"two"));
         store.write(&first, &sets(b"one")).unwrap();
         assert_eq!(store.read().unwrap().unwrap(), (first, sets(b"one")));
         store.write(&second, &sets(b"two")).unwrap();
         assert_eq!(store.read().unwrap().unwrap(), (second.clone(), sets(b"two")));
 
-        fs::write(store.set("idl"), b"torn").unwrap();
-        let (read, _) = store.read().unwrap().unwrap();
-        assert_eq!(read.configuration.descriptors, []);
-        assert_eq!(read.configuration.version, second.configuration.version);
+        fs::write(store.set(&digest(b"two")), b"torn").unwrap();
+        let (read, left) = store.read().unwrap().unwrap();
+        assert_eq!((read, left), (second.clone(), DescriptorSets::new()));
 
-        store.write(&second, &Sets::new()).unwrap();
-        assert_eq!(store.read().unwrap().unwrap().1, Sets::new());
+        store.write(&second, &DescriptorSets::new()).unwrap();
+        assert_eq!(store.files(), Vec::<PathBuf>::new());
         fs::write(folder.path().join(ROUTES), b"{").unwrap();
         assert!(matches!(store.read(), Err(StoreError::Parse { .. })));
     }

@@ -13,6 +13,7 @@ fn arrival() -> Arrival {
         port: 9080,
         scheme: Scheme::Http,
         head_deadline: Instant::now() + HEAD_TIMEOUT,
+        tls: None,
         shared: Arc::new(Shared::default()),
     }
 }

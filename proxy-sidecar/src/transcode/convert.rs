@@ -106,11 +106,6 @@ impl Transcoder {
     }
 
     #[cfg(test)]
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        self.schema.load().message(name).is_some()
-    }
-
-    #[cfg(test)]
     pub(crate) fn knows_its_types(&self) -> bool {
         self.check(&self.schema.load()).is_ok()
     }

@@ -91,6 +91,7 @@ async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shar
                     port,
                     scheme: Scheme::Http,
                     head_deadline: Instant::now() + HEAD_TIMEOUT,
+                    tls: None,
                     shared: Arc::clone(&shared),
                 };
                 connections.spawn(serve(stream, arrival, connections.clone()));
@@ -106,14 +107,16 @@ async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shar
 
 async fn serve(stream: TcpStream, arrival: Arrival, tasks: TaskTracker) {
     let _open = Open::new(arrival.shared.metrics.connections.clone());
-    let tls = arrival
-        .shared
-        .routes()
-        .listener(arrival.port)
-        .map(|tls| tls.current());
-    match tls {
+    let listener = arrival.shared.routes().listener(arrival.port).map(Arc::clone);
+    match listener {
         None => http1::serve(stream, arrival, tasks).await,
-        Some(config) => Box::pin(serve_tls(stream, config, arrival, tasks)).await,
+        Some(listener) => {
+            let arrival = Arrival {
+                tls: Some(listener.key().clone()),
+                ..arrival
+            };
+            Box::pin(serve_tls(stream, listener.current(), arrival, tasks)).await;
+        }
     }
 }
 

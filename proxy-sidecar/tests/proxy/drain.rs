@@ -92,6 +92,65 @@ async fn the_drain_command_waits_until_sessions_have_ended() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_a_drain_while_one_goes_on_is_told_of_its_end_too() {
+    let backend = Backend::listen().await;
+    let mut proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { drain: 0s }")).await;
+    let (mut client, server) = proxy.session(&backend).await;
+    // One that says nothing keeps nobody from being heard.
+    let socket = proxy.folder.path().join("control.sock");
+    let silent = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    let ask = || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_heddle-proxy"));
+        let command = command.arg("drain").arg("--state-dir").arg(proxy.folder.path());
+        command.kill_on_drop(true).spawn().unwrap()
+    };
+    let mut first = ask();
+    client.expect_close(1001).await;
+    let mut second = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut second, b"drain\n")
+        .await
+        .unwrap();
+    assert!(first.try_wait().unwrap().is_none());
+    drop((client, server));
+    let mut answer = [0; 8];
+    timeout(
+        PATIENCE,
+        tokio::io::AsyncReadExt::read_exact(&mut second, &mut answer),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    assert_eq!(&answer, b"drained\n");
+    assert!(timeout(PATIENCE, first.wait()).await.unwrap().unwrap().success());
+    drop(silent);
+    assert_eq!(proxy.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_end_waits_for_sessions_of_routes_that_went_away_just_before() {
+    let (backend, other) = (Backend::listen().await, Backend::listen().await);
+    let rest = |port| {
+        to(port, &other, "  timeouts: { drain: 0s, close: 10ms }")
+            .replace("name: chat", "name: other")
+            .replace(
+                "  timeouts",
+                "  matches: [{ path: { value: /other } }]\n  timeouts",
+            )
+    };
+    // Its sessions may take longer to end than those of the route that is left, with all that is added to that.
+    let slow = |port| to(port, &backend, "  timeouts: { drain: 0s, close: 6s }");
+    let mut proxy = Proxy::start(|port| format!("{}---\n{}", slow(port), rest(port))).await;
+    let (mut client, mut server) = proxy.session(&backend).await;
+    proxy.rewrite(&rest(proxy.port));
+    client.expect_close(1001).await;
+    proxy.terminate();
+    // The client does not answer, so that the backend is told only when it might have.
+    assert_eq!(server.bytes(2).await[0], 0x88);
+    drop((client, server));
+    assert_eq!(proxy.ended().await, Some(0));
+}
+
+#[tokio::test]
 async fn the_drain_command_fails_where_no_proxy_is() {
     let folder = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_heddle-proxy"))

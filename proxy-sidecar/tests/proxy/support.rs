@@ -72,6 +72,15 @@ impl Proxy {
     }
 
     pub(crate) async fn start_with(routes: impl FnOnce(u16) -> String, prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_as(routes, prepare, |_| Vec::new()).await
+    }
+
+    /// With further arguments.
+    pub(crate) async fn start_as(
+        routes: impl FnOnce(u16) -> String,
+        prepare: impl FnOnce(&Path),
+        arguments: impl FnOnce(&Path) -> Vec<String>,
+    ) -> Self {
         let (port, admin) = (free_port(), free_port());
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
@@ -86,6 +95,7 @@ impl Proxy {
             .arg(folder.path().join("secrets"))
             .arg("--state-dir")
             .arg(folder.path())
+            .args(arguments(folder.path()))
             .env("HEDDLE_LOG_FORMAT", "json")
             .stdin(Stdio::null())
             .stderr(log)
@@ -297,6 +307,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             assert!(self.fill().await, "closed after {:?}", self.buffer);
         }
         self.buffer.drain(..count).collect()
+    }
+
+    /// Waits for something to read. Whether there is; not at the end. Can be dropped and called again.
+    pub(crate) async fn arrived(&mut self) -> bool {
+        !self.buffer.is_empty() || self.fill().await
+    }
+
+    /// Whether the frame that has begun to arrive is a Close frame.
+    pub(crate) fn is_close(&self) -> bool {
+        self.buffer.first() == Some(&0x88)
     }
 
     /// Reads to the end.
