@@ -17,9 +17,13 @@ mod http2;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod pool;
+#[cfg(test)]
+mod ports;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
@@ -31,6 +35,10 @@ mod slow_clients;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod termination;
+#[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod transcode;
 #[cfg(test)]
 mod wire;

@@ -1,14 +1,19 @@
 //! TLS on both sides.
 
 use crate::certificates::Authority;
+use crate::load::{NumbersBackend, begin, count};
 use crate::support::{Backend, PATIENCE, Peer, Proxy, masked, request, text, to, until};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_util::sync::CancellationToken;
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -174,4 +179,69 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_is_no
         .await;
     assert_eq!(shown().await, second);
     assert!(!proxy.log().contains("PRIVATE KEY"));
+}
+
+/// Sessions that go on all the time, clients that come and go, and certificates after the first one.
+const SESSIONS: usize = 20;
+const CLIENTS: usize = 4;
+const ROTATIONS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_rotate_under_load_and_neither_a_handshake_nor_a_session_suffers() {
+    let (backend, authority) = (NumbersBackend::start().await, Arc::new(Authority::new()));
+    let prepare = |folder: &std::path::Path| authority.write_secret(folder, "own", "chat.example.com");
+    let backends = format!("  backends: [{{ name: app, port: {} }}]", backend.port);
+    let routes = |port| listener_tls(&crate::support::manifest("chat", port, &backends), false);
+    let proxy = Proxy::start_with(routes, prepare).await;
+    let (port, stop) = (proxy.port, CancellationToken::new());
+    let pace = Duration::from_millis(20);
+    let mut sessions = JoinSet::new();
+    for index in 0..SESSIONS {
+        let stream = connect(port, client_config(&authority, None, b"http/1.1")).await;
+        let session = begin(stream.unwrap(), &format!("/long/{index}")).await;
+        sessions.spawn(count(session, pace, stop.clone()));
+    }
+    let shown = Arc::<Mutex<BTreeSet<Vec<u8>>>>::default();
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let (authority, stop, shown) = (Arc::clone(&authority), stop.clone(), Arc::clone(&shown));
+        clients.spawn(async move {
+            let mut handshakes = 0_u64;
+            while !stop.is_cancelled() {
+                let stream = connect(port, client_config(&authority, None, b"http/1.1"))
+                    .await
+                    .unwrap();
+                let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+                shown.lock().unwrap().insert(certificate);
+                let session = begin(stream, &format!("/short/{client}/{handshakes}")).await;
+                let enough = CancellationToken::new();
+                enough.cancel();
+                count(session, pace, enough).await;
+                handshakes += 1;
+            }
+            handshakes
+        });
+    }
+    for rotation in 1..=ROTATIONS {
+        until("a certificate is shown", async || {
+            (shown.lock().unwrap().len() >= rotation).then_some(())
+        })
+        .await;
+        authority.write_secret(proxy.folder.path(), "own", "chat.example.com");
+    }
+    until("the last certificate is shown", async || {
+        (shown.lock().unwrap().len() > ROTATIONS).then_some(())
+    })
+    .await;
+    stop.cancel();
+    assert!(
+        clients
+            .join_all()
+            .await
+            .into_iter()
+            .all(|handshakes| handshakes > 0)
+    );
+    for counted in sessions.join_all().await {
+        assert!(counted.closed_at.is_none() && counted.received == counted.sent && counted.sent > 0);
+    }
 }

@@ -19,6 +19,7 @@ fn arrival() -> Arrival {
         peer: ([127, 0, 0, 1], 1).into(),
         port: 9080,
         scheme: Scheme::Http,
+        tls: None,
         head_deadline: Instant::now() + HEAD_TIMEOUT,
         shared: Arc::new(Shared::default()),
     }
