@@ -12,7 +12,7 @@ use crate::leader::{Election, LeadershipLost};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::source::SourceClient;
-use crate::sse_subscription::TlsMaterialError;
+use crate::sse_subscription::PrepareError;
 use heddle_http_server::serve_probes;
 use heddle_telemetry::{ErrorChain, MetricsRegistry, Telemetry};
 use kube::Client;
@@ -48,8 +48,8 @@ pub(crate) enum ProcessError {
         #[source]
         source: std::io::Error,
     },
-    #[error("failed to prepare connections to sinks")]
-    Tls(#[source] TlsMaterialError),
+    #[error(transparent)]
+    Subscriptions(#[from] PrepareError),
     #[error(transparent)]
     LeadershipLost(#[from] LeadershipLost),
     #[error("failed to go on: {0} ended by itself")]

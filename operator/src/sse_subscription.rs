@@ -25,7 +25,6 @@ use crate::write_status::{self, WriteStatusError};
 use apply::Applied;
 use checkpoint::CheckpointError;
 use heddle_crds::SseSubscription;
-use heddle_git_remote::AddressPolicy;
 use kube::Client;
 use observe::ObserveError;
 use resolve::SinkFactory;
@@ -33,13 +32,14 @@ use status::Watched;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tls::TlsMaterialError;
 use tokio::sync::watch;
 use watcher::progress::News;
+use watcher::source::Sources;
 use watchers::Watchers;
 use world::{StoredSubscription, World};
 
 pub(crate) use controller::{Controller, Synced, run};
-pub(crate) use tls::TlsMaterialError;
 pub(crate) use validate::validate;
 
 /// How long one look at a subscription may take.
@@ -63,8 +63,18 @@ pub(crate) struct SubscriptionContext {
     watchers: Watchers,
     news: News,
     sinks: SinkFactory,
+    sources: Sources,
     /// When the status of each was written last, while that is of interest.
     written_at: Mutex<BTreeMap<String, Instant>>,
+}
+
+/// Why no connection could be made to any source or sink.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("failed to prepare connections to sinks")]
+    Sinks(#[from] TlsMaterialError),
+    #[error("failed to prepare connections to sources")]
+    Sources(#[from] heddle_sse_client::TlsError),
 }
 
 /// Why a reconcile failed. What is wrong with a subscription is none of these: that is reported in its status.
@@ -100,10 +110,10 @@ impl SubscriptionContext {
         view: watch::Receiver<View>,
         fence: Fence,
         instance: String,
-    ) -> Result<Self, TlsMaterialError> {
-        let policy: AddressPolicy = settings.policy.clone();
+    ) -> Result<Self, PrepareError> {
         Ok(Self {
-            sinks: SinkFactory::new(client.clone(), policy)?,
+            sinks: SinkFactory::new(client.clone(), settings.policy.clone())?,
+            sources: Sources::new(settings.policy.clone())?,
             client,
             metrics,
             settings,

@@ -131,8 +131,28 @@ impl Operator {
     /// # Errors
     /// It is gone already.
     pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Has it do nothing at all until [`Self::resume`], as a machine does that is short of everything.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
         let id = self.child.id().context("the operator has ended")?;
-        kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGTERM).context("failed to signal the operator")
+        kill(Pid::from_raw(i32::try_from(id)?), signal).context("failed to signal the operator")
     }
 
     /// Waits for its end.

@@ -46,7 +46,7 @@ pub(super) fn start_on_every_replica(
         replica.clone(),
     );
     let controller = Controller {
-        context: Arc::new(context.map_err(ProcessError::Tls)?),
+        context: Arc::new(context?),
         namespaces: settings.watch_namespaces.clone(),
         concurrency: settings.concurrency.into(),
         heartbeat: health.heartbeat("the controller of SseSubscriptions"),

@@ -197,8 +197,8 @@ impl Start<'_> {
     }
 
     fn source(&self, resolved: ResolvedSource, resume_after: &Arc<str>) -> Result<Source, Problem> {
-        let policy = self.context.settings.policy.clone();
-        Source::new(self.validated, resolved, policy, resume_after).map_err(|error| Problem {
+        let sources = &self.context.sources;
+        Source::new(self.validated, resolved, sources, resume_after).map_err(|error| Problem {
             reason: Reason::InvalidSpec,
             message: format!("{}.", ErrorChain(&error)),
         })

@@ -165,6 +165,31 @@ async fn silence_and_dripping_are_noticed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_certificate_that_nobody_vouched_for_is_not_trusted() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    // The API server itself, whose authority no system knows. With that, it wants credentials.
+    let url = json!(format!("https://127.0.0.1:{}/", world.namespace.api_port));
+    world.apply("strange", &[("/source/url", url.clone())]).await?;
+    world
+        .wait_for_reason("strange", "Connected", "TlsNotTrusted")
+        .await?;
+    let authority = world.authority()?;
+    world
+        .namespace
+        .secret("authority", &[("ca.crt", &authority)])
+        .await?;
+    let tls = json!({ "caSecretRef": { "name": "authority" } });
+    world
+        .apply("known", &[("/source/url", url), ("/source/tls", tls)])
+        .await?;
+    world
+        .wait_for_reason("known", "Connected", "Unauthorized")
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_address_that_settings_forbid_is_not_connected_to() -> Result<()> {
     let world = World::create().await?;
     let _operator = world

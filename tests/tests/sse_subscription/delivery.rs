@@ -1,15 +1,20 @@
 //! From the source to the sinks, and on from where it was.
 
+use super::replicas::Load;
 use super::sink::{Behaviour, Sink};
 use super::world::World;
 use anyhow::Result;
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Who reads nothing for so long has stopped reading.
 const LULL: Duration = Duration::from_millis(500);
+
+/// How long writes to the API are counted.
+const WRITES_COUNTED_FOR: Duration = Duration::from_secs(12);
 
 #[tokio::test]
 async fn events_reach_the_sink_and_their_place_is_stored() -> Result<()> {
@@ -63,7 +68,7 @@ async fn a_source_is_asked_as_the_specification_says() -> Result<()> {
         .namespace
         .secret("token", &[("value", "canary-token\n"), ("body", "query=1")])
         .await?;
-    let _operator = world.operator().await?;
+    let operator = world.operator().await?;
     let key = |key: &str| json!({ "name": "token", "key": key });
     let headers = json!([{ "name": "Authorization", "prefix": "Bearer ", "secretKeyRef": key("value") }]);
     world
@@ -91,6 +96,11 @@ async fn a_source_is_asked_as_the_specification_says() -> Result<()> {
         ("accept", "text/event-stream"),
     ] {
         assert_eq!(request.headers[name], value, "{name}");
+    }
+    world.wait_until_ready("pushes").await?;
+    let status = world.subscriptions().get("pushes").await?.status;
+    for told in [operator.log_text()?, serde_json::to_string(&status)?] {
+        assert!(!told.contains("canary") && !told.contains("query=1"), "{told}");
     }
     Ok(())
 }
@@ -280,4 +290,111 @@ fn hmac_sha256(key: &[u8], body: &[u8]) -> String {
         .chain_update(inner)
         .finalize();
     outer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn an_idl_repo_is_asked_to_look_and_the_log_has_no_data() -> Result<()> {
+    let world = World::create().await?;
+    let operator = world.operator().await?;
+    let sinks = json!([
+        { "name": "generate", "idlRepo": { "name": "shop" } },
+        { "name": "log", "log": {} },
+    ]);
+    world.apply("pushes", &[("/sinks", sinks)]).await?;
+    world.wait_until_ready("pushes").await?;
+    world.source.push("canary");
+    let failing = world
+        .wait_for_reason("pushes", "Delivering", "SinkFailing")
+        .await?;
+    assert!(
+        failing.message.contains("IdlRepo shop does not exist"),
+        "{}",
+        failing.message
+    );
+    let spec = json!({
+        "source": { "url": "https://git.invalid/idl.git", "ref": { "branch": "main" } },
+        "generate": [{ "name": "rust", "plugin": "prost", "path": "rust" }],
+        "output": { "url": "https://git.invalid/generated.git", "secretRef": { "name": "push" } },
+    });
+    world.namespace.apply("shop", &spec).await?;
+    eventually("the IdlRepo is asked", SOON, || async {
+        let annotations = world
+            .namespace
+            .idl_repos()
+            .get("shop")
+            .await?
+            .metadata
+            .annotations;
+        let asked = annotations.and_then(|mut all| all.remove("heddle.dev/requestedAt"));
+        Ok(match asked.as_deref() {
+            Some("pushes/1") => Probe::Seen(()),
+            other => Probe::NotYet(format!("{other:?}")),
+        })
+    })
+    .await?;
+    world.wait_for_checkpoint("pushes", 1).await?;
+    let line = operator.wait_for_line("event received").await?;
+    assert_eq!(line["id"], "1");
+    assert_eq!(line["bytes"], 6);
+    assert!(!operator.log_text()?.contains("canary"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn sinks_are_shown_credentials() -> Result<()> {
+    let world = World::create().await?;
+    let secret = [("token", "abc\n"), ("username", "user"), ("password", "pass")];
+    world.namespace.secret("sink", &secret).await?;
+    let _operator = world.operator().await?;
+    let http = |how: Value| json!({ "url": world.sink.url(), "mode": "Structured", "authentication": how });
+    let bearer = json!({ "bearer": { "secretKeyRef": { "name": "sink", "key": "token" } } });
+    let basic = json!({ "basic": { "secretRef": { "name": "sink" } } });
+    let sinks = json!([{ "name": "bearer", "http": http(bearer) }, { "name": "basic", "http": http(basic) }]);
+    world.apply("pushes", &[("/sinks", sinks)]).await?;
+    world.wait_until_ready("pushes").await?;
+    world.source.push("one");
+    world.wait_for_events(&world.sink, 2).await?;
+    let requests = world.sink.requests();
+    let mut shown: Vec<_> = requests
+        .iter()
+        .map(|headers| headers["authorization"].to_str())
+        .collect::<Result<_, _>>()?;
+    shown.sort_unstable();
+    assert_eq!(shown, ["Basic dXNlcjpwYXNz", "Bearer abc"]);
+    assert!(
+        requests
+            .iter()
+            .all(|headers| headers["content-type"] == "application/cloudevents+json")
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_stream_writes_to_the_api_less_than_once_a_second() -> Result<()> {
+    let mut world = World::create().await?;
+    world.checkpoint_interval = Duration::from_secs(2);
+    world.sink.behave(Behaviour {
+        fails: 0.1,
+        ..Behaviour::default()
+    });
+    let _operator = world.operator().await?;
+    let http = json!({ "url": world.sink.url(), "mode": "Batched" });
+    let changes = [
+        ("/sinks/0", json!({ "name": "orders", "http": http })),
+        ("/delivery/batch", json!({ "maxEvents": 500 })),
+    ];
+    world.apply("pushes", &changes).await?;
+    world.wait_until_ready("pushes").await?;
+    let load = Load::start(Arc::clone(&world.source), 5000);
+    world.wait_for_events(&world.sink, 5000).await?;
+    let writes = world.count_writes("pushes", WRITES_COUNTED_FOR).await?;
+    let last = load.stop().await?;
+    world.wait_for_checkpoint("pushes", last).await?;
+    println!(
+        "{writes} writes in {} s for {last} events",
+        WRITES_COUNTED_FOR.as_secs()
+    );
+    assert!(writes >= 2, "nothing was stored");
+    assert!(writes < WRITES_COUNTED_FOR.as_secs(), "{writes} writes");
+    Ok(())
 }

@@ -37,13 +37,13 @@ fn setting(name: &str, default: usize) -> Result<usize> {
 }
 
 /// Adds events at a rate until it is told to stop.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     task: JoinSet<usize>,
 }
 
 impl Load {
-    fn start(source: Arc<Source>, rate: usize) -> Self {
+    pub(crate) fn start(source: Arc<Source>, rate: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&stop);
         let mut task = JoinSet::new();
@@ -64,7 +64,7 @@ impl Load {
     }
 
     /// The id of the last event.
-    async fn stop(mut self) -> Result<usize> {
+    pub(crate) async fn stop(mut self) -> Result<usize> {
         self.stop.store(true, Ordering::SeqCst);
         Ok(self.task.join_next().await.context("a task")??)
     }
@@ -78,8 +78,8 @@ async fn nothing_is_lost_when_operators_are_killed_under_load() -> Result<()> {
         setting("HEDDLE_TEST_KILLS", KILLS)?,
         setting("HEDDLE_TEST_EVENTS_PER_SECOND", RATE)?,
     );
-    let mut world = World::create().await?;
-    let source = Arc::new(std::mem::replace(&mut world.source, Source::start().await?));
+    let world = World::create().await?;
+    let source = Arc::clone(&world.source);
     source.behave(Behaviour::Stream {
         breaks_after: Some(3_000),
     });
@@ -92,7 +92,6 @@ async fn nothing_is_lost_when_operators_are_killed_under_load() -> Result<()> {
         .apply(
             "pushes",
             &[
-                ("/source/url", json!(source.url())),
                 ("/sinks/0", json!({ "name": "orders", "http": http })),
                 ("/delivery/batch", json!({ "maxEvents": 500 })),
             ],
@@ -264,6 +263,41 @@ async fn one_that_is_cut_off_stops_before_another_begins() -> Result<()> {
         most <= before,
         "{most} streams were open for {before} subscriptions"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_was_stopped_and_continued_delivers_nothing_that_is_anothers() -> Result<()> {
+    let world = World::create().await?;
+    let first = world.operator_with("operator-0", &[]).await?;
+    world.apply("pushes", &[]).await?;
+    world.wait_until_ready("pushes").await?;
+    world.source.push("before");
+    world.wait_for_events(&world.sink, 1).await?;
+    world.wait_for_checkpoint("pushes", 1).await?;
+    first.pause()?;
+    let _second = world.operator_with("operator-1", &[]).await?;
+    let taken_over = |status: &SseSubscriptionStatus| status.owner.as_deref() == Some("operator-1");
+    world
+        .wait_for("pushes", "the other one has taken over", taken_over)
+        .await?;
+    // It lies in the buffers of the one that is stopped, which has been sent it too.
+    world.source.push("meanwhile");
+    world.wait_for_events(&world.sink, 2).await?;
+    first.resume()?;
+    first
+        .wait_for_line("membership lost: it could not be renewed in time")
+        .await?;
+    wait_for_open(&world, 1).await?;
+    world.source.push("after");
+    world.wait_for_events(&world.sink, 3).await?;
+    let ids: Vec<_> = world
+        .sink
+        .acknowledged()
+        .into_iter()
+        .map(|event| event.id)
+        .collect();
+    assert_eq!(ids, ["1", "2", "3"]);
     Ok(())
 }
 

@@ -3,6 +3,10 @@
 use super::sink::Sink;
 use super::source::Source;
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
+use futures::stream::select;
 use heddle_crds::SseSubscription;
 use heddle_crds::condition::{self, Condition};
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
@@ -13,19 +17,24 @@ use heddle_tests::operator::{Operator, OperatorOptions};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::config::Kubeconfig;
+use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How often the place of a stream is stored in these tests.
+/// How often the place of a stream is stored unless a test says otherwise.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Everything around one test.
 pub(crate) struct World {
     pub(crate) namespace: TestNamespace,
-    pub(crate) source: Source,
+    pub(crate) source: Arc<Source>,
     pub(crate) sink: Sink,
+    /// How often the place of a stream is stored.
+    pub(crate) checkpoint_interval: Duration,
     server: &'static ApiServer,
     folder: TempDir,
 }
@@ -35,8 +44,9 @@ impl World {
         let server = ApiServer::shared().await?;
         Ok(Self {
             namespace: TestNamespace::create(server).await?,
-            source: Source::start().await?,
+            source: Arc::new(Source::start().await?),
             sink: Sink::start().await?,
+            checkpoint_interval: CHECKPOINT_INTERVAL,
             server,
             folder: TempDir::with_prefix("heddle-test-")?,
         })
@@ -56,7 +66,10 @@ impl World {
 
     /// An operator that is starting.
     pub(crate) fn start(&self, replica: &str, arguments: &[&str], kubeconfig: PathBuf) -> Result<Operator> {
-        let interval = format!("--sse-checkpoint-interval={}", CHECKPOINT_INTERVAL.as_millis());
+        let interval = format!(
+            "--sse-checkpoint-interval={}",
+            self.checkpoint_interval.as_millis()
+        );
         let own = [interval.as_str(), "--sse-trace-ratio=1"];
         let arguments = own.iter().chain(arguments).map(|argument| (*argument).to_owned());
         let options = OperatorOptions {
@@ -67,6 +80,19 @@ impl World {
             arguments: arguments.collect(),
         };
         Operator::start(self.folder.path(), &options)
+    }
+
+    /// The authority of the API server, in PEM.
+    pub(crate) fn authority(&self) -> Result<String> {
+        let text = std::fs::read_to_string(self.server.kubeconfig())?;
+        let config = Kubeconfig::from_yaml(&text)?;
+        let cluster = config.clusters.into_iter().find_map(|named| named.cluster);
+        let cluster = cluster.context("a cluster")?;
+        match (cluster.certificate_authority_data, cluster.certificate_authority) {
+            (Some(data), _) => Ok(String::from_utf8(STANDARD.decode(data)?)?),
+            (None, Some(path)) => Ok(std::fs::read_to_string(path)?),
+            (None, None) => anyhow::bail!("no authority in the kubeconfig"),
+        }
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
@@ -151,6 +177,27 @@ impl World {
             })
         })
         .await
+    }
+
+    /// How often a subscription and its checkpoint are written in so long a time.
+    pub(crate) async fn count_writes(&self, name: &str, time: Duration) -> Result<u64> {
+        let (client, namespace) = (&self.namespace.client, &self.namespace.name);
+        let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+        let checkpoints = watcher(config_maps, named(&format!("{name}-checkpoint")));
+        let subscriptions = watcher(self.subscriptions(), named(name));
+        let is_write = |is_apply: bool| u64::from(is_apply);
+        let checkpoints =
+            checkpoints.map(|event| event.map(|event| is_write(matches!(event, Event::Apply(_)))));
+        let statuses =
+            subscriptions.map(|event| event.map(|event| is_write(matches!(event, Event::Apply(_)))));
+        let mut writes = select(checkpoints.boxed(), statuses.boxed());
+        let mut count = 0;
+        let deadline = tokio::time::Instant::now() + time;
+        while let Ok(Some(write)) = tokio::time::timeout_at(deadline, writes.next()).await {
+            count += write?;
+        }
+        Ok(count)
     }
 
     /// What is stored of the stream's place, if anything is.

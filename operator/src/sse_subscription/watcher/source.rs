@@ -74,6 +74,29 @@ pub(crate) struct Source {
     stream: Option<EventStream>,
 }
 
+/// What sources are connected to with.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    policy: AddressPolicy,
+    /// For all sources without TLS settings of their own.
+    plain: Client,
+}
+
+impl Sources {
+    pub(crate) fn new(policy: AddressPolicy) -> Result<Self, TlsError> {
+        let plain = Client::builder().address_policy(Policy(policy.clone())).build()?;
+        Ok(Self { policy, plain })
+    }
+
+    fn client(&self, material: &TlsMaterial) -> Result<Client, TlsError> {
+        if *material == TlsMaterial::default() {
+            return Ok(self.plain.clone());
+        }
+        let client = Client::builder().address_policy(Policy(self.policy.clone()));
+        client.tls(tls(material)?).build()
+    }
+}
+
 struct Policy(AddressPolicy);
 
 impl heddle_sse_client::AddressPolicy for Policy {
@@ -92,11 +115,10 @@ impl Source {
     pub(crate) fn new(
         validated: &ValidatedSubscription,
         resolved: ResolvedSource,
-        policy: AddressPolicy,
+        sources: &Sources,
         resume_after: &str,
     ) -> Result<Self, SourceError> {
-        let client = Client::builder().address_policy(Policy(policy));
-        let client = client.tls(tls(&resolved.tls)?).build()?;
+        let client = sources.client(&resolved.tls)?;
         let settings = settings(validated, resume_after);
         Ok(Self {
             stream: Some(client.subscribe(request(validated, resolved)?, settings)),
