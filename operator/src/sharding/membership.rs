@@ -284,6 +284,19 @@ fn replica_of(identity: &str) -> &str {
 mod tests {
     use super::*;
 
+    impl View {
+        /// One of a test's own: identities and their replicas.
+        pub(crate) fn of(own: &str, members: &[(&str, &str)]) -> Self {
+            let members = members.iter();
+            Self {
+                own: Some(own.into()),
+                members: members
+                    .map(|(identity, replica)| (Arc::from(*identity), Arc::from(*replica)))
+                    .collect(),
+            }
+        }
+    }
+
     fn view(own: Option<&str>, members: &[&str]) -> View {
         View {
             own: own.map(Arc::from),

@@ -252,6 +252,15 @@ fn label(name: &str) -> String {
 mod tests {
     use super::*;
 
+    impl Stored {
+        pub(crate) fn for_test(place: Place) -> Self {
+            Self {
+                place,
+                version: "1".into(),
+            }
+        }
+    }
+
     #[test]
     fn a_place_is_read_as_it_was_written_and_missing_fields_are_empty() {
         let place = Place {

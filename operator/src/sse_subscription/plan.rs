@@ -92,7 +92,9 @@ fn start(observed: &Observed, found: &Found) -> Plan {
     };
     let place = before.as_ref().map(|before| &before.place);
     let owner = place.and_then(|place| place.owner.as_deref());
-    if owner.is_some_and(|owner| observed.view.is_there(owner)) {
+    // What this process claimed for a watcher that is no more, it may go on with.
+    let is_own = owner.is_some() && owner == observed.view.own.as_deref();
+    if !is_own && owner.is_some_and(|owner| observed.view.is_there(owner)) {
         return Plan::Wait;
     }
     match place.and_then(|place| place.ended.clone()) {
@@ -108,3 +110,6 @@ fn start(observed: &Observed, found: &Found) -> Plan {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

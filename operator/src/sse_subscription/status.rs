@@ -139,3 +139,6 @@ fn cut(text: &str, limit: usize) -> String {
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
+
+#[cfg(test)]
+mod tests;

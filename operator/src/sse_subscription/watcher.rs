@@ -450,12 +450,14 @@ impl Watcher {
             return Outcome::Deposed;
         }
         let place = self.place(None);
-        if let Err(error) = self.checkpoint.write_as_owner(&self.stored, place).await {
-            tracing::warn!(
+        match self.checkpoint.write_as_owner(&self.stored, place).await {
+            // It goes with its subscription.
+            Ok(_) | Err(CheckpointError::Outdated { .. }) => {}
+            Err(error) => tracing::warn!(
                 source = &*self.plan.delivery.origin.source,
                 error = %ErrorChain(&error),
                 "the checkpoint was not stored at the end; some events may be delivered again"
-            );
+            ),
         }
         outcome
     }
