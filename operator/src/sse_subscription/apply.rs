@@ -209,11 +209,8 @@ impl Start<'_> {
         let mut subject = self.validated.url.clone();
         subject.set_query(None);
         subject.set_fragment(None);
-        Origin {
-            source: format!("/apis/heddle.dev/v1alpha1/namespaces/{namespace}/ssesubscriptions/{name}")
-                .into(),
-            subject: subject.as_str().into(),
-        }
+        let source = format!("/apis/heddle.dev/v1alpha1/namespaces/{namespace}/ssesubscriptions/{name}");
+        Origin::new(&source, subject.as_str())
     }
 
     fn watcher_plan(&self, delivery: Delivery) -> WatcherPlan {
