@@ -1,8 +1,10 @@
 //! WsRoutes while the operator is away or replaced. A binary of its own, because others need the operator.
 
 use anyhow::{Context, Result, ensure};
+use heddle_crds::WsRoute;
+use heddle_crds::condition::{self, ConditionStatus};
 use heddle_e2e::Chat;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,7 +56,7 @@ fn while_the_operator_is_away_sidecars_restart_from_disk_and_pods_without_one_ar
 }
 
 #[test]
-fn sessions_do_not_notice_that_the_operator_is_rolled() -> Result<()> {
+fn sessions_and_conditions_do_not_notice_that_the_operator_is_rolled() -> Result<()> {
     const REQUEST: &str = "after-the-rollout";
     let _turn = turn();
     let chat = Chat::new("rolled")?;
@@ -71,9 +73,12 @@ fn sessions_do_not_notice_that_the_operator_is_rolled() -> Result<()> {
     let states = chat.watch()?;
     chat.environment().operator()?.roll()?;
     chat.request(REQUEST)?;
+    let mut flaps = Vec::new();
     states.find(LEADER_DEADLINE, |state| {
+        flaps.extend(flap(state));
         state["status"]["lastHandledRequestedAt"] == REQUEST
     })?;
+    ensure!(flaps.is_empty(), "Programmed has changed: {flaps:?}");
     for guest in &mut guests {
         guest.say("after")?;
     }
@@ -85,4 +90,13 @@ fn sessions_do_not_notice_that_the_operator_is_rolled() -> Result<()> {
     guests
         .into_iter()
         .try_for_each(|mut guest| guest.say("still here"))
+}
+
+/// What Programmed says when it is not true.
+fn flap(route: &Value) -> Option<String> {
+    let route: WsRoute = serde_json::from_value(route.clone()).ok()?;
+    let conditions = route.status.unwrap_or_default().conditions;
+    let programmed = condition::find(&conditions, "Programmed")?;
+    (programmed.status != ConditionStatus::True)
+        .then(|| format!("{}: {}", programmed.reason, programmed.message))
 }

@@ -293,9 +293,9 @@ async fn open_session(port: u16) -> Result<TcpStream> {
 }
 
 #[tokio::test]
-async fn a_thousand_changes_of_a_route_drop_no_session_and_the_last_one_is_acknowledged() -> Result<()> {
+async fn a_thousand_changes_of_a_route_drop_no_session_and_each_that_is_sent_is_acknowledged() -> Result<()> {
     let world = World::create().await?;
-    let _operator = world.operator().await?;
+    let operator = world.operator().await?;
     let backend = greet_back().await?;
     let port = free_port()?;
     let pod = world.ready_pod("a", "chat").await?;
@@ -328,5 +328,41 @@ async fn a_thousand_changes_of_a_route_drop_no_session_and_the_last_one_is_ackno
     while let Some(answered) = sessions.join_next().await {
         assert!(answered?? > 0);
     }
+    let sent = operator.metric("heddle_configurations_sent_total").await?;
+    let accepted = "heddle_acknowledgements_total{outcome=\"accepted\"}";
+    assert!(sent > 1.0);
+    assert_eq!(operator.metric(accepted).await?, sent, "each is acknowledged");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_could_not_be_served_after_a_restart_is_reported_and_served_as_soon_as_it_can_be() -> Result<()>
+{
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    let backend = Backend::start().await?;
+    let port = free_port()?;
+    let pod = world.ready_pod("a", "chat").await?;
+    let mut proxy = Proxy::create(&world, &pod).await?;
+    world.apply("chat", &changes(port, &backend, "/one")).await?;
+    world.wait_for_reason("chat", "Ready", "Programmed").await?;
+    assert_eq!(handshake(port, "/one").await?, 418);
+
+    proxy.child.kill().await?;
+    let taken = TcpListener::bind(("127.0.0.1", port)).await?;
+    proxy.restart().await?;
+    world
+        .wait_for_reason("chat", "Programmed", "SidecarRefused")
+        .await
+        .with_context(|| proxy.log())?;
+    let readiness = http::request("GET", proxy.admin, "/readyz", "").await?;
+    assert_eq!(readiness.status, 503, "{}", readiness.body);
+    assert!(readiness.body.contains("failed to listen"), "{}", readiness.body);
+
+    drop(taken);
+    world.wait_for_reason("chat", "Ready", "Programmed").await?;
+    proxy.wait_until_ready().await?;
+    assert_eq!(handshake(port, "/one").await?, 418);
+    assert_eq!(proxy.log().matches("failed to apply a route").count(), 1);
     Ok(())
 }
