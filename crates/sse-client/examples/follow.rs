@@ -17,7 +17,12 @@ async fn main() -> Result<()> {
         match item {
             Item::Connecting { attempt } => eprintln!("connecting, attempt {attempt}"),
             Item::Open(opened) => eprintln!("open: {:?} from {}", opened.version, opened.address),
-            Item::Event(event) => println!("{}\t{}\t{}", event.last_event_id, event.event_type, event.data),
+            Item::Event(event) => println!(
+                "{}\t{}\t{}",
+                event.last_event_id(),
+                event.event_type(),
+                event.data()
+            ),
             Item::Comment(comment) => eprintln!("comment:{comment}"),
             Item::LastEventId(id) => eprintln!("last event id is now {id}"),
             Item::Waiting(waiting) => {

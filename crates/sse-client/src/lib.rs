@@ -13,7 +13,7 @@
 //! let mut stream = client.subscribe(request, Settings::default());
 //! while let Some(item) = stream.next().await {
 //!     match item {
-//!         Item::Event(event) => println!("{}: {}", event.event_type, event.data),
+//!         Item::Event(event) => println!("{}: {}", event.event_type(), event.data()),
 //!         Item::Waiting(waiting) => println!("{}, again in {:?}", waiting.why, waiting.delay),
 //!         Item::Ended(end) => println!("over: {end:?}"),
 //!         _ => {}

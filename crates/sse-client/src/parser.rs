@@ -8,6 +8,7 @@ mod decoder;
 mod kind;
 mod limits;
 mod lines;
+mod whole;
 
 use crate::{Event, Text};
 use block::Block;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use kind::Kind;
 use lines::Lines;
 use std::time::Duration;
+use whole::Found;
 
 pub use limits::{Limits, ParseError};
 
@@ -44,7 +46,7 @@ pub enum Parsed {
 /// assert_eq!(parser.next_item()?, None);
 /// parser.push("llo\n\n");
 /// let Some(Parsed::Event(event)) = parser.next_item()? else { panic!("there is an event") };
-/// assert_eq!((event.event_type.as_str(), event.data.as_str()), ("message", "hello"));
+/// assert_eq!((event.event_type().as_str(), event.data().as_str()), ("message", "hello"));
 /// assert_eq!(parser.last_event_id(), "7");
 /// # Ok::<(), heddle_sse_client::ParseError>(())
 /// ```
@@ -52,6 +54,7 @@ pub enum Parsed {
 pub struct Parser {
     lines: Lines,
     block: Block,
+    limits: Limits,
     wants_comments: bool,
     failed: Option<ParseError>,
 }
@@ -63,6 +66,7 @@ impl Parser {
         Self {
             lines: Lines::new(limits.line_bytes),
             block: Block::new(limits.event_bytes),
+            limits,
             ..Self::default()
         }
     }
@@ -85,6 +89,7 @@ impl Parser {
     /// looked at is joined with `chunk` otherwise.
     pub fn push(&mut self, chunk: impl Into<Bytes>) {
         if self.failed.is_none() {
+            self.block.leave(self.lines.chunk());
             self.lines.push(chunk.into());
         }
     }
@@ -98,6 +103,9 @@ impl Parser {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if let Some(event) = self.whole_event() {
+            return Ok(Some(Parsed::Event(event)));
+        }
         let item = self.advance();
         if let Err(error) = &item {
             self.fail(*error);
@@ -107,8 +115,8 @@ impl Parser {
 
     /// The last event id as of the last blank line; empty if there is none. It belongs into the next request.
     #[must_use]
-    pub fn last_event_id(&self) -> &Text {
-        self.block.last_event_id()
+    pub fn last_event_id(&self) -> Text {
+        self.block.last_event_id(self.lines.chunk())
     }
 
     /// Whether the last line has begun and not ended.
@@ -125,11 +133,31 @@ impl Parser {
 
     /// Copies what is held of past chunks, so that their memory is free. For before a long wait.
     pub fn settle(&mut self) {
+        self.block.leave(self.lines.chunk());
         self.block.settle();
     }
 
+    /// The common case at once; anything else is left for [`Parser::advance`].
     #[inline]
+    fn whole_event(&mut self) -> Option<Event> {
+        let (chunk, start) = self.lines.plain().filter(|_| self.block.is_empty())?;
+        match whole::find(chunk, start, self.limits, !self.wants_comments) {
+            Found::Whole(whole) => {
+                let end = whole.end;
+                let event = self.block.event_of(chunk, whole);
+                self.lines.go_to(end);
+                Some(event)
+            }
+            Found::Unfinished(start) => {
+                self.lines.is_unfinished_from(start);
+                None
+            }
+            Found::Other => None,
+        }
+    }
+
     fn advance(&mut self) -> Result<Option<Parsed>, ParseError> {
+        self.block.leave(self.lines.chunk());
         while let Some(line) = self.lines.next_line()? {
             match Kind::of(line.text) {
                 Kind::Blank => {
@@ -152,7 +180,8 @@ impl Parser {
 
     fn fail(&mut self, error: ParseError) {
         self.failed = Some(error);
-        self.lines = Lines::default();
+        self.block.leave(self.lines.chunk());
         self.block.clear();
+        self.lines = Lines::default();
     }
 }

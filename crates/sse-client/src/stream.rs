@@ -68,10 +68,10 @@ impl EventStream {
     /// The id that the next connection would go on from: that of the last item, or an earlier one if it has none. Empty if
     /// there is none.
     #[must_use]
-    pub fn last_event_id(&self) -> &Text {
+    pub fn last_event_id(&self) -> Text {
         match &self.state {
             State::Open(open) => open.parser().last_event_id(),
-            _ => &self.last_event_id,
+            _ => self.last_event_id.clone(),
         }
     }
 

@@ -46,7 +46,7 @@ fn ours(chunks: &'static [Bytes]) -> Result<Count> {
         parser.push(chunk.clone());
         while let Some(item) = parser.next_item()? {
             if let Parsed::Event(event) = item {
-                count.add(&event.data);
+                count.add(event.data());
             }
         }
     }

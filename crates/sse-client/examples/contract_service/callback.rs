@@ -25,9 +25,9 @@ impl Callback {
 
     pub(crate) async fn event(&mut self, event: &Event) -> Result<()> {
         let event = json!({
-            "type": event.event_type.as_str(),
-            "data": event.data.as_str(),
-            "id": event.last_event_id.as_str(),
+            "type": event.event_type().as_str(),
+            "data": event.data().as_str(),
+            "id": event.last_event_id().as_str(),
         });
         self.send(json!({"kind": "event", "event": event})).await
     }

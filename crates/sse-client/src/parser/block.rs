@@ -3,7 +3,9 @@
 use super::Parsed;
 use super::limits::{Limits, ParseError};
 use super::lines::Line;
+use super::whole::Whole;
 use crate::{Event, Text};
+use std::ops::Range;
 
 /// What the fields of the block at hand have said so far.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Block {
     id: Option<Text>,
     /// What the last `id` field said as of the last blank line.
     last_event_id: Text,
+    /// Where in the chunk at hand a newer one of those is.
+    newer_id: Option<Range<usize>>,
     /// Some text may be a piece of a chunk.
     holds_chunks: bool,
     limit: usize,
@@ -43,6 +47,7 @@ impl Block {
             event_type: None,
             id: None,
             last_event_id: Text::EMPTY,
+            newer_id: None,
             holds_chunks: false,
             limit,
         }
@@ -52,8 +57,41 @@ impl Block {
         self.last_event_id = id;
     }
 
-    pub(super) fn last_event_id(&self) -> &Text {
-        &self.last_event_id
+    #[inline]
+    pub(super) fn last_event_id(&self, chunk: &Text) -> Text {
+        match self.newer_id.clone().and_then(|range| chunk.get(range)) {
+            Some(id) => chunk.slice(id),
+            None => self.last_event_id.clone(),
+        }
+    }
+
+    /// Takes what is known by its place in the chunk out of it.
+    pub(super) fn leave(&mut self, chunk: &Text) {
+        if self.newer_id.is_some() {
+            self.last_event_id = self.last_event_id(chunk);
+            self.newer_id = None;
+            self.holds_chunks = true;
+        }
+    }
+
+    /// Whether no field has come since the last blank line.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.data, Data::None) && self.event_type.is_none() && self.id.is_none()
+    }
+
+    /// An event that was found in the chunk at once.
+    #[inline]
+    pub(super) fn event_of(&mut self, chunk: &Text, whole: Whole<'_>) -> Event {
+        let event_type = whole.event_type.map(|part| chunk.slice(part));
+        let data = chunk.slice(whole.data);
+        if whole.id.is_some() {
+            self.newer_id = whole.id;
+        }
+        match &self.newer_id {
+            Some(place) => Event::beside(event_type, data, place.clone()),
+            None => Event::new(event_type, data, self.last_event_id.clone()),
+        }
     }
 
     /// Takes a blank line.
@@ -67,11 +105,8 @@ impl Block {
         if let Some(id) = self.id.take() {
             self.last_event_id = id;
         }
-        Some(Parsed::Event(Event {
-            event_type: self.event_type.take().unwrap_or(Event::MESSAGE),
-            data,
-            last_event_id: self.last_event_id.clone(),
-        }))
+        let event = Event::new(self.event_type.take(), data, self.last_event_id.clone());
+        Some(Parsed::Event(event))
     }
 
     fn finish_without_data(&mut self) -> Option<Parsed> {

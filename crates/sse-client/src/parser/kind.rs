@@ -17,7 +17,7 @@ pub(super) enum Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(line: &'a str) -> Self {
         match line.as_bytes() {
             [] => Self::Blank,
@@ -33,7 +33,7 @@ impl<'a> Kind<'a> {
 
 /// What stands behind a name of this length: the rest behind the colon but for one space, nothing if there is no colon, and
 /// `None` if the name is longer.
-#[inline]
+#[inline(always)]
 fn value(line: &str, name: usize) -> Option<&str> {
     let bytes = line.as_bytes();
     match bytes.get(name) {
@@ -46,10 +46,10 @@ fn value(line: &str, name: usize) -> Option<&str> {
     }
 }
 
-/// An id with a null is ignored. Ids are short, so that looking for it byte by byte is fastest.
-#[inline]
+/// An id with a null is ignored.
+#[inline(always)]
 fn id(value: &str) -> Kind<'_> {
-    match value.bytes().any(|byte| byte == 0) {
+    match value.as_bytes().contains(&0) {
         true => Kind::Unknown,
         false => Kind::Id(value),
     }

@@ -19,15 +19,18 @@ pub(super) struct Lines {
     position: usize,
     /// Most streams have no CR at all, and looking for one byte is faster than for two.
     has_carriage_return: bool,
-    /// All lines of the chunk that have an end lie in it whole and end in LF.
-    is_plain: bool,
+    /// Where the line begins of which is known that it has no end in the chunk.
+    unfinished: usize,
     /// The last line ended in CR: an LF that comes next belongs to it.
     skips_line_feed: bool,
     /// The beginning of a line whose end is not there yet, or the whole of the last line that was joined.
     buffer: String,
     is_buffer_ended: bool,
-    /// The last long line that was joined.
+    /// The last line that was joined, if it was long.
     joined: Text,
+    /// How long that was: a long line is most often as long as the one before.
+    usual_bytes: usize,
+    /// How many lines, or events at once, have ended.
     #[cfg(feature = "client")]
     ended: u64,
     limit: usize,
@@ -63,11 +66,12 @@ impl Lines {
             chunk: Text::EMPTY,
             position: 0,
             has_carriage_return: false,
-            is_plain: false,
+            unfinished: usize::MAX,
             skips_line_feed: false,
             buffer: String::new(),
             is_buffer_ended: false,
             joined: Text::EMPTY,
+            usual_bytes: 0,
             #[cfg(feature = "client")]
             ended: 0,
             limit,
@@ -92,42 +96,16 @@ impl Lines {
         self.chunk = self.decoder.decode(chunk, &mut self.buffer);
         self.position = 0;
         self.has_carriage_return = memchr(b'\r', self.chunk.as_bytes()).is_some();
-        self.is_plain = false;
+        self.unfinished = usize::MAX;
     }
 
     /// The next line that has an end.
-    #[inline]
     pub(super) fn next_line(&mut self) -> Result<Option<Line<'_>>, ParseError> {
-        if !self.is_plain {
-            return self.next_any_line();
-        }
-        let unread = self.chunk.as_bytes().get(self.position..).unwrap_or_default();
-        // Every event ends in a blank line, which needs no search.
-        let length = match unread.first() {
-            Some(b'\n') => Some(0),
-            _ => memchr(b'\n', unread),
-        };
-        match length {
-            Some(length) if length <= self.limit => {
-                let start = self.position;
-                self.position += length + 1;
-                self.count_line();
-                Ok(Some(Line {
-                    text: self.chunk.get(start..start + length).unwrap_or_default(),
-                    source: Some(&self.chunk),
-                }))
-            }
-            _ => self.next_any_line(),
-        }
-    }
-
-    /// The same for every kind of line.
-    fn next_any_line(&mut self) -> Result<Option<Line<'_>>, ParseError> {
         self.forget_ended();
         self.skip_line_feed();
-        self.is_plain = !self.has_carriage_return && self.buffer.is_empty();
         let unread = self.unread().as_bytes();
         let end = match self.has_carriage_return {
+            _ if self.position >= self.unfinished => None,
             true => memchr2(b'\n', b'\r', unread),
             false => memchr(b'\n', unread),
         };
@@ -138,9 +116,36 @@ impl Lines {
         };
         self.skips_line_feed = unread.get(length) == Some(&b'\r');
         let start = self.position;
-        self.position += length + 1;
-        self.count_line();
+        self.go_to(start + length + 1);
         Ok(Some(self.line(start, start + length)))
+    }
+
+    /// The chunk and the position in it, if what comes next is the beginning of a line that ends in LF like all others here.
+    #[inline(always)]
+    pub(super) fn plain(&self) -> Option<(&Text, usize)> {
+        let has_begun = self.skips_line_feed || !(self.buffer.is_empty() || self.is_buffer_ended);
+        (!self.has_carriage_return && !has_begun).then_some((&self.chunk, self.position))
+    }
+
+    /// The chunk that is looked at.
+    #[inline]
+    pub(super) fn chunk(&self) -> &Text {
+        &self.chunk
+    }
+
+    /// Remembers that the line that begins here has no end in this chunk.
+    pub(super) fn is_unfinished_from(&mut self, position: usize) {
+        self.unfinished = position;
+    }
+
+    /// Goes behind the end of a line.
+    #[inline]
+    pub(super) fn go_to(&mut self, position: usize) {
+        self.position = position;
+        #[cfg(feature = "client")]
+        {
+            self.ended += 1;
+        }
     }
 
     /// Whether a line has begun and not ended.
@@ -148,18 +153,10 @@ impl Lines {
         !self.buffer.is_empty() && !self.is_buffer_ended
     }
 
-    /// How many lines have ended.
+    /// Another number whenever a line has ended.
     #[cfg(feature = "client")]
     pub(super) fn ended(&self) -> u64 {
         self.ended
-    }
-
-    #[inline]
-    fn count_line(&mut self) {
-        #[cfg(feature = "client")]
-        {
-            self.ended += 1;
-        }
     }
 
     fn line(&mut self, start: usize, end: usize) -> Line<'_> {
@@ -172,6 +169,7 @@ impl Lines {
         }
         self.buffer.push_str(text);
         if self.buffer.len() > LONG_BYTES {
+            self.usual_bytes = self.buffer.len();
             self.joined = std::mem::take(&mut self.buffer).into();
             return Line {
                 text: &self.joined,
@@ -202,6 +200,9 @@ impl Lines {
             self.buffer.clear();
             self.is_buffer_ended = false;
         }
+        if !self.joined.is_empty() {
+            self.joined = Text::EMPTY;
+        }
     }
 
     fn skip_line_feed(&mut self) {
@@ -220,11 +221,11 @@ impl Lines {
         let chunk = std::mem::take(&mut self.chunk);
         let unread = chunk.get(self.position..).unwrap_or_default();
         if unread.len() > LONG_BYTES {
-            // A long line is most often as long as the one before.
-            let usual = self.joined.len().saturating_sub(self.buffer.len());
+            let usual = self.usual_bytes.saturating_sub(self.buffer.len());
             self.buffer.reserve(usual.max(unread.len()));
         }
         self.buffer.push_str(unread);
         self.position = 0;
+        self.unfinished = usize::MAX;
     }
 }

@@ -47,7 +47,7 @@ async fn the_states_come_in_order() {
     };
     assert_eq!((opened.address, opened.url.path()), (server.address, "/events"));
     assert_eq!(
-        (id.as_str(), event.data.as_str(), event.last_event_id.as_str()),
+        (id.as_str(), event.data().as_str(), event.last_event_id().as_str()),
         ("1", "a", "1")
     );
     assert!(matches!(waiting.why, Error::EndOfStream { .. }));
@@ -231,7 +231,7 @@ async fn a_dropped_wait_for_the_next_item_loses_nothing() {
             // Each turn of this loop that loses drops the future of `next`.
             tokio::select! {
                 biased;
-                Some(item) = stream.next() => if let Item::Event(event) = item { found.push(event.data.to_string()) },
+                Some(item) = stream.next() => if let Item::Event(event) = item { found.push(event.data().to_string()) },
                 () = tokio::task::yield_now() => {}
             }
         }

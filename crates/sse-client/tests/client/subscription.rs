@@ -45,7 +45,7 @@ pub(crate) async fn data(stream: &mut EventStream) -> String {
     loop {
         match next(stream).await {
             Item::Open(_) => {}
-            Item::Event(event) => return event.data.to_string(),
+            Item::Event(event) => return event.data().to_string(),
             other => panic!("{other:?} instead of an event"),
         }
     }

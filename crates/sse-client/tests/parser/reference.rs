@@ -1,7 +1,7 @@
 //! The standard's algorithm, step by step on the whole stream at once: slow, and easy to hold against the text of
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>.
 
-use heddle_sse_client::{Event, Parsed};
+use heddle_sse_client::Parsed;
 
 /// What a stream says, in words of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,14 +98,10 @@ impl State {
 #[must_use]
 pub(crate) fn said(parsed: Parsed) -> Said {
     match parsed {
-        Parsed::Event(Event {
-            event_type,
-            data,
-            last_event_id,
-        }) => Said::Event {
-            kind: event_type.to_string(),
-            data: data.to_string(),
-            id: last_event_id.to_string(),
+        Parsed::Event(event) => Said::Event {
+            kind: event.event_type().to_string(),
+            data: event.data().to_string(),
+            id: event.last_event_id().to_string(),
         },
         Parsed::Comment(comment) => Said::Comment(comment.to_string()),
         Parsed::LastEventId(id) => Said::LastEventId(id.to_string()),
