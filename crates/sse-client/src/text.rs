@@ -93,6 +93,12 @@ impl Text {
         part.into()
     }
 
+    /// Whether it is a piece of a chunk, if only an empty one.
+    #[inline]
+    pub(crate) fn is_piece(&self) -> bool {
+        matches!(self.0, Repr::Piece { .. })
+    }
+
     /// What is at this place of the chunk that the text is a piece of; nothing if it is past its end.
     pub(crate) fn beside(&self, place: Range<usize>) -> Self {
         match &self.0 {

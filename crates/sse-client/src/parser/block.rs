@@ -89,8 +89,8 @@ impl Block {
             self.newer_id = whole.id;
         }
         match &self.newer_id {
-            Some(place) => Event::beside(event_type, data, place.clone()),
-            None => Event::new(event_type, data, self.last_event_id.clone()),
+            Some(place) if data.is_piece() => Event::beside(event_type, data, place.clone()),
+            _ => Event::new(event_type, data, self.last_event_id(chunk)),
         }
     }
 

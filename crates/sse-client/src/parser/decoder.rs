@@ -19,6 +19,9 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Decodes `chunk`; a character that began in an earlier chunk is appended to `before`.
     pub(super) fn decode(&mut self, chunk: Bytes, before: &mut String) -> Text {
+        if chunk.is_empty() {
+            return Text::EMPTY;
+        }
         let taken = self.complete_pending(&chunk, before);
         let mut rest = match taken {
             0 => chunk,

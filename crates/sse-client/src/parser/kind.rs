@@ -37,7 +37,8 @@ impl<'a> Kind<'a> {
 fn value(line: &str, name: usize) -> Option<&str> {
     let bytes = line.as_bytes();
     match bytes.get(name) {
-        None => Some(""),
+        // Empty, and a piece of the line all the same.
+        None => line.get(name..),
         Some(b':') => {
             let space = usize::from(bytes.get(name + 1) == Some(&b' '));
             line.get(name + 1 + space..)

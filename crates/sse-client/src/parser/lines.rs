@@ -81,7 +81,7 @@ impl Lines {
     pub(super) fn push(&mut self, chunk: Bytes) {
         self.forget_ended();
         let chunk = match self.unread() {
-            "" => chunk,
+            "" => self.extend_line(chunk),
             unread => {
                 let pending = self.decoder.pending();
                 let joined = unread
@@ -97,6 +97,22 @@ impl Lines {
         self.position = 0;
         self.has_carriage_return = memchr(b'\r', self.chunk.as_bytes()).is_some();
         self.unfinished = usize::MAX;
+    }
+
+    /// Inside a line, takes what belongs to it off the chunk, straight into the buffer.
+    fn extend_line(&mut self, chunk: Bytes) -> Bytes {
+        if !self.is_inside_line() || !self.decoder.pending().is_empty() {
+            return chunk;
+        }
+        let end = memchr2(b'\n', b'\r', &chunk).unwrap_or(chunk.len());
+        // What is not valid by itself, at its end perhaps, is the decoder's business.
+        match simdutf8::basic::from_utf8(chunk.get(..end).unwrap_or_default()) {
+            Ok(text) => {
+                self.buffer.push_str(text);
+                chunk.slice(end..)
+            }
+            Err(_) => chunk,
+        }
     }
 
     /// The next line that has an end.

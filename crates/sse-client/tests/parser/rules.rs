@@ -141,6 +141,19 @@ fn an_id_stays_until_another_and_an_empty_one_resets_it() {
 }
 
 #[test]
+fn an_event_of_empty_data_keeps_its_id() {
+    let stream = "id: 1\ndata\n\ndata:\n\ndata: \nevent: a\n\n";
+    check(
+        stream,
+        &[
+            event("message", "", "1"),
+            event("message", "", "1"),
+            event("a", "", "1"),
+        ],
+    );
+}
+
+#[test]
 fn an_id_with_a_null_is_ignored() {
     check(
         "id: a\0b\ndata: 1\n\nid: c\nid: \0\ndata: 2\n\n",

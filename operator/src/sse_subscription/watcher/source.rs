@@ -219,13 +219,14 @@ fn received(item: Item) -> Option<Received> {
 
 impl From<Event> for ReceivedEvent {
     fn from(event: Event) -> Self {
+        let (type_, data, last_event_id) = event.into_parts();
         Self {
-            type_: event.event_type,
-            data: match event.data.len() {
-                0..=COPIED_BYTES => Bytes::copy_from_slice(event.data.as_bytes()),
-                _ => event.data.into_bytes(),
+            type_,
+            data: match data.len() {
+                0..=COPIED_BYTES => Bytes::copy_from_slice(data.as_bytes()),
+                _ => data.into_bytes(),
             },
-            last_event_id: event.last_event_id,
+            last_event_id,
         }
     }
 }
