@@ -21,7 +21,7 @@ pub(super) type Scope = Option<String>;
 #[derive(Clone, Debug)]
 pub(crate) struct StoredSubscription {
     pub(crate) metadata: ObjectMeta,
-    /// What it says, or why it cannot be read.
+    /// What it says, or why it cannot be read. Its metadata and status are here and not in it.
     pub(crate) object: Result<SseSubscription, String>,
     /// Of one that can be read.
     pub(crate) status: Option<SseSubscriptionStatus>,
@@ -188,10 +188,11 @@ fn key(metadata: &ObjectMeta) -> String {
 fn stored(object: Guarded) -> StoredSubscription {
     match object.0 {
         Ok(mut object) => {
-            object.metadata.managed_fields = None;
+            let mut metadata = std::mem::take(&mut object.metadata);
+            metadata.managed_fields = None;
             StoredSubscription {
-                metadata: object.metadata.clone(),
-                status: object.status.clone(),
+                metadata,
+                status: object.status.take(),
                 object: Ok(object),
             }
         }
