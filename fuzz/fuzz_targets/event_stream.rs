@@ -33,7 +33,11 @@ fn parse(limits: Limits, stream: &[u8], piece: u8, habits: u8) -> (Vec<Said>, Re
     let mut rest = stream;
     let mut turn = 0_u32;
     while !rest.is_empty() {
-        let length = if turn.is_multiple_of(2) { piece & 15 } else { piece >> 4 };
+        let length = if turn.is_multiple_of(2) {
+            piece & 15
+        } else {
+            piece >> 4
+        };
         let (chunk, after) = rest.split_at(rest.len().min(usize::from(length) + 1));
         rest = after;
         parser.push(chunk.to_vec());
