@@ -45,7 +45,12 @@ pub(crate) fn status(
 ) -> IdlRepoStatus {
     let mut status = plan.record.clone();
     let mut conditions = Conditions::new(std::mem::take(&mut status.conditions), generation, now);
-    let source = source_ready(spec, observed, conditions.find(ConditionType::SourceReady));
+    let source = source_ready(
+        spec,
+        observed,
+        &status,
+        conditions.find(ConditionType::SourceReady),
+    );
     let generated = generated(spec, plan, &status, conditions.find(ConditionType::Generated));
     let compatible = gate::compatible(spec, plan, &status, conditions.find(ConditionType::Compatible));
     let published = publication::published(spec, plan, &status);
@@ -109,7 +114,12 @@ fn refused(mut status: IdlRepoStatus, text: &str, generation: Option<i64>, now: 
 type State = conditions::State<Reason>;
 type Conditions = conditions::Conditions<ConditionType>;
 
-fn source_ready(spec: &ValidatedSpec, observed: &Observed, before: Option<State>) -> State {
+fn source_ready(
+    spec: &ValidatedSpec,
+    observed: &Observed,
+    status: &IdlRepoStatus,
+    before: Option<State>,
+) -> State {
     match &observed.check {
         Some(Check::Found { commit, reference }) => {
             let name = reference
@@ -119,7 +129,13 @@ fn source_ready(spec: &ValidatedSpec, observed: &Observed, before: Option<State>
             State::is_true(Reason::RevisionFound, message)
         }
         Some(Check::Failed(problem)) => problem.into(),
-        None => before.unwrap_or_else(|| State::unknown(Reason::Pending, "The source was not asked yet.")),
+        None => before.unwrap_or_else(|| match &status.observed_revision {
+            None => State::unknown(Reason::Pending, "The source was not asked yet."),
+            Some(commit) => State::is_true(
+                Reason::RevisionFound,
+                format!("{} was found in {}", short(commit), spec.source.url),
+            ),
+        }),
     }
 }
 

@@ -91,6 +91,12 @@ pub(crate) fn add_runs(
             });
         }
         record.last_run = Some(last_run);
+        // The answer that started it was never written down, because the object changed meanwhile.
+        if run.target.digest == spec_digest {
+            record
+                .observed_revision
+                .get_or_insert_with(|| run.target.commit.clone());
+        }
     }
     let job = record.last_run.as_ref().map(|run| &run.job);
     let taken_over = runs

@@ -85,3 +85,20 @@ fn the_source_is_asked_when_it_is_time_and_when_something_changes() {
         case.request("now").idl_repo.spec.suspend = true;
     }));
 }
+
+#[test]
+fn a_run_tells_what_the_source_answered_when_the_answer_itself_was_never_written_down() {
+    let mut case = Case::new();
+    *case.status() = IdlRepoStatus::default();
+    case.idl_repo.spec.suspend = true;
+    let ended = case.run("j1", A, 1, -10, delivered(0));
+    let plan = case.add(ended).plan();
+    assert_eq!(plan.record.observed_revision.as_deref(), Some(A));
+    assert_eq!(plan.step, Step::Rest);
+
+    case.observed.runs.clear();
+    let mut outdated = case.run("j1", A, 1, -10, delivered(0));
+    outdated.target.digest = "old".into();
+    let plan = case.add(outdated).plan();
+    assert_eq!(plan.record.observed_revision, None, "it may be of another source");
+}
