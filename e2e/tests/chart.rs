@@ -45,7 +45,9 @@ fn an_upgrade_of_the_chart_upgrades_the_definitions() -> Result<()> {
 #[test]
 fn kubectl_explain_has_documentation_for_each_field() -> Result<()> {
     let kubectl = Environment::read()?.kubectl()?;
-    let mut unread = vec!["idlrepo".to_owned(), "wsroute".to_owned()];
+    let mut unread = ["idlrepo", "wsroute", "ssesubscription"]
+        .map(str::to_owned)
+        .to_vec();
     let mut read = String::new();
     while let Some(object) = unread.pop() {
         let text = kubectl.run(&["explain", &object])?;
@@ -61,9 +63,11 @@ fn kubectl_explain_has_documentation_for_each_field() -> Result<()> {
         "The remote's default branch, if absent",
         "<string> -required-",
         // Of a WsRoute, deeper and deeper.
-        "Where the sidecar takes connections.",
-        "The port of the pod, from 1024.",
-        "Its whole value.",
+        "Where the sidecar takes connections: ",
+        "The port of the pod, from 1024 to 65535.",
+        "Its whole value, compared byte by byte.",
+        // Of an SseSubscription.
+        "Where events go: each to all of these.",
     ] {
         ensure!(read.contains(words), "{words:?} is missing:\n{read}");
     }
