@@ -7,7 +7,7 @@ use crate::source::SourceClient;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// How long a piece of work may take: a few calls of the API.
@@ -49,6 +49,14 @@ impl Context {
         tokio::time::timeout(WORK_TIMEOUT, work)
             .await
             .unwrap_or(Err(DeadlinePassed.into()))
+    }
+}
+
+/// Waits until `moment`; for ever, if there is none.
+pub(crate) async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

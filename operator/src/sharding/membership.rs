@@ -3,6 +3,7 @@
 use super::fence::Fence;
 use super::member_lease::{MemberLeaseError, MemberLeases};
 use super::rendezvous;
+use crate::context::sleep_until;
 use crate::health::Heartbeat;
 use crate::settings::LeaseSettings;
 use heddle_telemetry::ErrorChain;
@@ -250,13 +251,6 @@ impl Membership {
                 tracing::warn!(error = %ErrorChain(&error), "membership not released; it will expire");
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

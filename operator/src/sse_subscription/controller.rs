@@ -2,6 +2,7 @@
 
 use super::world::{Guarded, Scope};
 use super::{SubscriptionContext, reconcile};
+use crate::context::sleep_until;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
 use crate::work_queue::Queue;
@@ -126,13 +127,6 @@ async fn stop_watchers(context: &SubscriptionContext) {
     let keys = context.watchers.keys();
     join_all(keys.iter().map(|key| context.watchers.stop(key))).await;
     context.metrics.subscriptions.watched.set(0);
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 type Reconciled = Result<Option<Duration>, Failure>;

@@ -15,6 +15,7 @@ pub(crate) mod sink;
 pub(crate) mod source;
 
 use super::checkpoint::{Checkpoint, CheckpointError, Ended, Place, Stored};
+use crate::context::sleep_until;
 use delivery::{Delivery, Stopped};
 use event::{Event, Identities};
 use filter::Filter;
@@ -474,11 +475,4 @@ struct Taken {
     events: usize,
     bytes: usize,
     filtered: usize,
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -3,6 +3,7 @@
 use super::cache::{Scope, scopes};
 use super::world::{self, Caches, RawRoute};
 use super::{WsRouteContext, reconcile};
+use crate::context::sleep_until;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
 use crate::work_queue::Queue;
@@ -134,13 +135,6 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
     }
     drop(heartbeat);
     while running.join_next().await.is_some() {}
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 type Reconciled = Result<Option<Duration>, Failure>;
