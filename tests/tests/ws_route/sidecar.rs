@@ -8,6 +8,7 @@ use heddle_route_config::protocol::{
     Acknowledgement, Configuration, DescriptorsPart, Hello, LINE_BYTES_LIMIT, Lines, PATH, RouteError,
     RouteResult, ToOperator, ToSidecar, line,
 };
+use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
 use http::{Request, header};
 use http_body_util::{BodyExt, StreamBody};
@@ -43,6 +44,17 @@ impl Trust {
     }
 }
 
+/// Replicas are ready before one of them leads, and only the leader listens. Sidecars try again as well.
+async fn connect_when_listening(port: u16) -> Result<TcpStream> {
+    eventually("somebody listens for sidecars", SOON, || async {
+        Ok(match TcpStream::connect(("127.0.0.1", port)).await {
+            Ok(stream) => Probe::Seen(stream),
+            Err(error) => Probe::NotYet(error.to_string()),
+        })
+    })
+    .await
+}
+
 /// A connected sidecar.
 pub(crate) struct Sidecar {
     sender: mpsc::Sender<Result<Frame<Bytes>, Infallible>>,
@@ -54,7 +66,7 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) async fn connect(port: u16, trust: &Trust, token: &str, hello: &Hello) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let stream = connect_when_listening(port).await?;
         let name = ServerName::try_from("127.0.0.1")?;
         let connector = TlsConnector::from(Arc::clone(&trust.0));
         let stream = connector.connect(name, stream).await.context("TLS handshake")?;
