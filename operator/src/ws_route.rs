@@ -3,7 +3,6 @@
 //! Routes of a namespace decide about each other, so a namespace is what is reconciled.
 
 mod apply;
-pub(crate) mod cache;
 mod controller;
 mod notice;
 mod observe;

@@ -1,12 +1,12 @@
 //! Runs reconciles: watches what can make one necessary, and looks at each subscription once at a time.
 
-use super::world::{Guarded, Scope};
+use super::world::Guarded;
 use super::{SubscriptionContext, reconcile};
+use crate::cache::{Scope, scopes};
 use crate::context::sleep_until;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
 use crate::work_queue::Queue;
-use crate::ws_route::cache::scopes;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{self, BoxStream};

@@ -1,6 +1,7 @@
 //! The SseSubscriptions that the API server has, and which of them name which Secret.
 
 use super::resolve::secret_names;
+use crate::cache::Scope;
 use crate::write_status::Written;
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
 use heddle_crds::{SseSubscription, metadata};
@@ -13,9 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A subscription as the watch has it. One that cannot be read must not keep the others from being seen.
 pub(super) type Guarded = DeserializeGuard<SseSubscription>;
-
-/// The namespace that a watch watches; all, if absent.
-pub(super) type Scope = Option<String>;
 
 /// An SseSubscription.
 #[derive(Clone, Debug)]

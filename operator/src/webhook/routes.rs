@@ -1,6 +1,6 @@
 //! The WsRoutes that there are, as every replica knows them.
 
-use crate::ws_route::cache::{Cache, Remembered, Scope, scopes};
+use crate::cache::{Cache, Remembered, Scope, scopes};
 use crate::ws_route::{ValidatedRoute, validate};
 use futures::StreamExt;
 use futures::stream;

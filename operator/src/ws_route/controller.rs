@@ -1,8 +1,8 @@
 //! Runs reconciles: watches what can make one necessary, and looks at each namespace once at a time.
 
-use super::cache::{Scope, scopes};
 use super::world::{self, Caches, RawRoute};
 use super::{WsRouteContext, reconcile};
+use crate::cache::{Scope, scopes};
 use crate::context::sleep_until;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};

@@ -1,7 +1,7 @@
 //! What is remembered of the API server's objects: routes, pods, and the metadata of Secrets and of published descriptor sets.
 
-use super::cache::{Cache, Remembered};
 use super::sidecar;
+use crate::cache::{Cache, Remembered};
 use crate::write_status::Written;
 use heddle_crds::ws_route::WsRouteStatus;
 use heddle_crds::{WsRoute, metadata};
