@@ -4,6 +4,7 @@
 mod chart;
 mod logs;
 mod machine;
+mod programs;
 mod protobuf;
 mod rounds;
 mod sse;
@@ -31,7 +32,7 @@ enum Benchmark {
     Logs(logs::Arguments),
     /// What the dynamic protobuf engine costs.
     Protobuf(protobuf::Arguments),
-    /// What the parser of event streams costs.
+    /// What event streams cost: their parser, and the operator's whole path.
     Sse(sse::Arguments),
     /// What the WebSocket proxy costs.
     Websocket(websocket::Arguments),

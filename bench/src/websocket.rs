@@ -10,7 +10,7 @@ mod report;
 mod subjects;
 
 use crate::Report;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use measure::{Effort, Measure};
 use report::Findings;
 
@@ -71,16 +71,4 @@ fn measures(names: &[String]) -> Result<Vec<Measure>> {
     }
     let wanted = |measure: &Measure| names.is_empty() || names.iter().any(|name| name == measure.name());
     Ok(Measure::ALL.into_iter().filter(wanted).collect())
-}
-
-/// A program that stands beside this one.
-fn beside(name: &str, package: &str) -> Result<std::path::PathBuf> {
-    let own = std::env::current_exe().context("failed to find this program")?;
-    let program = own.with_file_name(name);
-    anyhow::ensure!(
-        program.is_file(),
-        "there is no {}\n  build it: cargo build --release --package heddle-bench --package {package}",
-        program.display()
-    );
-    Ok(program)
 }

@@ -74,6 +74,12 @@ impl Operator {
         Ok(Self { child, port, log })
     }
 
+    /// The id of the process; none when it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Asks one of its HTTP endpoints.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ enum Command {
     Images,
     /// Measures beside peers and writes tables and charts to bench/results.
     Bench {
-        /// Which benchmark: `logs`, `protobuf` or `websocket`.
+        /// Which benchmark: `logs`, `protobuf`, `sse` or `websocket`.
         name: String,
         /// What goes to the benchmark, such as `--only decode --subjects ours,prost`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -189,7 +189,7 @@ pub(super) fn markdown(arguments: &Arguments, findings: &[Finding]) -> Result<St
         rows: findings.iter().filter_map(Finding::verdict).collect(),
     };
     Ok(format!(
-        "{}\n\n{}\n## The parser\n\n### Bars\n\n{}{sections}",
+        "\n## The parser\n\n{}\n\n{}\n### Bars\n\n{}{sections}",
         method(arguments),
         subjects()?,
         bars.markdown(),
@@ -199,14 +199,11 @@ pub(super) fn markdown(arguments: &Arguments, findings: &[Finding]) -> Result<St
 fn method(arguments: &Arguments) -> String {
     format!(
         "Processor time of parsing a stream of about 2 MiB into events one by one: medians of {} rounds in which the subjects \
-         take turns of about {} ms, on {} cores of {}. Each event has an id and one line of data. All subjects are compiled \
+         take turns of about {} ms. Each event has an id and one line of data. All subjects are compiled \
          into one program, each is a process of its own, and all find the same events and bytes of data, which is checked \
-         first. The range is that of the middle half of the rounds; MB are 10⁶ bytes. `cargo xtask bench sse` repeats it.\n\n\
+         first. The range is that of the middle half of the rounds; MB are 10⁶ bytes.\n\n\
          ![](sse.svg)",
-        arguments.rounds,
-        arguments.milliseconds,
-        std::thread::available_parallelism().map_or(1, usize::from),
-        crate::machine::processor(),
+        arguments.rounds, arguments.milliseconds,
     )
 }
 

@@ -1,5 +1,6 @@
 //! The parsers that are measured, all of them in one program.
 
+use crate::programs;
 use crate::worker::Worker;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -71,8 +72,7 @@ fn folder() -> PathBuf {
 fn build() -> Result<PathBuf> {
     let target = heddle_e2e_cluster::cache_root()?.join("bench-sse");
     eprintln!("Building the parsers, about a minute once.");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--locked"])
+    let status = programs::build()
         .current_dir(folder())
         .env("CARGO_TARGET_DIR", &target)
         .status()

@@ -1,6 +1,6 @@
 //! Starts the load and the echo server, which are processes of their own.
 
-use super::beside;
+use crate::programs::beside;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::io::{BufRead as _, BufReader};

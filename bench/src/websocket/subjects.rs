@@ -1,7 +1,8 @@
 //! Who is measured, and how each is told to relay from one port of loopback to another, with two threads or workers.
 
 use super::instance::{Place, free_port};
-use super::{beside, limit, packages};
+use super::{limit, packages};
+use crate::programs::beside;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
