@@ -3,13 +3,126 @@
 use crate::dial::BackendStream;
 use crate::handshake::SessionOrigin;
 use crate::transcode;
-use heddle_telemetry::ContinueTrace as _;
-use heddle_ws_session::Transport;
+use crate::worker::Seat;
+use bytes::Bytes;
+use futures::future::Either;
+use heddle_telemetry::{ContinueTrace as _, ErrorChain};
 use heddle_ws_session::{self as session, ClosedBy, EndReason, Endpoint, SessionEnd, Volume};
+use heddle_ws_session::{Parked, TcpSession, Transport};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Runs a session to its end.
+/// A client's connection, which may be plain TCP: a session between two of those can change threads.
+pub(crate) trait MaybeTcp: Transport + Sized {
+    /// # Errors
+    /// The connection as it was, if it is something else.
+    fn into_tcp(self) -> Result<TcpStream, Self> {
+        Err(self)
+    }
+}
+
+impl MaybeTcp for TcpStream {
+    fn into_tcp(self) -> Result<TcpStream, Self> {
+        Ok(self)
+    }
+}
+
+impl MaybeTcp for Box<dyn Transport> {}
+
+/// Runs a session to its end, or as long as it stays on the thread of its seat; it goes on elsewhere then.
+///
+/// What lasts as long as the session is in the future once: an async fn would have room for its arguments twice.
+pub(crate) fn converse_seated<C: MaybeTcp>(
+    client: Endpoint<C>,
+    backend: Endpoint<BackendStream>,
+    origin: SessionOrigin,
+    seat: Seat,
+) -> impl Future<Output = ()> + Send {
+    match over_tcp(client, backend, &origin) {
+        Ok((client, backend)) => {
+            let session = TcpSession::new(client, backend, origin.route.session_context());
+            Either::Left(converse_here(session, SessionRecord::begin(origin), seat))
+        }
+        // The rarer ways, and futures of their own.
+        Err((client, backend)) => Either::Right(Box::pin(async move {
+            let _seat = seat;
+            converse(client, backend, origin).await;
+        })),
+    }
+}
+
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn has room for its arguments twice, and sessions last"
+)]
+fn converse_here(
+    mut session: TcpSession,
+    record: SessionRecord,
+    mut seat: Seat,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        match session.turns(|| seat.is_to_leave()).await {
+            true => record.finish(session.end()),
+            false => depart(session, record, seat),
+        }
+    }
+}
+
+/// The ends of a session that forwards frames as they are between two plain connections; of another one, as they were.
+#[expect(clippy::type_complexity, reason = "both ends, as one thing or as the other")]
+fn over_tcp<C: MaybeTcp>(
+    client: Endpoint<C>,
+    backend: Endpoint<BackendStream>,
+    origin: &SessionOrigin,
+) -> Result<(Endpoint<TcpStream>, Endpoint<TcpStream>), (Endpoint<C>, Endpoint<BackendStream>)> {
+    let plain = match backend.transport {
+        BackendStream::Plain(plain) if origin.route.transcoder.is_none() => plain,
+        other => return Err((client, endpoint(other, backend.leftover))),
+    };
+    match client.transport.into_tcp() {
+        Ok(tcp) => Ok((endpoint(tcp, client.leftover), endpoint(plain, backend.leftover))),
+        Err(other) => {
+            let plain = BackendStream::Plain(plain);
+            Err((
+                endpoint(other, client.leftover),
+                endpoint(plain, backend.leftover),
+            ))
+        }
+    }
+}
+
+fn endpoint<T>(transport: T, leftover: Bytes) -> Endpoint<T> {
+    Endpoint { transport, leftover }
+}
+
+/// Has a session go on on another thread.
+fn depart(session: TcpSession, record: SessionRecord, seat: Seat) {
+    match session.park() {
+        Ok(parked) => seat.change(|seat| resume(parked, record, seat)),
+        Err(error) => not_moved(&error),
+    }
+}
+
+/// Goes on with a session that came from another thread.
+fn resume(parked: Parked, record: SessionRecord, seat: Seat) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        match parked.unpark() {
+            Ok(session) => converse_here(session, record, seat).await,
+            Err(error) => not_moved(&error),
+        }
+    })
+}
+
+/// Its record says that the session was broken off.
+fn not_moved(error: &io::Error) {
+    tracing::warn!(error = %ErrorChain(error), "failed to move a session to another thread");
+}
+
+/// Runs a session to its end, where it is.
 pub(crate) async fn converse<C: Transport>(
     client: Endpoint<C>,
     backend: Endpoint<BackendStream>,

@@ -2,7 +2,7 @@
 
 mod relay;
 
-use crate::access;
+use crate::access::{self, MaybeTcp};
 use crate::dial::BackendStream;
 use crate::fields::Fields;
 use crate::handshake::{self, Arrival, Declined, Established, SessionOrigin};
@@ -10,14 +10,15 @@ use crate::head::{self, RequestHead};
 use crate::http2::{self, Prefixed};
 use crate::refusal::Refusal;
 use crate::request::SessionRequest;
+use crate::worker::Seat;
 use bytes::{Bytes, BytesMut};
 use heddle_ws_session::Endpoint;
 use heddle_ws_session::Transport;
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
-use tokio_util::task::TaskTracker;
 
 /// How long a client may take to read an answer other than 101, and how long it is waited for that it closes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -55,27 +56,43 @@ struct Switched {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve<S: Transport + 'static>(mut stream: S, arrival: Arrival, tasks: TaskTracker) {
-    // What the handshake needs is given back before the session, which may last for days.
-    match Box::pin(shake_hands(&mut stream, &arrival)).await {
-        Outcome::Session(switched) => {
-            drop((arrival, tasks));
-            let Switched {
-                backend,
-                client_leftover: leftover,
-                origin,
-            } = *switched;
-            let client = Endpoint {
-                transport: stream,
-                leftover,
-            };
-            access::converse(client, backend, origin).await;
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn has room for its arguments twice, and sessions last"
+)]
+pub(crate) fn serve<S: MaybeTcp>(
+    mut stream: S,
+    arrival: Arrival,
+    seat: Seat,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        // What the handshake needs is given back before the session, which may last for days.
+        match Box::pin(shake_hands(&mut stream, &arrival)).await {
+            Outcome::Session(switched) => {
+                drop(arrival);
+                switched.converse(stream, seat).await;
+            }
+            Outcome::Http2(prefix) => {
+                let stream: Box<dyn Transport> = Box::new(Prefixed::new(prefix, stream));
+                Box::pin(http2::serve(stream, arrival, seat.tasks().clone())).await;
+            }
+            Outcome::Ended => {}
         }
-        Outcome::Http2(prefix) => {
-            let stream: Box<dyn Transport> = Box::new(Prefixed::new(prefix, stream));
-            Box::pin(http2::serve(stream, arrival, tasks)).await;
-        }
-        Outcome::Ended => {}
+    }
+}
+
+impl Switched {
+    fn converse<S: MaybeTcp>(self: Box<Self>, stream: S, seat: Seat) -> impl Future<Output = ()> + Send {
+        let Self {
+            backend,
+            client_leftover: leftover,
+            origin,
+        } = *self;
+        let client = Endpoint {
+            transport: stream,
+            leftover,
+        };
+        access::converse_seated(client, backend, origin, seat)
     }
 }
 

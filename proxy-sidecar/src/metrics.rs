@@ -27,6 +27,8 @@ pub(crate) struct ProxyMetrics {
     pub(crate) connections: Gauge,
     /// Connections that could not be accepted.
     pub(crate) accept_errors: Counter,
+    /// Sessions that went from one thread to another.
+    pub(crate) sessions_moved: Counter,
     /// Requests that no route was found for, or that were refused before that.
     refused: Family<RefusalLabels, Counter>,
     /// Attempts to apply a configuration.
@@ -134,6 +136,11 @@ impl ProxyMetrics {
             "proxy_accept_errors",
             "Connections of clients that could not be accepted",
             self.accept_errors.clone(),
+        );
+        registry.register(
+            "proxy_sessions_moved",
+            "Sessions that went from a busy thread to one with less to do",
+            self.sessions_moved.clone(),
         );
         registry.register(
             "proxy_requests_refused",

@@ -41,6 +41,7 @@ mod end;
 pub mod frame;
 mod judge;
 mod lane;
+mod moving;
 pub mod pace;
 pub mod peer;
 pub mod relay;
@@ -62,6 +63,7 @@ use tokio::time::Instant;
 
 pub use control::SessionControl;
 pub use end::{ClosedBy, EndReason, SessionEnd, Volume};
+pub use moving::{Parked, TcpSession};
 pub use peer::Side;
 pub use rules::{Keepalive, Lifetime, MessageRate, OnExceed, SessionRules};
 pub use scratch::READ_BYTES;
@@ -106,12 +108,21 @@ pub fn run<C: Transport, B: Transport>(
     backend: Endpoint<B>,
     context: SessionContext,
 ) -> impl Future<Output = SessionEnd> + Send {
+    drive(byte_relay(client, backend, context))
+}
+
+/// A session that forwards frames as they are.
+fn byte_relay<C: Transport, B: Transport>(
+    client: Endpoint<C>,
+    backend: Endpoint<B>,
+    context: SessionContext,
+) -> Relay<C, B, ByteLane> {
     let rate = context.rules.message_rate.as_ref();
     let pace = rate.map(|rate| Pace::new(rate, Instant::now()));
     let traffic = &context.traffic;
     let up = ByteLane::new(Judge::new(pace), client.leftover, &traffic.from_client);
     let down = ByteLane::new(Judge::new(None), backend.leftover, &traffic.from_backend);
-    drive(Relay::new(client.transport, backend.transport, up, down, context))
+    Relay::new(client.transport, backend.transport, up, down, context)
 }
 
 /// Polls a session to its end.
@@ -123,24 +134,41 @@ pub fn drive<C: Send + 'static, B: Send + 'static, L: Lane<C, B> + Lane<B, C> + 
     mut relay: Relay<C, B, L>,
 ) -> impl Future<Output = SessionEnd> + Send {
     async move {
-        let mut seen = 0;
+        turns(&mut relay, || false).await;
+        relay.end()
+    }
+}
+
+/// Polls a session to its end, or until `leaves` says after a turn that it does not go on here. Whether it has ended.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn has room for its arguments twice"
+)]
+fn turns<C: Send + 'static, B: Send + 'static, L: Lane<C, B> + Lane<B, C> + Send>(
+    relay: &mut Relay<C, B, L>,
+    mut leaves: impl FnMut() -> bool + Send,
+) -> impl Future<Output = bool> + Send {
+    async move {
+        relay.begin_turns();
         let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
-        let mut window = pin!(relay.control().after(seen));
+        let mut window = pin!(relay.control().after(relay.windows_seen()));
         let mut is_new = true;
         poll_fn(|task| {
             // A look at a number for each message; the lock behind the window is taken only when there is another one.
-            while std::mem::take(&mut is_new) || relay.windows() != seen {
+            while std::mem::take(&mut is_new) || relay.windows() != relay.windows_seen() {
                 let Poll::Ready(next) = window.as_mut().poll(task) else {
                     break;
                 };
-                seen = next.number;
-                relay.drain_at(next.moment());
-                window.set(relay.control().after(seen));
+                relay.drain_in(next);
+                window.set(relay.control().after(relay.windows_seen()));
                 is_new = true;
             }
-            relay.poll(task, sleep.as_mut())
+            match relay.poll(task, sleep.as_mut()) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending if leaves() => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            }
         })
-        .await;
-        relay.end()
+        .await
     }
 }

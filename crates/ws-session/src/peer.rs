@@ -103,6 +103,24 @@ impl<T> Peer<T> {
         }
     }
 
+    /// The same peer over what becomes of its connection.
+    pub(crate) fn carry<U, E>(self, transport: impl FnOnce(T) -> Result<U, E>) -> Result<Peer<U>, E> {
+        Ok(Peer {
+            transport: transport(self.transport)?,
+            side: self.side,
+            input: self.input,
+            output: self.output,
+            close_due: self.close_due,
+            is_ping_due: self.is_ping_due,
+            needs_flush: self.needs_flush,
+            was_pinged: self.was_pinged,
+            heard: self.heard,
+            probed: self.probed,
+            code_received: self.code_received,
+            code_sent: self.code_sent,
+        })
+    }
+
     /// Sends a Close frame at the next boundary, unless one was sent or is due already.
     pub fn request_close(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
         let (code, reason) = (Some(code), reason.into());

@@ -1,5 +1,6 @@
 //! A session as a state machine: two peers, two directions, and the times at which something is due.
 
+use crate::control::Window;
 use crate::end::{ClosedBy, EndReason, SessionEnd};
 use crate::frame::code;
 use crate::peer::{Input, Output, Peer, Side};
@@ -66,6 +67,8 @@ pub struct Relay<C, B, L> {
     armed: Option<Instant>,
     /// When is looked whether connections that are not read are still there, if any is not.
     looks_at: Instant,
+    /// How many windows have had their effect on `ends_at`.
+    windows_seen: usize,
 }
 
 /// What both directions need.
@@ -139,6 +142,30 @@ impl Shared {
     }
 }
 
+impl<C, B, L> Relay<C, B, L> {
+    /// The same session at the same point, over what becomes of its connections.
+    ///
+    /// # Errors
+    /// What becomes of a connection that cannot be had in the other form; the session is lost then.
+    pub(crate) fn carry<D, A, E>(
+        self,
+        client: impl FnOnce(C) -> Result<D, E>,
+        backend: impl FnOnce(B) -> Result<A, E>,
+    ) -> Result<Relay<D, A, L>, E> {
+        Ok(Relay {
+            client: self.client.carry(client)?,
+            backend: self.backend.carry(backend)?,
+            up: self.up,
+            down: self.down,
+            shared: self.shared,
+            ends_at: self.ends_at,
+            armed: self.armed,
+            looks_at: self.looks_at,
+            windows_seen: self.windows_seen,
+        })
+    }
+}
+
 impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
     /// A session that begins now, with a lane for each direction.
     pub fn new(client: C, backend: B, up: L, down: L, context: SessionContext) -> Self {
@@ -153,6 +180,7 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             ends_at,
             armed: None,
             looks_at: now + LOOK_INTERVAL,
+            windows_seen: 0,
             shared: Shared {
                 context,
                 now,
@@ -176,12 +204,30 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         self.shared.context.control.windows()
     }
 
-    /// Ends the session at `moment`, unless it ends before.
-    pub(crate) fn drain_at(&mut self, moment: Instant) {
+    /// How many of these it has heeded.
+    pub(crate) fn windows_seen(&self) -> usize {
+        self.windows_seen
+    }
+
+    /// Ends the session at a moment of `window`, unless it ends before.
+    pub(crate) fn drain_in(&mut self, window: Window) {
+        self.windows_seen = window.number;
+        let moment = window.moment();
         if self.ends_at.is_none_or(|(earlier, _)| moment < earlier) {
             self.ends_at = Some((moment, EndReason::Drain));
             self.shared.has_new_deadline = true;
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.ends_at.map(|(moment, _)| moment)
+    }
+
+    /// Begins to be polled with a timer that nothing has set yet.
+    pub(crate) fn begin_turns(&mut self) {
+        self.armed = None;
+        self.shared.has_new_deadline = true;
     }
 
     /// Goes on with the session as far as it goes: ready when both connections are closed. `sleep` wakes the task when

@@ -3,9 +3,19 @@
 use super::*;
 use crate::forwarding::Scheme;
 use crate::handshake::HEAD_TIMEOUT;
+use crate::metrics::ProxyMetrics;
 use crate::shared::Shared;
+use crate::worker::Crew;
 use std::sync::Arc;
+use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
+
+impl MaybeTcp for DuplexStream {}
+
+fn seat() -> Seat {
+    Arc::new(Crew::new([Handle::current()], ProxyMetrics::default())).seat(0)
+}
 
 fn arrival() -> Arrival {
     Arrival {
@@ -22,7 +32,7 @@ fn arrival() -> Arrival {
 async fn a_head_that_trickles_in_is_given_up() {
     let (mut client, server) = tokio::io::duplex(1024);
     let began = Instant::now();
-    let served = serve(server, arrival(), TaskTracker::new());
+    let served = serve(server, arrival(), seat());
     let trickle = async {
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let mut answer = Vec::new();
@@ -52,7 +62,7 @@ async fn a_head_that_trickles_in_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_its_refusal_does_not_stay() {
     let (mut client, server) = tokio::io::duplex(8);
-    let served = tokio::time::timeout(LINGER * 3, serve(server, arrival(), TaskTracker::new()));
+    let served = tokio::time::timeout(LINGER * 3, serve(server, arrival(), seat()));
     let (served, _) = tokio::join!(served, client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
     served.unwrap();
 }

@@ -1,13 +1,13 @@
-//! Accepts connections at one port, on one thread.
+//! Accepts connections at one port, on one thread, while it is among those that accept.
 
+use super::{Post, Seat};
 use crate::forwarding::Scheme;
 use crate::handshake::{Arrival, HEAD_TIMEOUT};
 use crate::shared::Shared;
+use crate::tls::ListenerTls;
 use crate::{http1, http2};
 use heddle_telemetry::ErrorChain;
 use heddle_ws_session::Transport;
-use prometheus_client::metrics::gauge::Gauge;
-use rustls::ServerConfig;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 /// Connections that may wait to be accepted, at one socket; the kernel's own limit may be lower.
 const BACKLOG: u32 = 4096;
@@ -32,9 +31,9 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// As many sockets at one port as there are threads: the kernel shares connections out among them.
+    /// A socket at one port for each thread. All are the same to the kernel: whoever accepts a connection has it.
     pub(crate) fn bind(address: Option<IpAddr>, port: u16, count: usize) -> io::Result<Vec<Self>> {
-        let bind = || match address {
+        let socket = match address {
             Some(address) => Self::bind_one(SocketAddr::new(address, port)),
             // Takes IPv4 as well, where there is IPv6 at all.
             None => {
@@ -43,8 +42,14 @@ impl Socket {
                     _ => Self::bind_one(SocketAddr::from(([0_u8; 4], port))),
                 })
             }
+        }?;
+        let clone = |_| {
+            Ok(Self {
+                port,
+                listener: socket.listener.try_clone()?,
+            })
         };
-        (0..count).map(|_| bind()).collect()
+        (0..count).map(clone).collect()
     }
 
     fn bind_one(address: SocketAddr) -> io::Result<Self> {
@@ -53,6 +58,7 @@ impl Socket {
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
         socket.set_reuseaddr(true)?;
+        // The port may be opened again while threads have still to hear that it was closed.
         socket.set_reuseport(true)?;
         // Accepted connections inherit it.
         socket.set_nodelay(true)?;
@@ -71,18 +77,37 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn start(socket: Socket, connections: &TaskTracker, shared: &Arc<Shared>) -> io::Result<Self> {
-        let listener = TcpListener::from_std(socket.listener)?;
+    pub(super) fn start(socket: Socket, post: Post) -> Self {
         let stop = CancellationToken::new();
-        let accept = accept(listener, socket.port, connections.clone(), Arc::clone(shared));
-        connections.spawn(stop.clone().run_until_cancelled_owned(accept));
-        Ok(Self {
+        let tasks = post.crew.tasks().clone();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(accept(socket, post)));
+        Self {
             _stop: stop.drop_guard(),
-        })
+        }
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shared: Arc<Shared>) {
+/// Accepts while this thread is among those that do. Otherwise the socket is not registered, and nobody who comes wakes
+/// the thread.
+async fn accept(socket: Socket, post: Post) {
+    let mut accepting = post.crew.accepting();
+    let Socket { port, listener } = socket;
+    // The sender lives as long as the threads.
+    while accepting.wait_for(|count| post.index < *count).await.is_ok() {
+        let registered = listener.try_clone().and_then(TcpListener::from_std);
+        match registered {
+            Ok(listener) => {
+                tokio::select! {
+                    _ = accepting.wait_for(|count| post.index >= *count) => {}
+                    () = accept_at(&listener, port, &post) => {}
+                }
+            }
+            Err(error) => failed(&post.shared, port, &error).await,
+        }
+    }
+}
+
+async fn accept_at(listener: &TcpListener, port: u16, post: &Post) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -92,36 +117,64 @@ async fn accept(listener: TcpListener, port: u16, connections: TaskTracker, shar
                     scheme: Scheme::Http,
                     head_deadline: Instant::now() + HEAD_TIMEOUT,
                     tls: None,
-                    shared: Arc::clone(&shared),
+                    shared: Arc::clone(&post.shared),
                 };
-                connections.spawn(serve(stream, arrival, connections.clone()));
+                place(stream, arrival, post);
             }
-            Err(error) => {
-                shared.metrics.accept_errors.inc();
-                tracing::warn!(port, error = %ErrorChain(&error), "failed to accept a connection");
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) => failed(&post.shared, port, &error).await,
         }
     }
 }
 
-async fn serve(stream: TcpStream, arrival: Arrival, tasks: TaskTracker) {
-    let _open = Open::new(arrival.shared.metrics.connections.clone());
-    let listener = arrival.shared.routes().listener(arrival.port).map(Arc::clone);
-    match listener {
-        None => http1::serve(stream, arrival, tasks).await,
-        Some(listener) => {
-            let arrival = Arrival {
-                tls: Some(listener.key().clone()),
-                ..arrival
-            };
-            Box::pin(serve_tls(stream, listener.current(), arrival, tasks)).await;
-        }
+async fn failed(shared: &Shared, port: u16, error: &io::Error) {
+    shared.metrics.accept_errors.inc();
+    tracing::warn!(port, error = %ErrorChain(error), "failed to accept a connection");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// Has a connection served by this thread, or by another one if this has too many.
+fn place(stream: TcpStream, arrival: Arrival, post: &Post) {
+    let seat = post.crew.seat(post.index);
+    if seat.thread() == post.index {
+        return match tls(&arrival) {
+            // Not within a future that asks first: it would be as large as this one, and as much again.
+            None => drop(post.crew.tasks().spawn(http1::serve(stream, arrival, seat))),
+            Some(listener) => drop(
+                post.crew
+                    .tasks()
+                    .spawn(serve_tls(stream, listener, arrival, seat)),
+            ),
+        };
+    }
+    match stream.into_std() {
+        Ok(stream) => seat.serve(|seat| serve_elsewhere(stream, arrival, seat)),
+        Err(error) => lost(&arrival, &error),
     }
 }
 
-async fn serve_tls(stream: TcpStream, config: Arc<ServerConfig>, mut arrival: Arrival, tasks: TaskTracker) {
+async fn serve_elsewhere(stream: std::net::TcpStream, arrival: Arrival, seat: Seat) {
+    match (TcpStream::from_std(stream), tls(&arrival)) {
+        (Ok(stream), None) => Box::pin(http1::serve(stream, arrival, seat)).await,
+        (Ok(stream), Some(listener)) => Box::pin(serve_tls(stream, listener, arrival, seat)).await,
+        (Err(error), _) => lost(&arrival, &error),
+    }
+}
+
+/// What a connection's port has of TLS at this moment; none if it takes plain connections.
+fn tls(arrival: &Arrival) -> Option<Arc<ListenerTls>> {
+    arrival.shared.routes().listener(arrival.port).map(Arc::clone)
+}
+
+fn lost(arrival: &Arrival, error: &io::Error) {
+    arrival.shared.metrics.accept_errors.inc();
+    tracing::warn!(port = arrival.port, error = %ErrorChain(error), "failed to hand a connection over");
+}
+
+async fn serve_tls(stream: TcpStream, listener: Arc<ListenerTls>, mut arrival: Arrival, seat: Seat) {
     arrival.scheme = Scheme::Https;
+    arrival.tls = Some(listener.key().clone());
+    let config = listener.current();
+    drop(listener);
     let stream = match timeout_at(arrival.head_deadline, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -134,23 +187,7 @@ async fn serve_tls(stream: TcpStream, config: Arc<ServerConfig>, mut arrival: Ar
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream: Box<dyn Transport> = Box::new(stream);
     match is_http2 {
-        true => http2::serve(stream, arrival, tasks).await,
-        false => http1::serve(stream, arrival, tasks).await,
-    }
-}
-
-/// Counts a connection as long as it is open.
-struct Open(Gauge);
-
-impl Open {
-    fn new(connections: Gauge) -> Self {
-        connections.inc();
-        Self(connections)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
+        true => http2::serve(stream, arrival, seat.tasks().clone()).await,
+        false => http1::serve(stream, arrival, seat).await,
     }
 }

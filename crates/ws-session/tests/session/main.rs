@@ -9,6 +9,8 @@ mod keepalive;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod pair;
 #[cfg(test)]
 mod relaying;
