@@ -63,6 +63,10 @@ async fn the_suite_sees_no_difference_between_an_echo_server_and_the_proxy_befor
     )?;
     assert_eq!(direct.len(), count.unwrap_or(direct.len().max(1)), "cases");
     assert_eq!(failed(&direct), Vec::<String>::new(), "the echo server");
+    // That both are the same would not tell of a session that ends badly in both.
+    for agent in [DIRECT, UNTOUCHED, FRAMED] {
+        assert_eq!(unclean(&verdicts.of(agent)), Vec::<String>::new(), "{agent}");
+    }
     for agent in [UNTOUCHED, FRAMED] {
         assert_eq!(differences(&verdicts, agent), Vec::<String>::new(), "{agent}");
     }
@@ -72,6 +76,14 @@ async fn the_suite_sees_no_difference_between_an_echo_server_and_the_proxy_befor
 fn failed(verdicts: &BTreeMap<String, Verdict>) -> Vec<String> {
     let failed = verdicts.iter().filter(|(_, verdict)| !verdict.is_passed());
     failed
+        .map(|(case, verdict)| format!("{case}: {verdict:?}"))
+        .collect()
+}
+
+/// Those whose session has not ended with a Close frame of each side.
+fn unclean(verdicts: &BTreeMap<String, Verdict>) -> Vec<String> {
+    let unclean = verdicts.iter().filter(|(_, verdict)| !verdict.is_clean);
+    unclean
         .map(|(case, verdict)| format!("{case}: {verdict:?}"))
         .collect()
 }
