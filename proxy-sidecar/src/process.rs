@@ -80,7 +80,10 @@ pub(crate) async fn run(settings: Settings) -> ExitCode {
 async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
     let mut signals = Signals::listen()?;
     raise_file_limit();
-    let shared = Arc::new(Shared::new(settings.telemetry.otlp.is_some()));
+    let shared = Arc::new(Shared::new(
+        settings.telemetry.otlp.is_some(),
+        settings.telemetry.sampler,
+    ));
     let health = Health::default();
     let stop_admin = CancellationToken::new();
     let mut background = JoinSet::new();

@@ -4,6 +4,7 @@ use crate::live::{LiveRoutes, RouteSessions};
 use crate::metrics::ProxyMetrics;
 use arc_swap::ArcSwap;
 use heddle_route_config::RouteId;
+use heddle_telemetry::settings::TraceSampler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio_util::sync::CancellationToken;
@@ -17,14 +18,17 @@ pub(crate) struct Shared {
     pub(crate) metrics: ProxyMetrics,
     /// Whether somebody gets the spans.
     pub(crate) exports_spans: bool,
+    /// Which traces others are told to record.
+    pub(crate) sampler: TraceSampler,
     /// Cancelled when the process is about to end: connections that carry several sessions take no more.
     pub(crate) draining: CancellationToken,
 }
 
 impl Shared {
-    pub(crate) fn new(exports_spans: bool) -> Self {
+    pub(crate) fn new(exports_spans: bool, sampler: TraceSampler) -> Self {
         Self {
             exports_spans,
+            sampler,
             ..Self::default()
         }
     }

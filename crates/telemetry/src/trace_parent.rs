@@ -8,6 +8,7 @@ mod spans;
 pub use parse::InvalidTraceParent;
 pub use spans::{ContinueTrace, ContinueTraceError};
 
+use crate::settings::TraceSampler;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
@@ -35,11 +36,12 @@ impl TraceParent {
     }
 
     /// A place of its own, below `parent` or in a new trace, for what is not worth a span because nothing is exported.
-    pub fn below(parent: Option<&Self>) -> Self {
+    /// It is sampled if `sampler` would have a span there recorded.
+    pub fn below(parent: Option<&Self>, sampler: TraceSampler) -> Self {
         let ids = RandomIdGenerator::default();
         let above = parent.map(|parent| &parent.context);
         let trace_id = above.map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
-        let flags = above.map_or(TraceFlags::SAMPLED, SpanContext::trace_flags);
+        let flags = TraceFlags::default().with_sampled(sampler.samples(above, trace_id));
         let state = above.map_or(TraceState::NONE, |above| above.trace_state().clone());
         let context = SpanContext::new(trace_id, ids.new_span_id(), flags, true, state);
         Self { context }

@@ -23,7 +23,7 @@ impl HandshakeTrace {
         if !arrival.shared.exports_spans {
             return Self {
                 span: None,
-                parent: Some(TraceParent::below(above.as_ref())),
+                parent: Some(TraceParent::below(above.as_ref(), arrival.shared.sampler)),
             };
         }
         let span = tracing::info_span!(

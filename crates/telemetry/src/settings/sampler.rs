@@ -1,6 +1,7 @@
 //! `OTEL_TRACES_SAMPLER` and its argument.
 
-use opentelemetry_sdk::trace::Sampler;
+use opentelemetry::trace::{SpanContext, SpanKind, TraceId};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
 
 /// Which traces are recorded
 /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration>).
@@ -45,6 +46,21 @@ impl TraceSampler {
         }
     }
 
+    /// Whether a span below `parent`, or one that begins a trace, is recorded: what the sampler of the SDK says, which
+    /// needs a context on the heap to be asked.
+    pub(crate) fn samples(self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+        match self {
+            Self::AlwaysOn => true,
+            Self::AlwaysOff => false,
+            Self::Ratio(ratio) => is_among(ratio, trace_id),
+            Self::ParentOrAlwaysOn => parent.is_none_or(SpanContext::is_sampled),
+            Self::ParentOrAlwaysOff => parent.is_some_and(SpanContext::is_sampled),
+            Self::ParentOrRatio(ratio) => {
+                parent.map_or_else(|| is_among(ratio, trace_id), SpanContext::is_sampled)
+            }
+        }
+    }
+
     pub(crate) fn sdk(self) -> Sampler {
         match self {
             Self::AlwaysOn => Sampler::AlwaysOn,
@@ -55,6 +71,12 @@ impl TraceSampler {
             Self::ParentOrRatio(ratio) => Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))),
         }
     }
+}
+
+fn is_among(ratio: f64, trace_id: TraceId) -> bool {
+    let sampler = Sampler::TraceIdRatioBased(ratio);
+    let result = sampler.should_sample(None, trace_id, "", &SpanKind::Server, &[], &[]);
+    result.decision == SamplingDecision::RecordAndSample
 }
 
 fn ratio(argument: Option<&str>, warnings: &mut Vec<String>) -> f64 {
@@ -75,6 +97,9 @@ fn ratio(argument: Option<&str>, warnings: &mut Vec<String>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TraceParent;
+    use opentelemetry::Context;
+    use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceState};
 
     fn check(name: &str, argument: Option<&str>, expected: TraceSampler, warnings: usize) {
         let mut heard = Vec::new();
@@ -100,6 +125,51 @@ mod tests {
             0,
         );
         check("traceidratio", None, TraceSampler::Ratio(1.0), 0);
+    }
+
+    #[test]
+    fn a_place_without_a_span_is_sampled_as_a_span_there_would_be() {
+        let samplers = [
+            TraceSampler::AlwaysOn,
+            TraceSampler::AlwaysOff,
+            TraceSampler::Ratio(0.5),
+            TraceSampler::ParentOrAlwaysOn,
+            TraceSampler::ParentOrAlwaysOff,
+            TraceSampler::ParentOrRatio(0.5),
+        ];
+        let parents = ["01", "00"].map(|flags| {
+            let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+            text.parse::<TraceParent>().unwrap()
+        });
+        let parents: Vec<_> = [None].into_iter().chain(parents.map(Some)).collect();
+        for (sampler, parent) in samplers
+            .into_iter()
+            .flat_map(|sampler| parents.iter().map(move |parent| (sampler, parent)))
+        {
+            for _ in 0..32 {
+                let place = TraceParent::below(parent.as_ref(), sampler);
+                let above = parent.as_ref().map(|parent| {
+                    let (trace, span) = (parent.trace_id_hex(), parent.span_id_hex());
+                    let flags = TraceFlags::default().with_sampled(parent.is_sampled());
+                    let ids = (
+                        TraceId::from_hex(&trace).unwrap(),
+                        SpanId::from_hex(&span).unwrap(),
+                    );
+                    let context = SpanContext::new(ids.0, ids.1, flags, true, TraceState::NONE);
+                    Context::new().with_remote_span_context(context)
+                });
+                let trace_id = TraceId::from_hex(&place.trace_id_hex()).unwrap();
+                let kind = SpanKind::Server;
+                let said = sampler
+                    .sdk()
+                    .should_sample(above.as_ref(), trace_id, "", &kind, &[], &[]);
+                assert_eq!(
+                    place.is_sampled(),
+                    said.decision == SamplingDecision::RecordAndSample,
+                    "{sampler:?} below {parent:?}"
+                );
+            }
+        }
     }
 
     #[test]
