@@ -120,6 +120,15 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
+impl Transport for BackendStream {
+    fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_broken(context),
+            Self::Other(stream) => stream.is_broken(context),
+        }
+    }
+}
+
 impl AsyncRead for BackendStream {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -2,6 +2,7 @@
 
 mod pool;
 mod server;
+mod session_stream;
 mod streams;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use pool::{Held, Pool, Stream, is_unprocessed};
 pub(crate) use server::{Prefixed, serve};
+pub(crate) use session_stream::SessionStream;
 
 /// How often a connection is asked for a sign of life.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);

@@ -54,6 +54,10 @@ impl<S: Transport, K: Transport> Lane<S, K> for ByteLane {
         }
         Poll::Ready(())
     }
+
+    fn is_broken(&self, context: &mut Context<'_>, source: &mut Peer<S>) -> bool {
+        source.transport.is_broken(context)
+    }
 }
 
 impl AsRef<Flow> for ByteLane {

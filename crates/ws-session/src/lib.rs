@@ -25,7 +25,8 @@
 //! in the middle of a frame, one that takes longer over it than a Close frame may wait, and a receiver that takes nothing.
 //! Then no Close frame can be sent to the receiver of that frame, whose connection is shut down instead: it sees an end
 //! inside a frame, which is what happened. A peer that resets its connection while what it sent waits for the other one,
-//! who takes nothing, ends the session so at once: over TCP that is looked for twice a second.
+//! who takes nothing, ends the session so at once: that is looked for
+//! twice a second, at the socket of TCP and beneath TLS, and at what has become of the stream in HTTP/2.
 //!
 //! Each step of closing has the route's `timeouts.close`. Servers close connections first (RFC 6455 7.1.1): the client's is
 //! shut down when both Close frames have gone, and read until its end so that no reset overtakes the Close frame; the

@@ -5,7 +5,6 @@ use crate::end::{ClosedBy, EndReason, SessionEnd};
 use crate::frame::code;
 use crate::peer::{Input, Output, Peer, Side};
 use crate::traffic::DirectionTraffic;
-use crate::transport;
 use crate::{Keepalive, OnExceed, SessionContext, SessionControl, Volume};
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -28,6 +27,9 @@ pub trait Lane<S, K>: AsRef<Flow> {
         sink: &mut Peer<K>,
         shared: &mut Shared,
     ) -> Poll<()>;
+
+    /// Whether who sends in this direction has broken the connection off, as far as that is known without a read.
+    fn is_broken(&self, context: &mut Context<'_>, source: &mut Peer<S>) -> bool;
 }
 
 /// What is known of a direction.
@@ -299,7 +301,7 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         }
         self.armed = None;
         self.shared.has_new_deadline = true;
-        self.tick();
+        self.tick(context);
         Poll::Ready(())
     }
 
@@ -337,7 +339,7 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
 
     /// Gives both peers up when one has reset its connection and what it sent waits for the other, who takes nothing: a
     /// read would tell, but there is no room to read to, and nothing else can be said to the other one inside a frame.
-    fn look(&mut self) {
+    fn look(&mut self, context: &mut Context<'_>) {
         let now = self.shared.now;
         self.looks_at = now + LOOK_INTERVAL;
         let is_stuck = |lane: &L| {
@@ -345,8 +347,8 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             since.is_some_and(|since| since + LOOK_INTERVAL <= now)
         };
         let gone = match (is_stuck(&self.up), is_stuck(&self.down)) {
-            (true, _) if transport::is_broken(&self.client.transport) => ClosedBy::Client,
-            (_, true) if transport::is_broken(&self.backend.transport) => ClosedBy::Backend,
+            (true, _) if self.up.is_broken(context, &mut self.client) => ClosedBy::Client,
+            (_, true) if self.down.is_broken(context, &mut self.backend) => ClosedBy::Backend,
             _ => return,
         };
         self.shared.begin(gone, EndReason::Vanished);
@@ -355,10 +357,10 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
     }
 
     /// Does what is due.
-    fn tick(&mut self) {
+    fn tick(&mut self, context: &mut Context<'_>) {
         let now = self.shared.now;
         if self.next_look().is_some_and(|moment| moment <= now) {
-            self.look();
+            self.look(context);
         }
         if let Some(patience) = self.shared.patience {
             if patience <= now {

@@ -198,6 +198,13 @@ impl Peer {
     }
 }
 
+impl heddle_ws_session::Transport for Transport {
+    fn is_broken(&mut self, _: &mut Context<'_>) -> bool {
+        let state = self.state.lock().expect("nothing panics while it holds this");
+        state.is_reset
+    }
+}
+
 impl AsyncRead for Transport {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -6,7 +6,7 @@ use crate::backend::LiveBackend;
 use crate::body::AnswerBody;
 use crate::dial::{BackendStream, DialError};
 use crate::fields::Fields;
-use crate::http2::{Stream, is_unprocessed};
+use crate::http2::{SessionStream, Stream, is_unprocessed};
 use crate::request::{SessionRequest, VERSION, end_to_end};
 use bytes::{Bytes, BytesMut};
 use heddle_route_config::Route;
@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
-use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -53,7 +52,7 @@ async fn answered(
             let fields = switched_fields(request, response.headers());
             let upgraded = hyper::upgrade::on(response).await.map_err(AttemptError::Http2)?;
             Ok(Answer::Switched(Switched {
-                stream: BackendStream::Other(Box::new(stream.hold(TokioIo::new(upgraded)))),
+                stream: BackendStream::Other(Box::new(stream.hold(SessionStream::new(upgraded)))),
                 leftover: BytesMut::new(),
                 fields,
             }))

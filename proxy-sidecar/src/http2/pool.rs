@@ -10,6 +10,7 @@ use crate::dial::{self, DialError};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use heddle_ws_session::Transport;
 use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -276,6 +277,12 @@ impl<T> Held<T> {
 
     pub(crate) fn io_mut(&mut self) -> &mut T {
         &mut self.io
+    }
+}
+
+impl<T: Transport> Transport for Held<T> {
+    fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
+        self.io.is_broken(context)
     }
 }
 

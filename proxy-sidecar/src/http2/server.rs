@@ -1,5 +1,6 @@
 //! A client's connection in HTTP/2: each request is a handshake, and each session a stream.
 
+use super::session_stream::SessionStream;
 use super::streams::{OpenStream, Streams};
 use super::{
     CONNECTION_WINDOW, GOODBYE_TIMEOUT, IDLE_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, SEND_BUFFER,
@@ -128,7 +129,7 @@ async fn converse(upgrade: OnUpgrade, established: Established) {
     // A client that has gone by now gets nothing, and the backend sees its connection end.
     let Ok(upgraded) = upgrade.await else { return };
     access::established(&origin);
-    access::converse(Endpoint::new(TokioIo::new(upgraded)), backend, origin).await;
+    access::converse(Endpoint::new(SessionStream::new(upgraded)), backend, origin).await;
 }
 
 fn refused(refusal: Refusal) -> Response<AnswerBytes> {
@@ -202,6 +203,12 @@ pub(crate) struct Prefixed<S> {
 impl<S> Prefixed<S> {
     pub(crate) fn new(prefix: Bytes, stream: S) -> Self {
         Self { prefix, stream }
+    }
+}
+
+impl<S: Transport> Transport for Prefixed<S> {
+    fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
+        self.stream.is_broken(context)
     }
 }
 

@@ -68,6 +68,10 @@ impl<S: Transport, K: Transport> Lane<Socket<S>, Socket<K>> for MessageLane {
         }
         Poll::Ready(())
     }
+
+    fn is_broken(&self, context: &mut Context<'_>, source: &mut Peer<Socket<S>>) -> bool {
+        source.transport.get_mut().is_broken(context)
+    }
 }
 
 impl MessageLane {

@@ -1,5 +1,6 @@
 //! A transport that knows how much was read from it: what a WebSocket library hides.
 
+use heddle_ws_session::Transport;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -24,6 +25,12 @@ impl<T> Metered<T> {
     /// How many bytes were read since this was asked last.
     pub(super) fn take_read(&mut self) -> u64 {
         std::mem::take(&mut self.read)
+    }
+}
+
+impl<T: Transport> Transport for Metered<T> {
+    fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
+        self.transport.is_broken(context)
     }
 }
 

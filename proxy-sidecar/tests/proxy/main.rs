@@ -29,6 +29,8 @@ mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod resets;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod slow_clients;

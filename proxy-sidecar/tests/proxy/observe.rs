@@ -69,6 +69,52 @@ async fn a_session_leaves_one_line_with_the_trace_of_its_handshake() {
 }
 
 #[tokio::test]
+async fn a_session_that_the_process_could_not_wait_for_leaves_a_line_that_says_so() {
+    let backend = Backend::listen().await;
+    let route = |port, close| {
+        to(
+            port,
+            &backend,
+            &format!("  timeouts: {{ drain: 0s, close: {close} }}"),
+        )
+    };
+    let mut proxy = Proxy::start(|port| route(port, "1m")).await;
+    let lines = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    let mut client = proxy.knock("/", lines).await;
+    let mut server = backend.accept().await;
+    server.head().await;
+    server.switch("").await;
+    client.head().await;
+    // The session keeps its minute; the program goes by what the route says at its end.
+    proxy.rewrite(&route(proxy.port, "10ms"));
+    let applied = "heddle_proxy_configurations_total{outcome=\"applied\"}";
+    proxy.until_metric(applied, 2.0).await;
+    proxy.terminate();
+    client.expect_close(1001).await;
+    // Nobody answers.
+    assert_eq!(proxy.ended().await, Some(1));
+    drop((client, server));
+    let line = proxy.logged("session ended").await;
+    let expected = serde_json::json!({
+        "namespace": "default", "route": "chat", "backend": "app", "client": "127.0.0.1",
+        "code": 1006, "closed_by": "proxy", "reason": "aborted", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(line.get(name), Some(value), "{name} in {line}");
+    }
+    assert!(line["seconds"].as_f64().is_some());
+    for figure in [
+        "messages_from_client",
+        "bytes_from_client",
+        "messages_from_backend",
+        "bytes_from_backend",
+    ] {
+        assert_eq!(line.get(figure), None, "nobody knows {figure}");
+    }
+    assert_eq!(proxy.log().matches("\"session ended\"").count(), 1);
+}
+
+#[tokio::test]
 async fn refusals_are_counted_by_reason() {
     let backend = Backend::listen().await;
     let proxy = Proxy::start(|port| to(port, &backend, "  allowedOrigins: [\"https://example.com\"]")).await;

@@ -4,11 +4,11 @@ use crate::support::{Backend, Peer, Proxy, masked, request, text, to};
 use std::path::Path;
 use tokio::net::TcpStream;
 
-const ROUTE: &str =
+pub(crate) const ROUTE: &str =
     "  transcoding: { idlRepoRef: { name: idl }, clientMessage: chat.Say, backendMessage: chat.Say }";
 
 /// Writes the descriptor set of a file in one step, as kubelets do it.
-fn publish(folder: &Path, idl: &str) {
+pub(crate) fn publish(folder: &Path, idl: &str) {
     let sources = tempfile::tempdir().unwrap();
     let source = format!("syntax = \"proto3\";\npackage chat;\n{idl}");
     std::fs::write(sources.path().join("chat.proto"), source).unwrap();

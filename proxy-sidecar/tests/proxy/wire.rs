@@ -1,14 +1,18 @@
 //! A backend that speaks HTTP/2 frame by frame (RFC 9113), and says what the test has it say.
 
 use crate::support::{Backend, Peer};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+const DATA: u8 = 0;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 /// Also the end of headers.
 const ACK: u8 = 1;
@@ -16,6 +20,14 @@ const END_HEADERS: u8 = 4;
 
 /// RFC 9113, 7.
 const REFUSED_STREAM: u32 = 7;
+const CANCEL: u32 = 8;
+
+/// What may be sent of a stream before there are updates, at the least (RFC 9113, 6.9.2), and in one frame.
+const WINDOW: usize = 65_535;
+const FRAME_LIMIT: usize = 16_384;
+
+/// A window that is not updated for so long is not going to be.
+const STILL: Duration = Duration::from_millis(500);
 
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, 3).
 const ENABLE_CONNECT_PROTOCOL: [u8; 6] = [0, 8, 0, 0, 0, 1];
@@ -64,6 +76,44 @@ impl Wire {
     pub(crate) async fn refuse(&mut self, stream: u32) {
         self.0
             .send(frame(RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes()))
+            .await;
+    }
+
+    /// Sends `bytes` over and over, until no more of them are taken.
+    pub(crate) async fn flood(&mut self, stream: u32, bytes: &[u8]) {
+        let mut window = WINDOW;
+        let mut next = bytes.iter().copied().cycle();
+        loop {
+            while window > 0 {
+                let piece: Vec<u8> = next.by_ref().take(window.min(FRAME_LIMIT)).collect();
+                window -= piece.len();
+                self.0.send(frame(DATA, 0, stream, &piece)).await;
+            }
+            let Ok(update) = timeout(STILL, self.update(stream)).await else {
+                return;
+            };
+            window += update;
+        }
+    }
+
+    /// Waits until more may be sent of a stream. How much. May be dropped before it has read a frame's first byte.
+    async fn update(&mut self, stream: u32) -> usize {
+        loop {
+            assert!(self.0.arrived().await, "the connection has ended");
+            let head = self.0.bytes(9).await;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let payload = self.0.bytes(usize::try_from(length).unwrap()).await;
+            if head[3] == WINDOW_UPDATE && head[5..9] == stream.to_be_bytes() {
+                let more: [u8; 4] = payload[..4].try_into().unwrap();
+                return usize::try_from(u32::from_be_bytes(more)).unwrap();
+            }
+        }
+    }
+
+    /// Breaks a stream off.
+    pub(crate) async fn cancel(&mut self, stream: u32) {
+        self.0
+            .send(frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()))
             .await;
     }
 

@@ -7,6 +7,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+/// How soon it is noticed that a connection was reset.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A machine that has other things to do may be late, but not each time.
+const TRIES: usize = 4;
+
 /// A connection over loopback: the peer's end and the proxy's.
 async fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -94,35 +100,49 @@ async fn flood(peer: &mut Raw<TcpStream>, masks: bool) {
 }
 
 #[tokio::test]
-async fn a_reset_of_a_client_whose_backend_does_not_read_frees_both() {
-    let mut pair = start(context(rules())).await;
-    flood(&mut pair.client, true).await;
-    pair.client.stream.set_zero_linger().expect("a reset at the end");
-    drop(pair.client);
-    let reset = std::time::Instant::now();
-    let end = end(pair.session).await;
-    assert_eq!(
-        (end.closed_by, end.reason),
-        (ClosedBy::Client, EndReason::Vanished)
-    );
-    assert!(reset.elapsed() < CLOSE_TIMEOUT, "nobody waits for a Close frame");
-    drop(pair.backend);
+async fn a_reset_of_a_client_whose_backend_does_not_read_frees_both_at_once() {
+    for _ in 0..TRIES {
+        let mut pair = start(context(rules())).await;
+        flood(&mut pair.client, true).await;
+        pair.client.stream.set_zero_linger().expect("a reset at the end");
+        drop(pair.client);
+        let reset = std::time::Instant::now();
+        let end = end(pair.session).await;
+        let took = reset.elapsed();
+        assert_eq!(
+            (end.closed_by, end.reason),
+            (ClosedBy::Client, EndReason::Vanished)
+        );
+        assert!(took < CLOSE_TIMEOUT, "nobody waits for a Close frame");
+        drop(pair.backend);
+        if took < AT_ONCE {
+            return;
+        }
+    }
+    panic!("it takes more than {AT_ONCE:?} each time");
 }
 
 #[tokio::test]
-async fn a_reset_of_a_backend_whose_client_does_not_read_frees_both() {
-    let mut pair = start(context(rules())).await;
-    flood(&mut pair.backend, false).await;
-    pair.backend.stream.set_zero_linger().expect("a reset at the end");
-    drop(pair.backend);
-    let reset = std::time::Instant::now();
-    let end = end(pair.session).await;
-    assert_eq!(
-        (end.closed_by, end.reason),
-        (ClosedBy::Backend, EndReason::Vanished)
-    );
-    assert!(reset.elapsed() < CLOSE_TIMEOUT, "nobody waits for a Close frame");
-    drop(pair.client);
+async fn a_reset_of_a_backend_whose_client_does_not_read_frees_both_at_once() {
+    for _ in 0..TRIES {
+        let mut pair = start(context(rules())).await;
+        flood(&mut pair.backend, false).await;
+        pair.backend.stream.set_zero_linger().expect("a reset at the end");
+        drop(pair.backend);
+        let reset = std::time::Instant::now();
+        let end = end(pair.session).await;
+        let took = reset.elapsed();
+        assert_eq!(
+            (end.closed_by, end.reason),
+            (ClosedBy::Backend, EndReason::Vanished)
+        );
+        assert!(took < CLOSE_TIMEOUT, "nobody waits for a Close frame");
+        drop(pair.client);
+        if took < AT_ONCE {
+            return;
+        }
+    }
+    panic!("it takes more than {AT_ONCE:?} each time");
 }
 
 #[tokio::test]
