@@ -27,6 +27,14 @@ pub use transcoding::{Encoding, InvalidMessagePolicy, Transcoding, UnknownFields
 /// The port that a sidecar listens on unless the route says otherwise.
 pub const DEFAULT_PORT: u16 = 9080;
 
+/// What a route's path is like, as requests are matched by it: characters or escapes, each perhaps with a slash behind it.
+/// Escapes of NUL, slash and backslash are none of them, and no element is `.` or `..`, however it is written.
+const PATH_RULE: &str = concat!(
+    r"self.matches(r'^/(([^/?#%\\;]|%(0[1-9A-Fa-f]|2[0-9A-Ea-e]|5[0-9ABDEFabdef]|[13-46-9A-Fa-f][0-9A-Fa-f]))/?)*$')",
+    r" && !self.matches(r'/([.]|%2[Ee]){1,2}(/|$)')"
+);
+const PATH_MESSAGE: &str = r"matches[].path.value: an absolute path without query and fragment that everybody reads in one way: without '//', '\', ';', elements '.' and '..', and escaped slashes, backslashes and NULs";
+
 /// Which pods get a WebSocket proxy, which requests it takes, and what it does with them.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
@@ -184,10 +192,11 @@ pub struct PathMatch {
     /// takes `/chat` and `/chat/a`, and not `/chatter`.
     #[serde(rename = "type", default)]
     pub type_: PathMatchType,
-    /// An absolute path, such as `/chat`.
+    /// An absolute path, such as `/chat`, that everybody reads in one way: without `//`, `\`, `;`, elements `.` and `..`, and
+    /// escaped slashes, backslashes and NULs. `%` begins an escape.
     #[serde(default = "default_path")]
     #[schemars(length(min = 1, max = 1024), default = "default_path")]
-    #[x_kube(validation = Rule::new("self.startsWith('/') && !self.contains('?') && !self.contains('#') && !self.contains('//')").message("matches[].path.value: an absolute path without '//', query and fragment"))]
+    #[x_kube(validation = Rule::new(PATH_RULE).message(PATH_MESSAGE))]
     pub value: String,
 }
 

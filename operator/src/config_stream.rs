@@ -27,6 +27,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use endpoint::point_here;
+#[cfg(test)]
+pub(crate) use sidecars::Acknowledged;
 pub(crate) use sidecars::{Descriptors, Desired, ObservedSidecar, PodId, Presence, Sidecars};
 
 /// How many sidecars may be connected, all in all and from one address: those of a node may come from the node's. A

@@ -1,6 +1,7 @@
 //! The admission webhook: gives pods that routes select their sidecar, and refuses WsRoutes that cannot work. Every replica
 //! serves it.
 
+mod inflight;
 mod inject;
 mod review;
 mod routes;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use inflight::InFlight;
 pub(crate) use inject::SidecarSettings;
 pub(crate) use routes::{Routes, follow};
 
@@ -51,6 +53,7 @@ pub(crate) struct Webhook {
     /// The authorities that sidecars trust, in PEM.
     pub(crate) trust_bundle: watch::Receiver<Arc<str>>,
     pub(crate) metrics: Metrics,
+    pub(crate) in_flight: InFlight,
 }
 
 /// Serves until `stop` is cancelled.
@@ -78,6 +81,11 @@ async fn answer(request: Request<Incoming>, webhook: &Webhook) -> Response<Full<
             "there are reviews of pods, WsRoutes and SseSubscriptions",
         );
     }
+    // Held until there is an answer.
+    let Some(_room) = webhook.in_flight.room(request.body()).await else {
+        webhook.metrics.count_review(name(&path), "too_many");
+        return too_many();
+    };
     let body = Limited::new(request.into_body(), BODY_LIMIT).collect();
     let review = match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(body)) => serde_json::from_slice::<Review>(&body.to_bytes()),
@@ -87,28 +95,44 @@ async fn answer(request: Request<Incoming>, webhook: &Webhook) -> Response<Full<
         Ok(Review { request }) => request,
         Err(error) => return text(StatusCode::BAD_REQUEST, &format!("no review: {error}")),
     };
-    let (webhook_name, verdict) = match path.as_str() {
+    let verdict = match path.as_str() {
         // An API server that is refused an answer does as the failure policy says, which is better than a pod that
         // was let through for want of knowledge.
         PODS_PATH if !webhook.routes.is_complete() || webhook.trust_bundle.borrow().is_empty() => {
-            webhook.metrics.count_review("pods", "not_ready");
+            webhook.metrics.count_review(name(&path), "not_ready");
             return text(StatusCode::SERVICE_UNAVAILABLE, "the routes are not known yet");
         }
         PODS_PATH => {
             let bundle = webhook.trust_bundle.borrow().clone();
-            let verdict = inject::review(&request, &webhook.routes, &webhook.sidecar, &bundle);
-            ("pods", verdict)
+            inject::review(&request, &webhook.routes, &webhook.sidecar, &bundle)
         }
-        SSE_SUBSCRIPTIONS_PATH => ("ssesubscriptions", validate::review_sse_subscription(&request)),
-        _ => (
-            "wsroutes",
-            validate::review_ws_route(&request, webhook.sidecar.admin_port),
-        ),
+        SSE_SUBSCRIPTIONS_PATH => validate::review_sse_subscription(&request),
+        _ => validate::review_ws_route(&request, webhook.sidecar.admin_port),
     };
-    webhook.metrics.count_review(webhook_name, verdict.outcome());
+    webhook.metrics.count_review(name(&path), verdict.outcome());
     let mut response = text(StatusCode::OK, &verdict.to_json(&request.uid));
     let type_ = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, type_);
+    response
+}
+
+/// What a webhook is called in metrics.
+fn name(path: &str) -> &'static str {
+    match path {
+        PODS_PATH => "pods",
+        SSE_SUBSCRIPTIONS_PATH => "ssesubscriptions",
+        _ => "wsroutes",
+    }
+}
+
+/// API servers ask again after that, as long as the webhook's timeout lets them.
+fn too_many() -> Response<Full<Bytes>> {
+    let mut response = text(
+        StatusCode::TOO_MANY_REQUESTS,
+        "there are too many reviews under way",
+    );
+    let after = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, after);
     response
 }
 

@@ -1,7 +1,10 @@
 //! Which objects, by a key, are to be looked at, and when. Each is looked at by one at a time, and so many at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Changes that come within this time are one.
+const DEBOUNCE: Duration = Duration::from_millis(30);
 
 /// Namespaces and when they are due.
 #[derive(Debug)]
@@ -32,6 +35,11 @@ impl Queue {
         for namespace in namespaces {
             self.add(namespace, due);
         }
+    }
+
+    /// Has namespaces looked at in which something has changed just now, once for all that changes soon after.
+    pub(crate) fn gather(&mut self, namespaces: BTreeSet<String>) {
+        self.add_all(namespaces, Instant::now() + DEBOUNCE);
     }
 
     /// Those to begin with now.
@@ -74,7 +82,24 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    #[test]
+    fn changes_are_gathered_from_the_moment_at_which_the_first_comes() {
+        let mut queue = Queue::new(1);
+        let all = || BTreeSet::from(["a".to_owned()]);
+        for _ in 0..3 {
+            let before = Instant::now();
+            queue.gather(all());
+            let after = Instant::now();
+            queue.gather(all());
+            assert_eq!(queue.start(after), [""; 0], "others may follow");
+            let due = queue.next_due().unwrap();
+            assert!(due >= before + DEBOUNCE && due <= after + DEBOUNCE);
+            assert_eq!(queue.start(due), ["a"], "once for both");
+            queue.end("a".into(), None);
+            assert_eq!(queue.next_due(), None);
+        }
+    }
 
     #[test]
     fn a_namespace_runs_once_at_a_time_and_what_comes_meanwhile_is_not_lost() {

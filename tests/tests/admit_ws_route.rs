@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use heddle_crds::WsRoute;
+use heddle_route_config::Route;
 use heddle_tests::api_server::ApiServer;
 use heddle_tests::namespace::TestNamespace;
 use kube::Api;
@@ -127,11 +128,7 @@ async fn what_cannot_work_is_refused_with_a_sentence_that_helps() -> Result<()> 
         ("/listener", json!({ "port": 80 }), "spec.listener.port"),
         ("/hostnames", json!(["Chat.example.com:80"]), "spec.hostnames"),
         ("/matches", path("chat"), "an absolute path"),
-        (
-            "/matches",
-            path("/chat?room=1"),
-            "without '//', query and fragment",
-        ),
+        ("/matches", path("/chat?room=1"), "without query and fragment"),
         ("/allowedOrigins", json!(["example.com"]), "spec.allowedOrigins"),
         ("/backends", json!([]), "should have at least 1 items"),
         (
@@ -189,5 +186,68 @@ async fn a_name_that_is_too_long_is_refused() -> Result<()> {
     create(&namespace, &"a".repeat(200), &spec(&[])?).await?;
     let message = refusal(&namespace, &"a".repeat(201), &spec(&[])?).await?;
     assert!(message.contains("at most 200 characters"), "{message}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn paths_are_admitted_by_what_sidecars_make_of_them() -> Result<()> {
+    let namespace = TestNamespace::create(ApiServer::shared().await?).await?;
+    let paths = [
+        "/",
+        "/chat",
+        "/chat/",
+        "/chat/room",
+        "/...",
+        "/.well-known/a",
+        "/a..b/c.",
+        "/%63h%61t",
+        "/%2eab",
+        "/a%20b%c3%a9",
+        "/%252f",
+        "/a%0a",
+        "/a%3Bb",
+        "/caf\u{e9}",
+        "",
+        "chat",
+        "/chat?room",
+        "/chat#room",
+        "//chat",
+        "/chat//",
+        "/a//b",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%5Cb",
+        "/a%5cb",
+        "/a\\b",
+        "/chat;v=1/room",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/a%00",
+        "/..",
+        "/.",
+        "/./",
+        "/a/./b",
+        "/a/..",
+        "/a/%2e%2E/b",
+        "/a/.%2e",
+        "/a/..%2fb",
+        "/a/..;x=y/b",
+    ];
+    let mut admitted = 0;
+    for (number, path) in paths.into_iter().enumerate() {
+        let name = format!("chat-{number}");
+        let matches = json!([{ "path": { "type": "Exact", "value": path } }]);
+        let spec = spec(&[("/matches", matches)])?;
+        let works = Route::parse(&serde_json::from_value(json!({
+            "apiVersion": "heddle.dev/v1alpha1", "kind": "WsRoute", "metadata": { "name": name }, "spec": spec,
+        }))?);
+        match (create(&namespace, &name, &spec).await, works) {
+            (Ok(_), Ok(_)) => admitted += 1,
+            (Err(kube::Error::Api(status)), Err(_)) if status.code == 422 => {}
+            (answer, works) => bail!("{path}: {answer:?}, and sidecars make of it {works:?}"),
+        }
+    }
+    assert_eq!(admitted, 14);
     Ok(())
 }

@@ -127,11 +127,6 @@ pub enum RouteErrorKind {
 }
 
 impl Acknowledgement {
-    /// What became of a route.
-    pub fn of(&self, route: &str) -> Option<&RouteResult> {
-        self.routes.iter().find(|result| result.name == route)
-    }
-
     /// Whether something is served of every route, and nothing was refused.
     pub fn is_whole(&self) -> bool {
         let mut routes = self.routes.iter();

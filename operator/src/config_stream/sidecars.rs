@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use heddle_route_config::protocol::{
-    Acknowledgement, Configuration, DescriptorsReference, Hello, ToSidecar, line, parts,
+    Acknowledgement, Configuration, DescriptorsReference, Hello, RouteResult, ToSidecar, line, parts,
 };
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::{BTreeSet, HashMap};
@@ -73,7 +73,31 @@ impl Desired {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ObservedSidecar {
     pub(crate) presence: Presence,
-    pub(crate) acknowledged: Option<Arc<Acknowledgement>>,
+    pub(crate) acknowledged: Option<Arc<Acknowledged>>,
+}
+
+/// What a sidecar has said of a configuration. Every route asks every pod, so that it has to be found at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Acknowledged {
+    pub(crate) version: String,
+    routes: HashMap<String, RouteResult>,
+}
+
+impl From<Acknowledgement> for Acknowledged {
+    fn from(Acknowledgement { version, routes }: Acknowledgement) -> Self {
+        let routes = routes.into_iter().map(|route| (route.name.clone(), route));
+        Self {
+            version,
+            routes: routes.collect(),
+        }
+    }
+}
+
+impl Acknowledged {
+    /// What became of a route.
+    pub(crate) fn of(&self, route: &str) -> Option<&RouteResult> {
+        self.routes.get(route)
+    }
 }
 
 /// Whether a sidecar is there.
@@ -120,7 +144,7 @@ struct Entry {
     desired: watch::Sender<Option<Arc<Desired>>>,
     link: Option<Link>,
     gone_at: Option<Instant>,
-    acknowledged: Option<Arc<Acknowledgement>>,
+    acknowledged: Option<Arc<Acknowledged>>,
 }
 
 #[derive(Debug)]
@@ -218,7 +242,7 @@ impl Sidecars {
             }
         }
         entry.gone_at = None;
-        entry.acknowledged = hello.applied.map(Arc::new);
+        entry.acknowledged = hello.applied.map(|applied| Arc::new(applied.into()));
         let mut desired = entry.desired.subscribe();
         desired.mark_changed();
         self.note_change(&mut state, &pod.namespace);
@@ -267,7 +291,7 @@ impl Connection {
             return;
         };
         if entry.link.as_ref().is_some_and(|link| link.number == self.number) {
-            entry.acknowledged = Some(Arc::new(acknowledgement));
+            entry.acknowledged = Some(Arc::new(acknowledgement.into()));
             self.sidecars.note_change(&mut state, &self.pod.namespace);
         }
     }

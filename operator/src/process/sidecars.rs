@@ -4,7 +4,7 @@ use super::{Process, ProcessError, listen};
 use crate::certificates;
 use crate::config_stream::{self, Sidecars};
 use crate::settings::SidecarsSettings;
-use crate::webhook::{self, Webhook};
+use crate::webhook::{self, InFlight, Webhook};
 use crate::ws_route::{self, Controller, Synced, WsRouteContext};
 use heddle_telemetry::ErrorChain;
 use std::sync::Arc;
@@ -40,6 +40,7 @@ pub(super) async fn start_on_every_replica(
         sidecar: sidecars.sidecar.clone(),
         trust_bundle: process.serving.bundle(),
         metrics: process.metrics.clone(),
+        in_flight: InFlight::default(),
     };
     let served = webhook::serve(listener, process.serving.clone(), webhook, stop.clone());
     background.spawn(async move {

@@ -27,9 +27,6 @@ use tokio_util::sync::CancellationToken;
 /// How often the loop shows that it turns.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Changes that come within this time are one.
-const DEBOUNCE: Duration = Duration::from_millis(30);
-
 /// The component label of published descriptor sets, which the controller of IdlRepos sets.
 const DESCRIPTORS: &str = "descriptors";
 
@@ -115,10 +112,10 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(seen) = seen.next() => {
-                queue.add_all(take(&context, &synced, seen), Instant::now() + DEBOUNCE);
+                queue.gather(take(&context, &synced, seen));
             }
             namespaces = context.sidecars.changed() => {
-                queue.add_all(namespaces, Instant::now() + DEBOUNCE);
+                queue.gather(namespaces);
             }
             Ok(()) = bundle.changed() => {
                 queue.add_all(context.world.namespaces_with_routes(), Instant::now());

@@ -3,7 +3,7 @@ mod takeover;
 mod unreadable;
 
 use super::*;
-use crate::config_stream::{ObservedSidecar, Presence};
+use crate::config_stream::{Acknowledged, ObservedSidecar, Presence};
 use crate::ws_route::observe::Injection;
 use crate::ws_route::status;
 use crate::ws_route::validate::validate;
@@ -74,7 +74,7 @@ fn pod_that_said(name: &str, generation: Option<i64>, error: Option<RouteErrorKi
     ObservedPod {
         sidecar: ObservedSidecar {
             presence: Presence::Connected,
-            acknowledged: Some(Arc::new(acknowledged)),
+            acknowledged: Some(Arc::new(acknowledged.into())),
         },
         ..pod(name, "chat")
     }
@@ -349,7 +349,7 @@ fn a_transcoding_route_brings_its_descriptor_set() {
     let version = plan.configurations[0].configuration.version.clone();
     let mut acknowledge = |version: &str| {
         let mut sidecar = pod_that_said("a", Some(2), None).sidecar;
-        let mut said = Acknowledgement::clone(sidecar.acknowledged.as_ref().unwrap());
+        let mut said = Acknowledged::clone(sidecar.acknowledged.as_ref().unwrap());
         said.version = version.into();
         sidecar.acknowledged = Some(Arc::new(said));
         observed.pods[0].sidecar = sidecar;

@@ -24,7 +24,7 @@ struct Sidecar {
     /// Of each route the generation that it serves.
     serves: BTreeMap<String, i64>,
     /// What the operator has been told, if it has been since it leads.
-    said: Option<Arc<Acknowledgement>>,
+    said: Option<Arc<Acknowledged>>,
     presence: Presence,
 }
 
@@ -274,7 +274,7 @@ fn uid(route: &ObservedRoute) -> &str {
     route.stored.metadata.uid.as_deref().unwrap()
 }
 
-fn said(routes: &[ObservedRoute], serves: &BTreeMap<String, i64>, version: &str) -> Acknowledgement {
+fn said(routes: &[ObservedRoute], serves: &BTreeMap<String, i64>, version: &str) -> Acknowledged {
     let results = routes.iter().filter_map(|route| {
         Some(RouteResult {
             name: route.stored.metadata.name.clone().unwrap(),
@@ -283,10 +283,11 @@ fn said(routes: &[ObservedRoute], serves: &BTreeMap<String, i64>, version: &str)
             error: None,
         })
     });
-    Acknowledgement {
+    let said = Acknowledgement {
         version: version.into(),
         routes: results.collect(),
-    }
+    };
+    said.into()
 }
 
 /// `Programmed` is true only of what every ready pod has acknowledged, or what was said by the last leader and nobody has
