@@ -10,6 +10,7 @@ mod plan;
 pub(crate) mod sidecar;
 mod status;
 mod takeover;
+mod trust;
 mod validate;
 mod world;
 
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use takeover::Takeover;
 use tokio::sync::watch;
+use trust::{Given, TrustError};
 use world::World;
 
 pub(crate) use controller::{Controller, Synced, run};
@@ -60,6 +62,7 @@ pub(crate) struct WsRouteContext {
     secrets: SecretsCache,
     descriptors: DescriptorsCache,
     changes: Changes,
+    given: Given,
 }
 
 /// Why a reconcile failed. What is wrong with a route is none of these: that is reported in its status.
@@ -70,6 +73,8 @@ pub(crate) enum ReconcileError {
     #[error(transparent)]
     WriteStatus(#[from] WriteStatusError),
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
     Deadline(#[from] DeadlinePassed),
 }
 
@@ -79,6 +84,7 @@ impl ReconcileError {
         match self {
             Self::Observe(_) => "observe",
             Self::WriteStatus(_) => "status",
+            Self::Trust(_) => "trust",
             Self::Deadline(_) => "deadline",
         }
     }
@@ -106,6 +112,7 @@ impl WsRouteContext {
             secrets: SecretsCache::default(),
             descriptors: DescriptorsCache::default(),
             changes: Changes::default(),
+            given: Given::default(),
         }
     }
 }
@@ -127,7 +134,9 @@ async fn advance(context: &WsRouteContext, namespace: &str) -> Result<Option<Dur
     }
     forget_deleted(context);
     let outdated = write_statuses(context, &observed, &plan).await?;
-    Ok(plan.wake_after.into_iter().chain(outdated).min())
+    // Last: sidecars are served whether or not it can be written.
+    let given = trust::give(context, namespace, &observed).await?;
+    Ok([plan.wake_after, outdated, given].into_iter().flatten().min())
 }
 
 /// Writes what is new. One that is overtaken does not keep the others from being written: how soon to try it again.

@@ -29,6 +29,8 @@ pub(crate) struct StreamSettings {
     pub(crate) url: Uri,
     /// The authorities, in PEM, that the operator's certificate may be signed by, until it names others.
     pub(crate) trust_bundle: String,
+    /// Authorities besides, if somebody keeps them in a file: the only way to hear of one when none that is trusted serves.
+    pub(crate) trust_bundle_file: Option<PathBuf>,
     /// A service-account token, which the kubelet keeps fresh.
     pub(crate) token_file: PathBuf,
     /// Where what was served last is kept.

@@ -94,6 +94,10 @@ struct StreamArguments {
     /// The authorities, in PEM, that the operator's certificate may be signed by, until it names others itself
     #[arg(long, env = "HEDDLE_TRUST_BUNDLE", value_name = "PEM", hide_env_values = true)]
     trust_bundle: Option<String>,
+    /// File with authorities, in PEM, that it may be signed by besides; it is read again for each connection, and need not be
+    /// there
+    #[arg(long, env = "HEDDLE_TRUST_BUNDLE_FILE", value_name = "FILE")]
+    trust_bundle_file: Option<PathBuf>,
     /// File with the service-account token that is shown to the operator
     #[arg(long, env = "HEDDLE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -105,6 +109,7 @@ impl StreamArguments {
         Some(StreamSettings {
             url: self.configuration_url?,
             trust_bundle: self.trust_bundle?,
+            trust_bundle_file: self.trust_bundle_file,
             token_file: self.token_file?,
             state_dir: state_dir?.clone(),
         })

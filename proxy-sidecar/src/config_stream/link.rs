@@ -251,7 +251,7 @@ impl Run {
         let first = frame(&ToOperator::Hello(hello));
         // The channel has room for it.
         outgoing.send(Ok(first)).await.ok();
-        let trusted = self.bundle.borrow().clone();
+        let trusted = self.trusted();
         let mut incoming = open(&self.settings, &trusted, body, &mut connections).await?;
         if self.reach == Reach::Unknown {
             self.reached();
@@ -279,6 +279,13 @@ impl Run {
                 },
             }
         }
+    }
+
+    /// Whom the operator named last, and whom the file names by now. One that is not there, or not yet, names nobody.
+    fn trusted(&self) -> String {
+        let file = self.settings.trust_bundle_file.as_ref();
+        let of_file = file.and_then(|file| std::fs::read_to_string(file).ok());
+        [self.bundle.borrow().clone(), of_file.unwrap_or_default()].join("\n")
     }
 
     fn reached(&mut self) {

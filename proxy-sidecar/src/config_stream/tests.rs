@@ -27,6 +27,7 @@ impl Sidecar {
             // Nobody listens there.
             url: Uri::from_static("https://127.0.0.1:1"),
             trust_bundle: String::new(),
+            trust_bundle_file: None,
             token_file: folder.path().join("token"),
             state_dir: folder.path().to_owned(),
         };

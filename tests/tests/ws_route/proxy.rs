@@ -6,7 +6,9 @@ use heddle_tests::api_server::free_port;
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::http;
 use heddle_tests::namespace::SOON;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::Api;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -96,6 +98,7 @@ impl Proxy {
             .env("HEDDLE_ADMIN", format!("127.0.0.1:{admin}"))
             .env("HEDDLE_CONFIGURATION_URL", url)
             .env("HEDDLE_TRUST_BUNDLE", bundle)
+            .env("HEDDLE_TRUST_BUNDLE_FILE", folder.path().join("ca.crt"))
             .env("HEDDLE_TOKEN_FILE", folder.path().join("token"))
             .env("HEDDLE_STATE_DIR", folder.path().join("state"))
             .env("HEDDLE_SECRETS_DIR", folder.path())
@@ -227,6 +230,68 @@ async fn routes_are_served_as_they_change_and_on_while_the_operator_is_away() ->
     assert_ne!(handshake(port, "/three").await?, 418);
     let token = std::fs::read_to_string(proxy.folder.path().join("token"))?;
     assert!(!proxy.log().contains(&token), "tokens have no way into logs");
+    Ok(())
+}
+
+/// Brings what a namespace holds for its sidecars into a pod, as a kubelet does, once it is `expected`.
+async fn project_trust(world: &World, proxy: &Proxy, expected: &str) -> Result<()> {
+    let config_maps = Api::<ConfigMap>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    eventually("the namespace holds the authorities", SOON, || async {
+        let held = config_maps.get_opt("heddle-trust").await?;
+        let held = held.and_then(|held| held.data?.remove("ca.crt"));
+        Ok(match held.as_deref() == Some(expected) {
+            true => Probe::Seen(()),
+            false => Probe::NotYet(format!("{held:?}")),
+        })
+    })
+    .await?;
+    let next = proxy.folder.path().join("next.crt");
+    std::fs::write(&next, expected)?;
+    Ok(std::fs::rename(next, proxy.folder.path().join("ca.crt"))?)
+}
+
+#[tokio::test]
+async fn an_authority_that_is_lost_while_nobody_leads_keeps_no_sidecar_out() -> Result<()> {
+    let world = World::create().await?;
+    let operator = world.operator().await?;
+    let backend = Backend::start().await?;
+    let port = free_port()?;
+    let pod = world.ready_pod("a", "chat").await?;
+    let proxy = Proxy::create(&world, &pod).await?;
+    world.apply("chat", &changes(port, &backend, "/one")).await?;
+    world.wait_for_reason("chat", "Ready", "Programmed").await?;
+    let before = world.bundle().await?;
+    project_trust(&world, &proxy, &before).await?;
+
+    operator.kill().await?;
+    let secrets = Api::<Secret>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    secrets
+        .delete("heddle-certificates", &DeleteParams::default())
+        .await?;
+    let _successor = world.operator_with("operator-1", &[]).await?;
+    let after = world.bundle().await?;
+    assert!(
+        !after.contains(before.trim()),
+        "nobody can make an authority again"
+    );
+    world.apply("chat", &changes(port, &backend, "/two")).await?;
+    eventually("the sidecar trusts nobody who serves", SOON, || async {
+        Ok(match proxy.log().contains("the operator is out of reach") {
+            true => Probe::Seen(()),
+            false => Probe::NotYet(proxy.log()),
+        })
+    })
+    .await?;
+    project_trust(&world, &proxy, &after).await?;
+    world
+        .wait_for("chat", "generation 2 is served", |status| {
+            let counts = status.sidecars.as_ref();
+            let is_programmed = counts.is_some_and(|counts| counts.programmed == 1);
+            status.observed_generation == Some(2) && is_programmed
+        })
+        .await
+        .with_context(|| proxy.log())?;
+    assert_eq!(handshake(port, "/two").await?, 418);
     Ok(())
 }
 

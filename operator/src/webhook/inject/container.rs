@@ -1,7 +1,7 @@
 //! The sidecar as it stands in a pod: a native one (an init container that goes on), under the restricted profile.
 
 use super::SidecarSettings;
-use crate::ws_route::sidecar;
+use crate::ws_route::sidecar::{self, TRUST_CONFIG_MAP, TRUST_KEY};
 use heddle_route_config::protocol::TOKEN_AUDIENCE;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -19,6 +19,7 @@ const STATE_FOLDER: &str = "/var/lib/heddle";
 /// that a dozen IdlRepos fit, each while its set is being replaced.
 const STATE_SIZE: &str = "256Mi";
 
+/// The token, and the authorities that the operator is trusted by, as kubelets keep them fresh.
 const TOKEN_VOLUME: &str = "heddle-token";
 const TOKEN_FOLDER: &str = "/var/run/secrets/heddle.dev";
 /// The kubelet replaces it when a fifth of that is left.
@@ -77,6 +78,7 @@ fn environment(settings: &SidecarSettings, trust_bundle: &str) -> Vec<Value> {
         ("HEDDLE_ADMIN", format!("0.0.0.0:{}", settings.admin_port)),
         ("HEDDLE_CONFIGURATION_URL", settings.configuration_url.clone()),
         ("HEDDLE_TRUST_BUNDLE", trust_bundle.to_owned()),
+        ("HEDDLE_TRUST_BUNDLE_FILE", format!("{TOKEN_FOLDER}/{TRUST_KEY}")),
         ("HEDDLE_TOKEN_FILE", format!("{TOKEN_FOLDER}/token")),
         ("HEDDLE_STATE_DIR", STATE_FOLDER.to_owned()),
         ("HEDDLE_SECRETS_DIR", SECRETS_FOLDER.to_owned()),
@@ -113,9 +115,14 @@ fn mounts(secrets: &BTreeSet<String>) -> Vec<Value> {
 /// What the container mounts. A Secret that does not exist must not keep the pod from starting: the route says so.
 pub(super) fn volumes(secrets: &BTreeSet<String>) -> Vec<Value> {
     let token = json!({ "audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token" });
+    // A pod must not wait for it either: it was given the authorities of the day.
+    let trust = json!({
+        "name": TRUST_CONFIG_MAP, "optional": true, "items": [{ "key": TRUST_KEY, "path": TRUST_KEY }],
+    });
+    let sources = json!([{ "serviceAccountToken": token }, { "configMap": trust }]);
     let own = [
         json!({ "name": STATE_VOLUME, "emptyDir": { "sizeLimit": STATE_SIZE } }),
-        json!({ "name": TOKEN_VOLUME, "projected": { "sources": [{ "serviceAccountToken": token }] } }),
+        json!({ "name": TOKEN_VOLUME, "projected": { "sources": sources } }),
     ];
     let of_routes = secrets.iter().map(
         |name| json!({ "name": secret_volume(name), "secret": { "secretName": name, "optional": true } }),

@@ -101,6 +101,33 @@ fn a_pod_gets_a_native_sidecar_after_its_own_init_containers_and_only_once() {
 }
 
 #[test]
+fn a_pod_sees_the_authorities_of_its_namespace_where_the_sidecar_looks_for_them_and_starts_without() {
+    let pod = json!({ "spec": { "containers": [] } });
+    let after = patched(pod.clone(), &patch(&pod, &[], &settings(), "PEM"));
+    let pod: Pod = serde_json::from_value(json!({ "spec": after["spec"] })).unwrap();
+    let spec = pod.spec.unwrap();
+    let sidecar = &spec.init_containers.unwrap()[0];
+    let mut variables = sidecar.env.iter().flatten();
+    let file = variables.find(|variable| variable.name == "HEDDLE_TRUST_BUNDLE_FILE");
+    let (folder, name) = file.unwrap().value.as_deref().unwrap().rsplit_once('/').unwrap();
+    let mut mounts = sidecar.volume_mounts.iter().flatten();
+    let mount = mounts.find(|mount| mount.mount_path == folder).unwrap();
+    let mut volumes = spec.volumes.iter().flatten();
+    let volume = volumes.find(|volume| volume.name == mount.name).unwrap();
+    let sources = volume.projected.as_ref().unwrap().sources.as_ref().unwrap();
+    let trust = sources
+        .iter()
+        .find_map(|source| source.config_map.as_ref())
+        .unwrap();
+    let item = &trust.items.as_ref().unwrap()[0];
+    assert_eq!(
+        (trust.name.as_str(), item.key.as_str(), item.path.as_str()),
+        ("heddle-trust", "ca.crt", name)
+    );
+    assert_eq!(trust.optional, Some(true));
+}
+
+#[test]
 fn the_sidecars_image_is_pulled_with_its_own_secrets_beside_the_pods() {
     let names = |secrets: &Value| {
         let pod = json!({ "spec": { "containers": [], "imagePullSecrets": secrets } });
