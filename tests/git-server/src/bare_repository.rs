@@ -44,9 +44,14 @@ impl BareRepository {
     pub fn create(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("failed to create {}", path.display()))?;
         run(git(path, &[]).args(["init", "--quiet", "--bare", "."]))?;
-        Ok(Self {
+        Ok(Self::at(path))
+    }
+
+    /// One that is there already.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self {
             path: path.to_path_buf(),
-        })
+        }
     }
 
     /// Where it is.
@@ -117,6 +122,17 @@ impl BareRepository {
         let name = format!("refs/heads/{branch}");
         let printed = run_text(git(&self.path, &[]).args(["for-each-ref", "--format=%(objectname)", &name]))?;
         Ok((!printed.is_empty()).then_some(printed))
+    }
+
+    /// All references by their full names, each with the object that it is at.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub fn references(&self) -> Result<BTreeMap<String, String>> {
+        let printed =
+            run_text(git(&self.path, &[]).args(["for-each-ref", "--format=%(objectname) %(refname)"]))?;
+        let pairs = printed.lines().filter_map(|line| line.split_once(' '));
+        Ok(pairs.map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
     }
 
     /// The commits of `branch`, newest first.

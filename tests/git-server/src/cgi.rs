@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend_process::{Answer, feed};
 use crate::command::environment;
+use crate::pushes::Push;
 
 /// Bytes of the head of a CGI response.
 const HEAD_BYTES: u64 = 64 * 1024;
@@ -35,12 +36,13 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Runs the backend for one request, logged in as `user`.
+    /// Runs the backend for one request, logged in as `user`. A push ends with the backend.
     pub(crate) async fn serve(
         &self,
         head: &request::Parts,
         body: Incoming,
         user: &str,
+        push: Option<Push>,
     ) -> Result<Response<StreamedBody>> {
         let mut child = self
             .command(head, &body, user)
@@ -53,7 +55,12 @@ impl Backend {
             .context("the backend has no standard output")?;
         let abandoned = CancellationToken::new();
         let guard = abandoned.clone().drop_guard();
-        self.tasks.spawn(feed(child, stdin, body, abandoned));
+        self.tasks.spawn(async move {
+            feed(child, stdin, body, abandoned).await;
+            if let Some(push) = push {
+                push.end().await;
+            }
+        });
         respond(stdout, guard).await
     }
 

@@ -10,6 +10,7 @@ mod certificate;
 mod cgi;
 mod command;
 mod options;
+mod pushes;
 mod request_log;
 mod server;
 mod site;

@@ -181,6 +181,8 @@ async fn accept(site: &Arc<Site>, acceptor: &TlsAcceptor, stop: &CancellationTok
             },
         }
     }
+    // Streams of events have no end of their own.
+    site.pushes.close();
     site.backend.tasks.close();
     let finished = async {
         while connections.join_next().await.is_some() {}

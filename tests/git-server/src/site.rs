@@ -1,6 +1,7 @@
 //! Answering requests: logging in, deciding who may do what, and passing on to the backend.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -10,17 +11,22 @@ use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use crate::cgi::{Backend, StreamedBody};
+use crate::pushes::{Push, Pushes};
 use crate::request_log::RequestLog;
 use crate::{Access, Account, BareRepository, GitServerOptions, RequestLine};
 
 /// Who a request without credentials is, where that is allowed.
 const ANONYMOUS: &str = "anonymous";
 
+/// Where pushes are told of, to everybody who may read.
+const EVENTS: &str = "/events";
+
 /// What every request needs.
 pub(crate) struct Site {
     pub(crate) options: GitServerOptions,
     pub(crate) backend: Backend,
     pub(crate) log: RequestLog,
+    pub(crate) pushes: Arc<Pushes>,
 }
 
 /// Why a request is not passed on to the backend.
@@ -54,6 +60,7 @@ impl Site {
             options,
             backend,
             log,
+            pushes: Arc::default(),
         })
     }
 
@@ -68,16 +75,12 @@ impl Site {
             return plain(StatusCode::OK, "ok\n");
         }
         let account = self.log_in(&head);
-        let user = account.map_or(ANONYMOUS, Account::name).to_owned();
         let response = match self.admit(&head, account) {
-            Ok(()) => self
-                .backend
-                .serve(&head, body, &user)
-                .await
-                .unwrap_or_else(|error| {
-                    eprintln!("{error:#}");
-                    plain(StatusCode::INTERNAL_SERVER_ERROR, "the backend failed\n")
-                }),
+            Ok(()) if head.uri.path() == EVENTS => self.pushes.respond(text_header(&head, "last-event-id")),
+            Ok(()) => self.serve(&head, body, account).await.unwrap_or_else(|error| {
+                eprintln!("{error:#}");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "the backend failed\n")
+            }),
             Err(refusal) => refuse(refusal),
         };
         self.log.add(RequestLine {
@@ -92,6 +95,22 @@ impl Site {
             duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
         response
+    }
+
+    /// Passes a request on to the backend. What a push has changed is told of when the backend is done.
+    async fn serve(
+        &self,
+        head: &request::Parts,
+        body: Incoming,
+        account: Option<&Account>,
+    ) -> Result<Response<StreamedBody>> {
+        let user = account.map_or(ANONYMOUS, Account::name);
+        let name = repository_of(head.uri.path()).filter(|_| is_push(head) && head.method == Method::POST);
+        let push = match name {
+            Some(name) => Some(Push::begin(&self.pushes, name, &self.path(name), user).await?),
+            None => None,
+        };
+        self.backend.serve(head, body, user, push).await
     }
 
     fn log_in(&self, head: &request::Parts) -> Option<&Account> {
@@ -118,7 +137,11 @@ impl Site {
             let rest = &path[redirect.from.len()..];
             return Err(Refusal::Redirected(format!("{}{rest}{query}", redirect.to)));
         }
-        let repository = repository_of(path).ok_or(Refusal::Missing)?;
+        let tells_events = path == EVENTS && head.method == Method::GET;
+        let repository = repository_of(path);
+        if repository.is_none() && !tells_events {
+            return Err(Refusal::Missing);
+        }
         let writes = is_push(head);
         let granted = account.map(Account::access);
         let logged_in_or_open = granted.is_some() || (self.options.anonymous_read && !writes);
@@ -128,7 +151,7 @@ impl Site {
         if writes && granted < Some(Access::Write) {
             return Err(Refusal::Forbidden);
         }
-        self.find(repository, writes)
+        repository.map_or(Ok(()), |repository| self.find(repository, writes))
     }
 
     fn find(&self, repository: &str, writes: bool) -> Result<(), Refusal> {

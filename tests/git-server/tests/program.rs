@@ -41,7 +41,10 @@ mod program {
         )
     }
 
-    fn healthz(port: u16, authority: &Path) -> String {
+    type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+    /// Asks for a path, with more header fields. The answer is still to be read.
+    fn get(port: u16, authority: &Path, path: &str, fields: &str) -> Stream {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(authority).unwrap())
@@ -54,12 +57,30 @@ mod program {
             .with_no_client_auth();
         let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
         let mut stream = StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port)).unwrap());
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n"
+        )
+        .unwrap();
         stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .unwrap();
+    }
+
+    fn read_all(mut stream: Stream) -> String {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
+    }
+
+    /// Reads what comes until `end` was among it.
+    fn read_until(stream: &mut Stream, end: &str) -> String {
+        let mut read = String::new();
+        while !read.contains(end) {
+            let mut bytes = [0; 4096];
+            let count = stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "{end:?} is missing: {read}");
+            read.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        read
     }
 
     #[test]
@@ -76,7 +97,7 @@ mod program {
         let url = |repository: &str| format!("https://localhost:{port}/{repository}");
         let writer = Account::new("ci", PASSWORD, Access::Write);
 
-        assert!(healthz(port, &authority).starts_with("HTTP/1.1 200 OK"));
+        assert!(read_all(get(port, &authority, "/healthz", "")).starts_with("HTTP/1.1 200 OK"));
         let copy = WorkCopy::clone(
             &url("idl.git"),
             &writer,
@@ -124,6 +145,41 @@ mod program {
             "{log}"
         );
         assert!(!log.contains(PASSWORD), "{log}");
+    }
+
+    #[test]
+    fn those_who_may_read_are_told_of_pushes() {
+        let directory = tempfile::tempdir().unwrap();
+        let (data, users) = (directory.path().join("data"), directory.path().join("users"));
+        std::fs::write(&users, "ci:pw:write\nguest:token:read").unwrap();
+        let (mut child, port, _output) = start(&data, &users);
+        let authority = data.join("tls/ca.crt");
+        let refused = read_all(get(port, &authority, "/events", ""));
+        assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+
+        let url = format!("https://localhost:{port}/idl.git");
+        let writer = Account::new("ci", "pw", Access::Write);
+        let copy = WorkCopy::clone(&url, &writer, &authority, &directory.path().join("work")).unwrap();
+        copy.write("a", b"a").unwrap();
+        let commit = copy.commit("a").unwrap();
+        let mut listening = get(port, &authority, "/events", "Authorization: Bearer token\r\n");
+        let head = read_until(&mut listening, ": welcome").to_lowercase();
+        assert!(head.contains("content-type: text/event-stream"), "{head}");
+        copy.push("main").unwrap();
+        // To one who knows another life of the server, everything is new.
+        let elsewhere = "Authorization: Bearer token\r\nLast-Event-ID: another-7\r\n";
+        let mut returning = get(port, &authority, "/events", elsewhere);
+        for stream in [&mut listening, &mut returning] {
+            let told = read_until(stream, "refs/heads/main");
+            assert!(told.contains("event: push") && told.contains(&commit), "{told}");
+            assert!(
+                told.contains("\"repository\":\"idl\"") && told.contains("\"pusher\":\"ci\""),
+                "{told}"
+            );
+        }
+        // Those who listen do not keep it from ending.
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert!(child.wait().unwrap().success());
     }
 
     #[test]
