@@ -29,7 +29,8 @@ pub const DESCRIPTORS_BYTES: &str = "heddle.dev/descriptors-bytes";
 /// Annotation on the index of a published descriptor set: how it is compressed.
 pub const DESCRIPTORS_COMPRESSION: &str = "heddle.dev/descriptors-compression";
 
-/// Annotation with the W3C `traceparent` of the change that made Heddle write an object.
+/// Annotation with the W3C `traceparent` of the change that made Heddle write an object. On an IdlRepo: that of whoever has
+/// set [`REQUESTED_AT`], which the run that answers it goes on with.
 pub const TRACEPARENT: &str = "heddle.dev/traceparent";
 
 /// Annotation on a Job: the full id of the source commit it generates from. On a published descriptor set: that it

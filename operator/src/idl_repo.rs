@@ -275,7 +275,8 @@ async fn refuse(
     }))
 }
 
-/// The span of what the plan changes. A new run starts a trace of its own, another attempt goes on with the first one's.
+/// The span of what the plan changes. A new run starts a trace of its own, unless whoever asked for it has begun one; another
+/// attempt goes on with the first one's.
 fn change_span(plan: &Plan) -> Span {
     match &plan.step {
         Step::Start(request) => match &request.trace_parent {

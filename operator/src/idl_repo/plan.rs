@@ -113,7 +113,7 @@ pub(crate) struct RunRequest {
     pub(crate) accepts_breaking: bool,
     /// How many ConfigMaps there are to be for chunks of the descriptor set.
     pub(crate) descriptor_slots: usize,
-    /// The change that an earlier attempt was started for, which this one continues.
+    /// The trace that it continues: of the earlier attempt that it follows, or of the request that it answers.
     pub(crate) trace_parent: Option<TraceParent>,
 }
 

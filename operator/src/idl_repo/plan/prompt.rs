@@ -7,6 +7,7 @@ use crate::idl_repo::run::Circumstances;
 use heddle_crds::condition::truncate;
 use heddle_crds::idl_repo::{IdlRepo, IdlRepoStatus};
 use heddle_crds::metadata;
+use heddle_telemetry::TraceParent;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
@@ -99,7 +100,22 @@ pub(super) fn ignored_acceptance(idl_repo: &IdlRepo, record: &IdlRepoStatus) -> 
 
 /// The field manager that has set `heddle.dev/accept-breaking`: all that the API tells of who it was.
 pub(super) fn who_accepted(idl_repo: &IdlRepo) -> Option<String> {
-    let field = format!("f:{}", metadata::ACCEPT_BREAKING);
+    manager_of(idl_repo, metadata::ACCEPT_BREAKING)
+}
+
+/// The trace of who has set `heddle.dev/requestedAt`: that in `heddle.dev/traceparent`, if the same field manager has set it.
+/// One that somebody else left there before has nothing to do with the request.
+pub(super) fn trace_of_request(idl_repo: &IdlRepo) -> Option<TraceParent> {
+    let requester = manager_of(idl_repo, metadata::REQUESTED_AT)?;
+    let tracer = manager_of(idl_repo, metadata::TRACEPARENT)?;
+    (requester == tracer)
+        .then(|| TraceParent::from_annotations(idl_repo.annotations()))
+        .flatten()
+}
+
+/// The field manager that has set an annotation.
+fn manager_of(idl_repo: &IdlRepo, annotation: &str) -> Option<String> {
+    let field = format!("f:{annotation}");
     let managers = idl_repo.metadata.managed_fields.as_ref()?;
     let entry = managers.iter().find(|entry| {
         let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);

@@ -98,6 +98,7 @@ impl Situation<'_> {
     fn request(&self, work: Work<'_>, cause: Cause, trace_parent: Option<TraceParent>) -> RunRequest {
         let commit = &work.target.commit;
         let delivered = self.record.generated_revision.clone();
+        let trace_parent = trace_parent.or_else(|| self.trace_of_request(&work));
         RunRequest {
             attempt: self.next_attempt(&work),
             cause,
@@ -116,6 +117,15 @@ impl Situation<'_> {
         let answered = last.and_then(|run| run.requested_at.as_ref());
         let requested = work.circumstances.requested_at.as_ref();
         requested.is_some() && requested != answered
+    }
+
+    /// The trace of a request that no run has answered yet.
+    fn trace_of_request(&self, work: &Work<'_>) -> Option<TraceParent> {
+        let parent = prompt::trace_of_request(self.idl_repo).filter(|_| self.is_requested_again(work))?;
+        let last = self.record.last_run.as_ref();
+        // Who asks again and says nothing new about a trace has begun none.
+        let is_known = last.is_some_and(|run| run.trace_id == Some(parent.trace_id_hex()));
+        (!is_known).then_some(parent)
     }
 
     fn step_of_active_run(&self) -> Option<Step> {

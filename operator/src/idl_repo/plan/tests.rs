@@ -3,6 +3,7 @@ mod gate;
 mod publication;
 mod simulation;
 mod source;
+mod trace;
 
 use super::*;
 use crate::idl_repo::observe::{Check, ObservedPublication, ObservedSecrets, Problem};

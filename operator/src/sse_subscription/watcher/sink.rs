@@ -6,9 +6,11 @@ pub(crate) mod idl_repo;
 use self::http::HttpSink;
 use super::cloud_event::{Fault, Origin};
 use super::event::Event;
+use heddle_telemetry::{ContinueTrace, TraceParent};
 use idl_repo::IdlRepoSink;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Span;
 
 /// A place that events go to.
 pub(crate) struct Sink {
@@ -89,6 +91,8 @@ impl Sink {
 }
 
 fn log(origin: &Origin, event: &Event, fault: Option<&Fault>) {
+    let span = span(event);
+    let _in_trace = span.enter();
     let (source, id, type_, bytes) = (&*origin.source, &*event.id, &*event.type_, event.data.len());
     match fault {
         None => tracing::info!(source, id, type_, bytes, "event received"),
@@ -104,4 +108,16 @@ fn log(origin: &Origin, event: &Event, fault: Option<&Fault>) {
             );
         }
     }
+}
+
+/// In the event's trace, if it has one.
+fn span(event: &Event) -> Span {
+    let parent = event.traceparent.as_deref();
+    let Some(parent) = parent.and_then(|parent| parent.parse::<TraceParent>().ok()) else {
+        return Span::none();
+    };
+    let span = tracing::info_span!(parent: None, "sse event.log");
+    // Without telemetry, as in some tests, there is no trace to go on with.
+    span.continue_from(&parent).ok();
+    span
 }

@@ -43,10 +43,11 @@ impl IdlRepoSink {
     pub(super) async fn send(&self, origin: &Origin, events: &[Event]) -> Result<(), Failure> {
         let Some(event) = events.last() else { return Ok(()) };
         self.wait_for_turn().await;
-        let mut annotations = json!({ REQUESTED_AT: request(origin, event) });
-        if let Some(traceparent) = &event.traceparent {
-            annotations[TRACEPARENT] = json!(&**traceparent);
-        }
+        // Without a trace, that of an event before goes away.
+        let annotations = json!({
+            REQUESTED_AT: request(origin, event),
+            TRACEPARENT: event.traceparent.as_deref(),
+        });
         // Not by server-side apply, which would make an IdlRepo that is not there.
         let patch = json!({ "metadata": { "annotations": annotations } });
         let parameters = PatchParams {
