@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "HEDDLE_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
     /// Networks that neither the operator nor its Jobs connect to, as CIDRs separated by commas. If absent: loopback,
-    /// link-local, multicast and unspecified addresses; if empty: none
+    /// link-local, multicast and unspecified addresses and the metadata services of clouds; if empty: none
     #[arg(long, env = "HEDDLE_DENIED_CIDRS", value_name = "CIDRS")]
     denied_cidrs: Option<Cidrs>,
     /// Address and port of /livez, /readyz and /metrics

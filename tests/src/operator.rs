@@ -124,6 +124,20 @@ impl Operator {
             .parse()?)
     }
 
+    /// Bytes of its memory that are in use (`VmRSS`).
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let id = self.child.id().context("the operator has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let kilobytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+        let kilobytes: u64 = kilobytes.context("no VmRSS in its status")?.trim().parse()?;
+        Ok(kilobytes << 10)
+    }
+
     /// Ends it as the kernel does when memory runs out: at once and without a word.
     ///
     /// # Errors

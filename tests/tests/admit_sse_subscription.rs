@@ -132,17 +132,22 @@ async fn what_cannot_work_is_refused_with_a_sentence_that_helps() -> Result<()> 
 }
 
 #[tokio::test]
-async fn the_example_is_admitted() -> Result<()> {
+async fn the_examples_are_admitted() -> Result<()> {
     let namespace = TestNamespace::create(ApiServer::shared().await?).await?;
-    let text = include_str!("../../examples/ssesubscription.yaml");
-    let mut found = 0;
-    for document in serde_yaml_ng::Deserializer::from_str(text) {
-        let object: Value = serde::Deserialize::deserialize(document)?;
-        if object["kind"] == "SseSubscription" {
-            create(&namespace, "pushes", &object["spec"]).await?;
-            found += 1;
+    for (name, text) in [
+        ("pushes", include_str!("../../examples/ssesubscription.yaml")),
+        ("audit", include_str!("../../examples/audit/ssesubscription.yaml")),
+        ("demo", include_str!("../../examples/demo/ssesubscription.yaml")),
+    ] {
+        let mut found = 0;
+        for document in serde_yaml_ng::Deserializer::from_str(text) {
+            let object: Value = serde::Deserialize::deserialize(document)?;
+            if object["kind"] == "SseSubscription" {
+                create(&namespace, name, &object["spec"]).await?;
+                found += 1;
+            }
         }
+        assert_eq!(found, 1, "{name}");
     }
-    assert_eq!(found, 1);
     Ok(())
 }

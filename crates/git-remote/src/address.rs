@@ -4,6 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+/// Where clouds answer whoever runs on one of their machines, credentials included, besides 169.254.169.254.
+const METADATA: [IpAddr; 5] = [
+    // Alibaba Cloud.
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    // Azure's WireServer.
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    // Oracle Cloud, first generation.
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    // Amazon's over IPv6.
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    // Google's over IPv6.
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
+
 /// Networks that no remote may be on. Checked on the very address that is connected to, after name resolution, so
 /// that a name which resolves differently the second time gains nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,22 +58,22 @@ impl AddressPolicy {
 }
 
 impl Default for AddressPolicy {
-    /// Denies loopback, link-local (where clouds put their metadata service), unspecified ("this host"), multicast
-    /// and broadcast addresses. Private networks are permitted: Git servers inside a company or a cluster live there.
+    /// Denies loopback, link-local (where most clouds have their metadata service), unspecified ("this host"), multicast and
+    /// broadcast addresses, and metadata services that are elsewhere. Other private addresses are permitted: servers inside
+    /// a company or a cluster live there.
     fn default() -> Self {
-        Self {
-            denied: vec![
-                v4([0, 0, 0, 0], 8),
-                v4([127, 0, 0, 0], 8),
-                v4([169, 254, 0, 0], 16),
-                v4([224, 0, 0, 0], 4),
-                v4([255, 255, 255, 255], 32),
-                v6(Ipv6Addr::UNSPECIFIED, 128),
-                v6(Ipv6Addr::LOCALHOST, 128),
-                v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-                v6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
-            ],
-        }
+        let networks = [
+            v4([0, 0, 0, 0], 8),
+            v4([127, 0, 0, 0], 8),
+            v4([169, 254, 0, 0], 16),
+            v4([224, 0, 0, 0], 4),
+            v4([255, 255, 255, 255], 32),
+            v6(Ipv6Addr::UNSPECIFIED, 128),
+            v6(Ipv6Addr::LOCALHOST, 128),
+            v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+            v6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+        ];
+        Self::denying(networks.to_vec()).and_deny(METADATA.map(IpNet::from))
     }
 }
 
@@ -95,6 +109,10 @@ mod tests {
             "127.8.8.8",
             "0.0.0.0",
             "169.254.169.254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "fd20:ce::254",
             "224.0.0.1",
             "255.255.255.255",
             "::",
@@ -109,6 +127,7 @@ mod tests {
         }
         for permitted in [
             "10.0.0.1",
+            "100.64.0.1",
             "192.168.1.1",
             "203.0.113.7",
             "fd00::1",

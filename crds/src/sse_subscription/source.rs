@@ -131,6 +131,10 @@ pub struct HeaderFromSecret {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
+    /// The name that the certificate must be for. The host, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
     /// A Secret with the authorities that are trusted, in `ca.crt`. Those of the operator's image, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretReference>,

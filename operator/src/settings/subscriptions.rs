@@ -1,6 +1,6 @@
 //! What SseSubscriptions need.
 
-use super::Arguments;
+use super::{Arguments, Cidrs};
 use clap::{ArgAction, Args};
 use heddle_git_remote::AddressPolicy;
 use std::time::Duration;
@@ -30,6 +30,15 @@ pub(super) struct SubscriptionArguments {
     /// after a crash
     #[arg(long, env = "HEDDLE_SSE_CHECKPOINT_INTERVAL", default_value_t = 2000, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(100..=60_000))]
     sse_checkpoint_interval: u64,
+    /// Networks that neither sources nor sinks of SseSubscriptions may be in, besides those of --denied-cidrs, as CIDRs separated
+    /// by commas: those of the cluster's pods and Services, where people must not reach into the cluster through the operator
+    #[arg(
+        long,
+        env = "HEDDLE_SSE_DENIED_CIDRS",
+        default_value = "",
+        value_name = "CIDRS"
+    )]
+    sse_denied_cidrs: Cidrs,
     /// The share of server-sent events that get a trace, from 0 to 1
     #[arg(long, env = "HEDDLE_SSE_TRACE_RATIO", default_value_t = 0.01, value_name = "RATIO", value_parser = ratio)]
     sse_trace_ratio: f64,
@@ -46,7 +55,7 @@ fn ratio(text: &str) -> Result<f64, String> {
 pub(super) fn settings(arguments: &Arguments, policy: &AddressPolicy) -> Option<SubscriptionsSettings> {
     let subscriptions = &arguments.subscriptions;
     subscriptions.sse_subscriptions.then(|| SubscriptionsSettings {
-        policy: policy.clone(),
+        policy: policy.clone().and_deny(subscriptions.sse_denied_cidrs.0.clone()),
         buffer_bytes: usize::try_from(subscriptions.sse_buffer_bytes).unwrap_or(usize::MAX),
         checkpoint_interval: Duration::from_millis(subscriptions.sse_checkpoint_interval),
         trace_ratio: subscriptions.sse_trace_ratio,

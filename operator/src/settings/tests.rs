@@ -28,6 +28,21 @@ fn the_image_is_all_that_has_to_be_given() {
 }
 
 #[test]
+fn subscriptions_are_kept_out_of_more_networks_than_others_and_of_metadata_services_by_default() {
+    let permits = |arguments: &[&str], address: &str| {
+        let settings = settings(arguments, &[]);
+        let address = address.parse().unwrap();
+        let of_subscriptions = settings.subscriptions.unwrap().policy.permits(address);
+        (settings.address_policy.permits(address), of_subscriptions)
+    };
+    assert_eq!(permits(&[], "10.96.0.1"), (true, true));
+    assert_eq!(permits(&[], "169.254.169.254"), (false, false));
+    let cluster = ["--sse-denied-cidrs=10.96.0.0/12"];
+    assert_eq!(permits(&cluster, "10.96.0.1"), (true, false));
+    assert_eq!(permits(&cluster, "169.254.169.254"), (false, false));
+}
+
+#[test]
 fn no_denied_networks_is_something_else_than_not_saying() {
     let none = settings(&["--denied-cidrs="], &[]);
     assert_eq!(none.address_policy, AddressPolicy::denying(Vec::new()));

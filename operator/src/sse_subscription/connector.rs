@@ -36,11 +36,21 @@ pub(crate) enum ConnectError {
 pub(crate) struct Connector {
     policy: Arc<AddressPolicy>,
     tls: Arc<ClientConfig>,
+    /// Whom to expect, if not the URL's host.
+    server_name: Option<ServerName<'static>>,
 }
 
 impl Connector {
-    pub(crate) fn new(policy: Arc<AddressPolicy>, tls: Arc<ClientConfig>) -> Self {
-        Self { policy, tls }
+    pub(crate) fn new(
+        policy: Arc<AddressPolicy>,
+        tls: Arc<ClientConfig>,
+        server_name: Option<ServerName<'static>>,
+    ) -> Self {
+        Self {
+            policy,
+            tls,
+            server_name,
+        }
     }
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<Stream>, ConnectError> {
@@ -54,7 +64,10 @@ impl Connector {
         if !is_secure {
             return Ok(TokioIo::new(Stream::Plain(tcp)));
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Host)?;
+        let name = match self.server_name {
+            Some(name) => name,
+            None => ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Host)?,
+        };
         let connected = TlsConnector::from(self.tls).connect(name, tcp).await;
         let stream = connected.map_err(ConnectError::Handshake)?;
         Ok(TokioIo::new(Stream::Tls(Box::new(stream))))

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use k8s_openapi::api::core::v1::Secret;
+use rustls::pki_types::ServerName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +133,11 @@ fn header_value(prefix: &str, text: &str, name: &str, key: &str) -> Result<Heade
 fn tls_material(tls: Option<&Tls>, secrets: &Secrets) -> Result<TlsMaterial, Problem> {
     let mut material = TlsMaterial::default();
     let Some(tls) = tls else { return Ok(material) };
+    // What is no name is refused with the specification.
+    material.server_name = tls
+        .server_name
+        .clone()
+        .and_then(|name| ServerName::try_from(name).ok());
     if let Some(reference) = &tls.ca_secret_ref {
         material.authorities = Some(value(secrets, &reference.name, "ca.crt")?.to_vec());
     }
@@ -293,7 +299,7 @@ fn http_client(
 ) -> Result<HttpClient, super::tls::TlsMaterialError> {
     let mut tls = client_config(material)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let connector = Connector::new(Arc::clone(policy), Arc::new(tls));
+    let connector = Connector::new(Arc::clone(policy), Arc::new(tls), material.server_name.clone());
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)

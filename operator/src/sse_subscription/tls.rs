@@ -1,17 +1,19 @@
 //! How Heddle and the servers that it connects to prove who they are.
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::{Arc, LazyLock};
 
-/// Certificates and keys in PEM, as Secrets hold them.
+/// Certificates and keys in PEM, as Secrets hold them, and what they are for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct TlsMaterial {
     /// Whom to trust. The authorities of the image, if absent.
     pub(crate) authorities: Option<Vec<u8>>,
     /// The certificate to show, and its key.
     pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// Whom the certificate must be for. The host of the URL, if absent.
+    pub(crate) server_name: Option<ServerName<'static>>,
 }
 
 /// Why PEM cannot be used. It never holds any of it.
@@ -89,6 +91,7 @@ mod tests {
         let identity = |certificate: &[u8], key: &str| TlsMaterial {
             authorities: Some(certificate.to_vec()),
             identity: Some((certificate.to_vec(), key.as_bytes().to_vec())),
+            server_name: None,
         };
         client_config(&identity(&certificate, &key)).unwrap();
         for material in [

@@ -4,8 +4,9 @@ use super::watcher::filter::{Filter, InvalidFilter};
 use super::watcher::retry::RetryDelays;
 use heddle_crds::SseSubscription;
 use heddle_crds::duration::Duration as ApiDuration;
-use heddle_crds::sse_subscription::{Backoff, Header, HttpSink, Reason, SseSubscriptionSpec};
+use heddle_crds::sse_subscription::{Backoff, Header, HttpSink, Reason, SseSubscriptionSpec, Tls};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use rustls::pki_types::ServerName;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) enum InvalidSpec {
     SameName(String),
     #[error("failed to read {0}: exactly one kind of sink")]
     Kind(String),
+    #[error("failed to read {0}: a host name or an address")]
+    ServerName(String),
     #[error("failed to read {0}: a duration that is not negative")]
     Duration(&'static str),
     #[error(transparent)]
@@ -84,6 +87,7 @@ pub(crate) struct Times {
 pub(crate) fn validate(object: &SseSubscription) -> Result<ValidatedSubscription, InvalidSpec> {
     let spec = &object.spec;
     let url = url("spec.source.url", &spec.source.url)?;
+    server_name("spec.source.tls", spec.source.tls.as_ref())?;
     let headers = headers("spec.source.headers", &spec.source.headers)?;
     for header in &spec.source.headers_from {
         header_name("spec.source.headersFrom", &header.name)?;
@@ -116,6 +120,7 @@ fn check_sink(field: &str, kinds: &[bool], http: Option<&HttpSink>) -> Result<()
     }
     let Some(http) = http else { return Ok(()) };
     sink_uri(&format!("{field}.http.url"), &http.url)?;
+    server_name(&format!("{field}.http.tls"), http.tls.as_ref())?;
     headers(&format!("{field}.http.headers"), &http.headers)?;
     let signature = http.authentication.as_ref().and_then(|how| how.hmac.as_ref());
     if let Some(signature) = signature {
@@ -138,6 +143,14 @@ fn url(field: &str, text: &str) -> Result<Url, InvalidSpec> {
         true => Ok(url),
         false => Err(InvalidSpec::Scheme(field.to_owned())),
     }
+}
+
+fn server_name(field: &str, tls: Option<&Tls>) -> Result<(), InvalidSpec> {
+    let Some(name) = tls.and_then(|tls| tls.server_name.as_deref()) else {
+        return Ok(());
+    };
+    let parsed = ServerName::try_from(name).map(drop);
+    parsed.map_err(|_| InvalidSpec::ServerName(format!("{field}.serverName")))
 }
 
 /// A sink's address, in the form that requests need.
@@ -248,6 +261,16 @@ mod tests {
                 "/source/headers",
                 json!([{ "name": "A", "value": "\n" }]),
                 "no value",
+            ),
+            (
+                "/source/tls",
+                json!({ "serverName": "no name" }),
+                "spec.source.tls.serverName",
+            ),
+            (
+                "/sinks/0/http/tls",
+                json!({ "serverName": "-" }),
+                "spec.sinks[0].http.tls.serverName",
             ),
             ("/sinks", sink("nonsense"), "spec.sinks[0].http.url"),
             ("/sinks", json!([{ "name": "a" }]), "exactly one kind"),

@@ -27,7 +27,7 @@ const SHAPES: [&str; 9] = [
      metrics.proxyPodMonitor.enabled=true,metrics.proxyPodMonitor.labels.release=prometheus",
     "replicas=3,otlp.endpoint=http://collector:4317,otlp.samplerArg=0.5,priorityClassName=high,nameOverride=loom,\
      nodeSelector.disk=ssd,podLabels.a=b,podAnnotations.c=d",
-    "watchNamespaces={default,kube-system},network.deniedCidrs={10.0.0.0/8},rbac.aggregate=false,\
+    "watchNamespaces={default,kube-system},network.deniedCidrs={10.0.0.0/8},subscriptions.deniedCidrs={fd00::/8},rbac.aggregate=false,\
      metrics.proxyPodMonitor.enabled=true",
     "serviceAccount.create=false,networkPolicy.enabled=false,imagePullSecrets={a},codegen.imagePullSecrets={a,b},\
      proxy.imagePullSecrets={a,b},proxy.adminPort=15999,proxy.image.registry=registry.example/,crds.enabled=false",

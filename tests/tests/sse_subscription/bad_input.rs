@@ -190,17 +190,65 @@ async fn a_certificate_that_nobody_vouched_for_is_not_trusted() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_certificate_must_be_for_the_name_that_is_given() -> Result<()> {
+    let world = World::create().await?;
+    let _operator = world.operator().await?;
+    let url = json!(format!("https://127.0.0.1:{}/", world.namespace.api_port));
+    let authority = world.authority()?;
+    world
+        .namespace
+        .secret("authority", &[("ca.crt", &authority)])
+        .await?;
+    // The API server's certificate is for localhost too. Who gets through to it is told to show credentials.
+    let cases = [
+        ("strange", "forge.example", "TlsNotTrusted", "certificate"),
+        ("known", "localhost", "Unauthorized", "40"),
+    ];
+    for (name, server_name, reason, said_of_sink) in cases {
+        let tls = json!({ "caSecretRef": { "name": "authority" }, "serverName": server_name });
+        let source = [("/source/url", url.clone()), ("/source/tls", tls.clone())];
+        world.apply(name, &source).await?;
+        world.wait_for_reason(name, "Connected", reason).await?;
+
+        let to_sink = format!("to-{name}");
+        let sink = json!({ "name": "orders", "http": { "url": url, "tls": tls } });
+        world.apply(&to_sink, &[("/sinks/0", sink)]).await?;
+        world.wait_until_ready(&to_sink).await?;
+        world.source.push("one");
+        let failing = world
+            .wait_for_reason(&to_sink, "Delivering", "SinkFailing")
+            .await?;
+        assert!(failing.message.contains(said_of_sink), "{}", failing.message);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_address_that_settings_forbid_is_not_connected_to() -> Result<()> {
     let world = World::create().await?;
     let _operator = world
-        .operator_with("operator-0", &["--denied-cidrs=127.0.0.0/8"])
+        .operator_with("operator-0", &["--sse-denied-cidrs=127.0.0.2/32"])
         .await?;
-    world.apply("pushes", &[]).await?;
+    let forbidden = |url: String| json!(url.replace("127.0.0.1", "127.0.0.2"));
+    world
+        .apply("source", &[("/source/url", forbidden(world.source.url()))])
+        .await?;
     let refused = world
-        .wait_for_reason("pushes", "Connected", "AddressRefused")
+        .wait_for_reason("source", "Connected", "AddressRefused")
         .await?;
-    assert!(refused.message.contains("127.0.0.1"), "{}", refused.message);
+    assert!(refused.message.contains("127.0.0.2"), "{}", refused.message);
     assert!(world.source.requests().is_empty());
+
+    let sink = json!({ "name": "orders", "http": { "url": forbidden(world.sink.url()) } });
+    world.apply("sink", &[("/sinks/0", sink)]).await?;
+    world.wait_until_ready("sink").await?;
+    world.source.push("one");
+    let refused = world.wait_for_reason("sink", "Delivering", "SinkFailing").await?;
+    assert!(
+        refused.message.contains("127.0.0.2 is in a network"),
+        "{}",
+        refused.message
+    );
     Ok(())
 }
 

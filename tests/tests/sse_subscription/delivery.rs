@@ -3,15 +3,12 @@
 use super::replicas::Load;
 use super::sink::{Behaviour, Sink};
 use super::world::World;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Who reads nothing for so long has stopped reading.
-const LULL: Duration = Duration::from_millis(500);
 
 /// How long writes to the API are counted.
 const WRITES_COUNTED_FOR: Duration = Duration::from_secs(12);
@@ -252,17 +249,7 @@ async fn a_slow_sink_slows_the_source_and_memory_is_bounded() -> Result<()> {
     let count = 20_000;
     world.source.push_all(std::iter::repeat_n(data.as_str(), count));
     // Nothing more is read once the buffer and the connection are full.
-    let before = std::cell::Cell::new(-1.0);
-    eventually("the operator has stopped reading", SOON, || async {
-        tokio::time::sleep(LULL).await;
-        let received = operator.metric("heddle_sse_events_received_total").await?;
-        Ok(match before.replace(received) == received && received > 0.0 {
-            true => Probe::Seen(()),
-            false => Probe::NotYet(format!("{received} events")),
-        })
-    })
-    .await?;
-    let received = operator.metric("heddle_sse_events_received_total").await?;
+    let received = world.wait_until_nothing_is_read(&operator).await?;
     assert!(
         received * 1000.0 < f64::from(buffer) * 1.5,
         "{received} events were read"
@@ -317,7 +304,7 @@ async fn an_idl_repo_is_asked_to_look_and_the_log_has_no_data() -> Result<()> {
         "output": { "url": "https://git.invalid/generated.git", "secretRef": { "name": "push" } },
     });
     world.namespace.apply("shop", &spec).await?;
-    eventually("the IdlRepo is asked", SOON, || async {
+    let traceparent = eventually("the IdlRepo is asked", SOON, || async {
         let annotations = world
             .namespace
             .idl_repos()
@@ -325,9 +312,10 @@ async fn an_idl_repo_is_asked_to_look_and_the_log_has_no_data() -> Result<()> {
             .await?
             .metadata
             .annotations;
-        let asked = annotations.and_then(|mut all| all.remove("heddle.dev/requestedAt"));
+        let mut annotations = annotations.unwrap_or_default();
+        let asked = annotations.remove("heddle.dev/requestedAt");
         Ok(match asked.as_deref() {
-            Some("pushes/1") => Probe::Seen(()),
+            Some("pushes/1") => Probe::Seen(annotations.remove("heddle.dev/traceparent")),
             other => Probe::NotYet(format!("{other:?}")),
         })
     })
@@ -336,6 +324,11 @@ async fn an_idl_repo_is_asked_to_look_and_the_log_has_no_data() -> Result<()> {
     let line = operator.wait_for_line("event received").await?;
     assert_eq!(line["id"], "1");
     assert_eq!(line["bytes"], 6);
+    let trace = line["trace_id"].as_str().context("the line has no trace")?;
+    assert!(
+        traceparent.is_some_and(|parent| parent.contains(trace)),
+        "{trace}"
+    );
     assert!(!operator.log_text()?.contains("canary"));
     Ok(())
 }

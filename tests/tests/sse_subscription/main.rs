@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod delivery;
+mod memory;
 mod replicas;
 mod sink;
 mod source;

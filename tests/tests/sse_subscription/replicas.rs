@@ -2,7 +2,7 @@
 
 use super::sink::Behaviour as SinkBehaviour;
 use super::source::{Behaviour, Source};
-use super::world::{CHECKPOINT_INTERVAL, World};
+use super::world::{CHECKPOINT_INTERVAL, World, setting};
 use anyhow::{Context, Result};
 use heddle_crds::SseSubscriptionStatus;
 use heddle_tests::cable::Cable;
@@ -28,13 +28,6 @@ const PERIOD: Duration = Duration::from_millis(10);
 
 /// How far clocks and a busy machine may be off.
 const SLACK: Duration = Duration::from_secs(1);
-
-fn setting(name: &str, default: usize) -> Result<usize> {
-    match std::env::var(name) {
-        Ok(value) => value.parse().context("a number"),
-        Err(_) => Ok(default),
-    }
-}
 
 /// Adds events at a rate until it is told to stop.
 pub(crate) struct Load {

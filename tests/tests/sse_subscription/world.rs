@@ -20,13 +20,28 @@ use kube::api::{Patch, PatchParams};
 use kube::config::Kubeconfig;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// Who reads nothing for so long has stopped reading.
+const LULL: Duration = Duration::from_millis(500);
+
+/// Counts events that an operator has received.
+pub(crate) const RECEIVED: &str = "heddle_sse_events_received_total";
+
 /// How often the place of a stream is stored unless a test says otherwise.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A number of the environment, for those who want to run a test for longer.
+pub(crate) fn setting(name: &str, default: usize) -> Result<usize> {
+    match std::env::var(name) {
+        Ok(value) => value.parse().with_context(|| format!("{name} is no number")),
+        Err(_) => Ok(default),
+    }
+}
 
 /// Everything around one test.
 pub(crate) struct World {
@@ -174,6 +189,20 @@ impl World {
             Ok(match sink.count() {
                 found if found >= count => Probe::Seen(()),
                 found => Probe::NotYet(format!("{found} events")),
+            })
+        })
+        .await
+    }
+
+    /// Waits until an operator reads nothing more, although there is more. How many events it has received.
+    pub(crate) async fn wait_until_nothing_is_read(&self, operator: &Operator) -> Result<f64> {
+        let before = Cell::new(-1.0);
+        eventually("the operator has stopped reading", SOON, || async {
+            tokio::time::sleep(LULL).await;
+            let received = operator.metric(RECEIVED).await?;
+            Ok(match before.replace(received) == received && received > 0.0 {
+                true => Probe::Seen(received),
+                false => Probe::NotYet(format!("{received} events")),
             })
         })
         .await

@@ -17,6 +17,7 @@ pub struct Tls {
     roots: Vec<CertificateDer<'static>>,
     without_system: bool,
     identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    server_name: Option<ServerName<'static>>,
 }
 
 /// Certificates or keys can't be used. The texts hold no part of them.
@@ -38,6 +39,9 @@ pub enum TlsError {
     /// Certificate and key do not fit together, or are of an unknown kind.
     #[error("failed to use the client's certificate and key; check that they belong together")]
     UseIdentity(#[source] rustls::Error),
+    /// A server's name is neither a host name nor an address.
+    #[error("failed to use a server's name; give a host name or an address")]
+    ServerName,
     /// TLS cannot be set up.
     #[error("failed to set up TLS")]
     SetUp(#[source] rustls::Error),
@@ -72,6 +76,17 @@ impl Tls {
         Ok(self)
     }
 
+    /// Expects the server to be `name`, whatever host the request's URL has. A redirect to another origin is followed with that
+    /// one's own name.
+    ///
+    /// # Errors
+    /// It is neither a host name nor an address.
+    pub fn server_name(mut self, name: &str) -> Result<Self, TlsError> {
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName)?;
+        self.server_name = Some(name);
+        Ok(self)
+    }
+
     fn root_store(&self) -> Result<Arc<RootCertStore>, TlsError> {
         if self.roots.is_empty() && !self.without_system {
             return Ok(system_roots());
@@ -94,6 +109,7 @@ impl fmt::Debug for Tls {
             .field("roots", &self.roots.len())
             .field("without_system", &self.without_system)
             .field("has_identity", &self.identity.is_some())
+            .field("server_name", &self.server_name)
             .finish()
     }
 }
@@ -102,6 +118,8 @@ impl fmt::Debug for Tls {
 pub(crate) struct Configs {
     /// For the origin of the request.
     home: Arc<ClientConfig>,
+    /// What that is to be, if not its host.
+    home_name: Option<ServerName<'static>>,
     /// For origins that redirects lead to: without the client's certificate.
     elsewhere: Arc<ClientConfig>,
     /// For proxies, which are asked for a tunnel by HTTP/1.1.
@@ -125,6 +143,7 @@ impl Configs {
         };
         Ok(Self {
             home,
+            home_name: tls.server_name,
             elsewhere,
             proxy: anonymous(&[b"http/1.1"])?,
         })
@@ -136,8 +155,10 @@ impl Configs {
         is_home: bool,
         io: Box<dyn Io>,
     ) -> Result<TlsStream<Box<dyn Io>>, Error> {
-        let config = if is_home { &self.home } else { &self.elsewhere };
-        handshake(config, target, io).await
+        if !is_home {
+            return handshake(&self.elsewhere, target, None, io).await;
+        }
+        handshake(&self.home, target, self.home_name.clone(), io).await
     }
 
     pub(super) async fn connect_to_proxy(
@@ -145,18 +166,20 @@ impl Configs {
         target: &Target,
         io: Box<dyn Io>,
     ) -> Result<TlsStream<Box<dyn Io>>, Error> {
-        handshake(&self.proxy, target, io).await
+        handshake(&self.proxy, target, None, io).await
     }
 }
 
 async fn handshake(
     config: &Arc<ClientConfig>,
     target: &Target,
+    name: Option<ServerName<'static>>,
     io: Box<dyn Io>,
 ) -> Result<TlsStream<Box<dyn Io>>, Error> {
-    let name = match address::literal(&target.host) {
-        Some(ip) => ServerName::IpAddress(ip.into()),
-        None => ServerName::try_from(target.host.clone())
+    let name = match (name, address::literal(&target.host)) {
+        (Some(name), _) => name,
+        (None, Some(ip)) => ServerName::IpAddress(ip.into()),
+        (None, None) => ServerName::try_from(target.host.clone())
             .map_err(|source| failed(target, io::Error::new(io::ErrorKind::InvalidInput, source)))?,
     };
     let connector = TlsConnector::from(config.clone());

@@ -106,6 +106,34 @@ async fn other_authorities_and_other_names_are_not_trusted() {
 }
 
 #[tokio::test]
+async fn a_server_may_be_another_one_than_the_host_of_its_url() {
+    let (home, elsewhere, authority) = (Server::start().await, Server::start().await, Authority::new());
+    let tls = authority.trusted().server_name("forge.test").unwrap();
+    let client = builder().tls(tls).build().unwrap();
+    let mut stream = client.subscribe(get(&home), at_once());
+    // Where it redirects to is known by its own name.
+    let (found, _peer) = tokio::join!(data(&mut stream), async {
+        let acceptor = authority.acceptor("forge.test", &["http/1.1"]);
+        let stream = acceptor.accept(home.connection().await).await.unwrap();
+        let location = format!("https://{}/", elsewhere.address);
+        let response = format!("HTTP/1.1 307 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        Peer::read(stream).await.send(response).await;
+        serve(&elsewhere, &authority.acceptor("127.0.0.1", &["http/1.1"])).await
+    });
+    assert_eq!(found, "a");
+
+    let mut stream = client.subscribe(get(&home), at_once());
+    let acceptor = authority.acceptor("127.0.0.1", &[]);
+    let (waiting, _) = tokio::join!(waiting(&mut stream), serve(&home, &acceptor));
+    assert!(
+        matches!(waiting.why, Error::Certificate { .. }),
+        "{:?}",
+        waiting.why
+    );
+    assert!(Tls::default().server_name("no name").is_err());
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_shown_where_it_is_asked_for() {
     let (server, authority) = (Server::start().await, Authority::new());
     let acceptor = authority.acceptor_for("127.0.0.1", &[], Some(&authority));

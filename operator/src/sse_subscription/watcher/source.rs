@@ -165,6 +165,9 @@ fn tls(material: &TlsMaterial) -> Result<Tls, TlsError> {
     if let Some((certificate, key)) = &material.identity {
         tls = tls.identity(certificate, key)?;
     }
+    if let Some(name) = &material.server_name {
+        tls = tls.server_name(&name.to_str())?;
+    }
     Ok(tls)
 }
 
