@@ -115,25 +115,8 @@ impl Chat {
     /// The first object of one of the example's files, in this namespace.
     fn example(&self, file: &str) -> Result<Value> {
         let path = self.environment.root.join("examples/chat").join(file);
-        let path = path.display().to_string();
-        let printed = self.kubectl.run(&[
-            "create",
-            "--dry-run=client",
-            "--output=json",
-            "--namespace",
-            &self.namespace,
-            "--filename",
-            &path,
-        ])?;
-        let mut objects = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
-        let mut object = objects
-            .next()
-            .context("the example is empty")?
-            .context("failed to read what kubectl printed")?;
-        if object["kind"] == "List" {
-            object = object["items"][0].take();
-        }
-        Ok(object)
+        let objects = self.kubectl.read(&self.namespace, &path)?;
+        objects.into_iter().next().context("the example is empty")
     }
 
     /// The WsRoute as it is.

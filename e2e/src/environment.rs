@@ -23,6 +23,8 @@ pub struct Environment {
     pub git_authority: PathBuf,
     /// The image of the chat that WsRoutes are put in front of.
     pub chat_image: String,
+    /// The image of the sink that writes events down.
+    pub audit_image: String,
     /// helm's path.
     pub helm: PathBuf,
     /// The checkout's root.
@@ -44,6 +46,7 @@ impl Environment {
             git_password: variable("HEDDLE_E2E_GIT_PASSWORD")?,
             git_authority: variable("HEDDLE_E2E_GIT_CA")?.into(),
             chat_image: variable("HEDDLE_E2E_CHAT_IMAGE")?,
+            audit_image: variable("HEDDLE_E2E_AUDIT_IMAGE")?,
             helm: variable("HEDDLE_E2E_HELM")?.into(),
             // Checkouts that share a target folder may share this program, too.
             root: PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(".."),

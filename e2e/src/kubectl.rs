@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use heddle_e2e_cluster::{PortForward, Values};
 use serde_json::Value;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -115,6 +115,25 @@ impl Kubectl {
             &["apply", "--server-side", "--filename", "-"],
             &manifest.to_string(),
         )
+    }
+
+    /// The objects of a file of manifests, in a namespace.
+    ///
+    /// # Errors
+    /// When there is no such file, or it cannot be read.
+    pub(crate) fn read(&self, namespace: &str, file: &Path) -> Result<Vec<Value>> {
+        let file = file.display().to_string();
+        let create = ["create", "--dry-run=client", "--output=json", "--namespace"];
+        let printed = self.run(&[&create[..], &[namespace, "--filename", &file]].concat())?;
+        let mut objects = Vec::new();
+        for object in serde_json::Deserializer::from_str(&printed).into_iter::<Value>() {
+            let mut object = object.context("failed to read what kubectl printed")?;
+            match object.get_mut("items").and_then(Value::as_array_mut) {
+                Some(items) => objects.append(items),
+                None => objects.push(object),
+            }
+        }
+        Ok(objects)
     }
 
     /// An object, or a list of them, as the API server has it.

@@ -8,6 +8,7 @@ mod environment;
 mod kubectl;
 mod operator;
 mod scenario;
+mod subscription;
 
 pub use chat::{Chat, Guest};
 pub use environment::Environment;

@@ -131,6 +131,20 @@ impl Scenario {
         Ok(commit)
     }
 
+    /// Points branches of the source at the commit that is checked out, all by one push.
+    ///
+    /// # Errors
+    /// When Git fails.
+    pub fn push_branches(&self, names: &[String]) -> Result<()> {
+        let branches: Vec<_> = names
+            .iter()
+            .map(|name| format!("HEAD:refs/heads/{name}"))
+            .collect();
+        let mut arguments = vec!["push", "--quiet", "origin"];
+        arguments.extend(branches.iter().map(String::as_str));
+        self.source.git(&arguments).map(drop)
+    }
+
     /// A fresh clone of the output repository.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ impl Binaries {
             "heddle-operator",
             "heddle-codegen-job",
             "heddle-proxy-sidecar",
+            "heddle-example-audit",
             "heddle-example-chat",
             "heddle-git-server",
         ];

@@ -1,8 +1,9 @@
-//! `cargo xtask demo`: from nothing to a commit of generated code, another, and one that is refused first; then a chat
-//! behind a WebSocket proxy.
+//! `cargo xtask demo`: from nothing to a commit of generated code, another that an event tells of, and one that is refused first;
+//! then a chat behind a WebSocket proxy.
 
 mod chat;
 mod story;
+mod stream;
 
 use crate::binaries::Binaries;
 use crate::prepare;
@@ -27,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let started = Instant::now();
     println!(
-        "Heddle: a commit of IDL in, a commit of generated code out; a proxy that knows frames beside a chat.\n"
+        "Heddle: a commit of IDL in, a commit of generated code out; an event stream that says when; a proxy that knows frames beside a chat.\n"
     );
     prepare(&Progress::new())?;
     println!("Building Heddle …");
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         system.kubeconfig().display()
     );
     println!(
-        "                kubectl get idlrepos,wsroutes --all-namespaces   (kubectl: {})",
+        "                kubectl get idlrepos,ssesubscriptions,wsroutes --all-namespaces   (kubectl: {})",
         system.kubectl_program().display()
     );
     println!("Take it away:   cargo xtask demo --down");

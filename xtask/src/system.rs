@@ -19,6 +19,9 @@ pub(crate) const NAMESPACE: &str = "heddle-system";
 pub(crate) const RELEASE: &str = "heddle";
 /// Names the registry, with a trailing path if any, that somebody's own cluster pulls our images from.
 const REGISTRY_VARIABLE: &str = "HEDDLE_E2E_IMAGE_REGISTRY";
+/// The example chat's program and image, and the example sink's.
+const CHAT: &str = "heddle-example-chat";
+const AUDIT: &str = "heddle-example-audit";
 /// The tag of images that are built here.
 const TAG: &str = "dev";
 
@@ -41,7 +44,7 @@ impl System {
             }
         } else {
             progress.say(&format!(
-                "This cluster is yours. It must be able to pull heddle-operator:{TAG}, heddle-codegen:{TAG}, heddle-proxy:{TAG}, heddle-example-chat:{TAG} and heddle-git-server:{TAG}{}.",
+                "This cluster is yours. It must be able to pull heddle-operator:{TAG}, heddle-codegen:{TAG}, heddle-proxy:{TAG}, heddle-example-chat:{TAG}, heddle-example-audit:{TAG} and heddle-git-server:{TAG}{}.",
                 registry().map(|registry| format!(" from {registry}")).unwrap_or_default()
             ));
         }
@@ -76,7 +79,12 @@ impl System {
 
     /// The image of the example chat.
     pub(crate) fn chat_image() -> String {
-        image("heddle-example-chat")
+        image(CHAT)
+    }
+
+    /// The image of the example sink.
+    pub(crate) fn audit_image() -> String {
+        image(AUDIT)
     }
 
     /// What the black-box tests need to know.
@@ -89,6 +97,7 @@ impl System {
             ("HEDDLE_E2E_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
             ("HEDDLE_E2E_RELEASE".to_owned(), RELEASE.to_owned()),
             ("HEDDLE_E2E_CHAT_IMAGE".to_owned(), Self::chat_image()),
+            ("HEDDLE_E2E_AUDIT_IMAGE".to_owned(), Self::audit_image()),
         ];
         environment.extend(self.git.environment(forward));
         environment
@@ -167,15 +176,14 @@ fn build_images(root: &Path, binaries: &Binaries, progress: &Progress) -> Result
         )],
         base: Base::WithGit,
     });
-    specs.push(ImageSpec {
-        name: image("heddle-example-chat"),
-        dockerfile: root.join("examples/chat/Dockerfile"),
-        context: vec![(
-            binaries.program("heddle-example-chat")?.to_owned(),
-            "heddle-example-chat".to_owned(),
-        )],
-        base: Base::Minimal,
-    });
+    for (name, folder) in [(CHAT, "chat"), (AUDIT, "audit")] {
+        specs.push(ImageSpec {
+            name: image(name),
+            dockerfile: root.join("examples").join(folder).join("Dockerfile"),
+            context: vec![(binaries.program(name)?.to_owned(), name.to_owned())],
+            base: Base::Minimal,
+        });
+    }
     images::build(progress, &specs)
 }
 
@@ -222,6 +230,8 @@ metadata:
         "image": { "registry": registry().unwrap_or_default(), "tag": TAG },
         "codegen": { "image": { "registry": registry().unwrap_or_default(), "tag": TAG } },
         "proxy": { "image": { "registry": registry().unwrap_or_default(), "tag": TAG } },
+        // Every event has a trace, so that demo and tests can show it.
+        "subscriptions": { "traceRatio": 1 },
         "podAnnotations": { "heddle.dev/images": digests.join(" ") },
     });
     let mut file = tempfile::NamedTempFile::new().context("failed to make a temporary file")?;

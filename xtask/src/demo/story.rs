@@ -1,6 +1,7 @@
 //! The main job, told in order: IDL is pushed, code arrives, a second push follows, a third one that breaks others is
 //! refused and then let through, and one trace id runs through.
 
+use super::stream;
 use crate::system::{Kubectl, System};
 use anyhow::{Context, Result, bail};
 use heddle_e2e_cluster::{Progress, human};
@@ -34,12 +35,14 @@ pub(super) fn tell(root: &Path, system: &System) -> Result<()> {
     show(&first, &source, &output)?;
     show_trace(&kubectl, &first, &output)?;
 
+    stream::subscribe(root, &kubectl, &progress)?;
     let started = Instant::now();
     let added = add_a_message(&source, &progress)?;
     let second = await_delivery(&kubectl, &added, started, &progress)?;
     output.git(&["pull", "--quiet"])?;
-    println!("\nA second push was picked up within the interval of 10 s and delivered:");
+    println!("\nThe Git server told of a second push, and nobody waited for the interval of 10 minutes:");
     show(&second, &source, &output)?;
+    stream::show(&kubectl, &added, second.status("/lastRun/traceId"))?;
     tell_of_the_gate(&kubectl, &source, &output, &progress)
 }
 
@@ -51,8 +54,6 @@ fn tell_of_the_gate(
     progress: &Progress,
 ) -> Result<()> {
     let breaking = break_a_message(source, progress)?;
-    // Nobody has to wait for the interval.
-    annotate(kubectl, &format!("heddle.dev/requestedAt={breaking}"))?;
     let refusal = await_refusal(kubectl, progress)?;
     println!("\nA third push is refused, and the generated code stays as it is:");
     println!("\n  idlrepo/{NAME}");
@@ -75,14 +76,7 @@ fn tell_of_the_gate(
 
 fn annotate(kubectl: &Kubectl, annotation: &str) -> Result<()> {
     let object = format!("idlrepo/{NAME}");
-    let arguments = [
-        "annotate",
-        "--overwrite",
-        "--namespace",
-        NAMESPACE,
-        &object,
-        annotation,
-    ];
+    let arguments = ["annotate", "--namespace", NAMESPACE, &object, annotation];
     kubectl.output(&arguments).map(drop)
 }
 
