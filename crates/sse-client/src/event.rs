@@ -16,7 +16,7 @@ pub struct Event {
 /// The last id at the time of an event.
 #[derive(Debug, Clone)]
 enum Id {
-    /// Where it is in the chunk that the data is a piece of. Most ids are, and so one reference is counted for both.
+    /// Where it is in the source that the data is a piece of. Most ids are, and so one reference is counted for both.
     BesideData(Range<usize>),
     Elsewhere(Text),
 }
@@ -33,13 +33,13 @@ impl Event {
         }
     }
 
-    /// `data` is a piece of the chunk that the id is at this place of.
+    /// `data` is a piece of a chunk that has the id at this place; `offset` is the chunk's own.
     #[inline]
-    pub(crate) fn beside(event_type: Option<Text>, data: Text, last_event_id: Range<usize>) -> Self {
+    pub(crate) fn beside(event_type: Option<Text>, data: Text, offset: usize, id: Range<usize>) -> Self {
         Self {
             event_type: event_type.unwrap_or(Self::MESSAGE),
             data,
-            last_event_id: Id::BesideData(last_event_id),
+            last_event_id: Id::BesideData(offset + id.start..offset + id.end),
         }
     }
 

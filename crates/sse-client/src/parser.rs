@@ -141,7 +141,7 @@ impl Parser {
     #[inline]
     fn whole_event(&mut self) -> Option<Event> {
         let (chunk, start) = self.lines.plain().filter(|_| self.block.is_empty())?;
-        match whole::find(chunk, start, self.limits, !self.wants_comments) {
+        match whole::find(chunk.as_bytes(), start, self.limits, !self.wants_comments) {
             Found::Whole(whole) => {
                 let end = whole.end;
                 let event = self.block.event_of(chunk, whole);
@@ -152,6 +152,10 @@ impl Parser {
                 self.lines.is_unfinished_from(start);
                 None
             }
+            Found::CarriageReturn => {
+                self.lines.has_carriage_return();
+                None
+            }
             Found::Other => None,
         }
     }
@@ -159,18 +163,18 @@ impl Parser {
     fn advance(&mut self) -> Result<Option<Parsed>, ParseError> {
         self.block.leave(self.lines.chunk());
         while let Some(line) = self.lines.next_line()? {
-            match Kind::of(line.text) {
+            match Kind::of(line.text.as_bytes()) {
                 Kind::Blank => {
                     if let Some(item) = self.block.finish() {
                         return Ok(Some(item));
                     }
                 }
-                Kind::Data(value) => self.block.add_data(&line, value)?,
-                Kind::EventType(value) => self.block.set_type(&line, value)?,
-                Kind::Id(value) => self.block.set_id(&line, value),
+                Kind::Data(at) => self.block.add_data(&line, line.from(at))?,
+                Kind::EventType(at) => self.block.set_type(&line, line.from(at))?,
+                Kind::Id(at) => self.block.set_id(&line, line.from(at)),
                 Kind::Retry(retry) => return Ok(Some(Parsed::Retry(retry))),
-                Kind::Comment(text) if self.wants_comments => {
-                    return Ok(Some(Parsed::Comment(line.keep(text))));
+                Kind::Comment(at) if self.wants_comments => {
+                    return Ok(Some(Parsed::Comment(line.keep(line.from(at)))));
                 }
                 Kind::Comment(_) | Kind::Unknown => {}
             }

@@ -93,13 +93,24 @@ impl Text {
         part.into()
     }
 
-    /// Whether it is a piece of a chunk, if only an empty one.
+    /// What is at this place of the text, which has one there.
     #[inline]
-    pub(crate) fn is_piece(&self) -> bool {
-        matches!(self.0, Repr::Piece { .. })
+    pub(crate) fn piece(&self, place: Range<usize>) -> Self {
+        let offset = self.offset();
+        self.beside(offset + place.start..offset + place.end)
     }
 
-    /// What is at this place of the chunk that the text is a piece of; nothing if it is past its end.
+    /// Where the text begins in what it is a piece of.
+    #[inline]
+    pub(crate) fn offset(&self) -> usize {
+        match self.0 {
+            Repr::Static(_) => 0,
+            Repr::Piece { start, .. } => start,
+        }
+    }
+
+    /// What is at this place of what the text is a piece of; nothing if it is past its end.
+    #[inline]
     pub(crate) fn beside(&self, place: Range<usize>) -> Self {
         match &self.0 {
             Repr::Static(_) => Self::EMPTY,

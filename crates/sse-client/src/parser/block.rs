@@ -59,8 +59,8 @@ impl Block {
 
     #[inline]
     pub(super) fn last_event_id(&self, chunk: &Text) -> Text {
-        match self.newer_id.clone().and_then(|range| chunk.get(range)) {
-            Some(id) => chunk.slice(id),
+        match &self.newer_id {
+            Some(place) => chunk.piece(place.clone()),
             None => self.last_event_id.clone(),
         }
     }
@@ -82,15 +82,15 @@ impl Block {
 
     /// An event that was found in the chunk at once.
     #[inline]
-    pub(super) fn event_of(&mut self, chunk: &Text, whole: Whole<'_>) -> Event {
-        let event_type = whole.event_type.map(|part| chunk.slice(part));
-        let data = chunk.slice(whole.data);
+    pub(super) fn event_of(&mut self, chunk: &Text, whole: Whole) -> Event {
+        let event_type = whole.event_type.map(|place| chunk.piece(place));
+        let data = chunk.piece(whole.data);
         if whole.id.is_some() {
             self.newer_id = whole.id;
         }
         match &self.newer_id {
-            Some(place) if data.is_piece() => Event::beside(event_type, data, place.clone()),
-            _ => Event::new(event_type, data, self.last_event_id(chunk)),
+            Some(place) => Event::beside(event_type, data, chunk.offset(), place.clone()),
+            None => Event::new(event_type, data, self.last_event_id.clone()),
         }
     }
 

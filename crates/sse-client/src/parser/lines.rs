@@ -3,8 +3,8 @@
 use super::decoder::Decoder;
 use super::limits::{Limits, ParseError};
 use crate::Text;
-use bytes::Bytes;
-use memchr::{memchr, memchr2};
+use bytes::{Buf, Bytes};
+use memchr::memchr2;
 
 /// A line that spans chunks and is longer becomes a text of its own; of a shorter one, what it says is copied out of a buffer
 /// that is used again.
@@ -17,7 +17,7 @@ pub(super) struct Lines {
     /// The text that is looked at, and how far.
     chunk: Text,
     position: usize,
-    /// Most streams have no CR at all, and looking for one byte is faster than for two.
+    /// A line of the chunk ends in CR, and so will others.
     has_carriage_return: bool,
     /// Where the line begins of which is known that it has no end in the chunk.
     unfinished: usize,
@@ -44,7 +44,13 @@ pub(super) struct Line<'a> {
     source: Option<&'a Text>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// What the line ends with, from this place on.
+    #[inline]
+    pub(super) fn from(&self, at: usize) -> &'a str {
+        self.text.get(at..).unwrap_or_default()
+    }
+
     /// Keeps a piece of the line.
     #[inline]
     pub(super) fn keep(&self, part: &str) -> Text {
@@ -95,24 +101,22 @@ impl Lines {
         };
         self.chunk = self.decoder.decode(chunk, &mut self.buffer);
         self.position = 0;
-        self.has_carriage_return = memchr(b'\r', self.chunk.as_bytes()).is_some();
+        self.has_carriage_return = false;
         self.unfinished = usize::MAX;
     }
 
     /// Inside a line, takes what belongs to it off the chunk, straight into the buffer.
-    fn extend_line(&mut self, chunk: Bytes) -> Bytes {
+    fn extend_line(&mut self, mut chunk: Bytes) -> Bytes {
         if !self.is_inside_line() || !self.decoder.pending().is_empty() {
             return chunk;
         }
         let end = memchr2(b'\n', b'\r', &chunk).unwrap_or(chunk.len());
         // What is not valid by itself, at its end perhaps, is the decoder's business.
-        match simdutf8::basic::from_utf8(chunk.get(..end).unwrap_or_default()) {
-            Ok(text) => {
-                self.buffer.push_str(text);
-                chunk.slice(end..)
-            }
-            Err(_) => chunk,
+        if let Ok(text) = simdutf8::basic::from_utf8(chunk.get(..end).unwrap_or_default()) {
+            self.buffer.push_str(text);
+            chunk.advance(end);
         }
+        chunk
     }
 
     /// The next line that has an end.
@@ -120,10 +124,9 @@ impl Lines {
         self.forget_ended();
         self.skip_line_feed();
         let unread = self.unread().as_bytes();
-        let end = match self.has_carriage_return {
-            _ if self.position >= self.unfinished => None,
-            true => memchr2(b'\n', b'\r', unread),
-            false => memchr(b'\n', unread),
+        let end = match self.position >= self.unfinished {
+            true => None,
+            false => memchr2(b'\n', b'\r', unread),
         };
         self.check(end.unwrap_or(unread.len()))?;
         let Some(length) = end else {
@@ -136,7 +139,7 @@ impl Lines {
         Ok(Some(self.line(start, start + length)))
     }
 
-    /// The chunk and the position in it, if what comes next is the beginning of a line that ends in LF like all others here.
+    /// The chunk and the position in it, if what comes next is the beginning of a line, and no line here is known to end in CR.
     #[inline(always)]
     pub(super) fn plain(&self) -> Option<(&Text, usize)> {
         let has_begun = self.skips_line_feed || !(self.buffer.is_empty() || self.is_buffer_ended);
@@ -147,6 +150,11 @@ impl Lines {
     #[inline]
     pub(super) fn chunk(&self) -> &Text {
         &self.chunk
+    }
+
+    /// Remembers that a line of this chunk ends in CR.
+    pub(super) fn has_carriage_return(&mut self) {
+        self.has_carriage_return = true;
     }
 
     /// Remembers that the line that begins here has no end in this chunk.
@@ -222,8 +230,11 @@ impl Lines {
     }
 
     fn skip_line_feed(&mut self) {
+        if !self.skips_line_feed {
+            return;
+        }
         let (is_between_lines, unread) = (self.buffer.is_empty(), self.unread());
-        if !self.skips_line_feed || (is_between_lines && unread.is_empty()) {
+        if is_between_lines && unread.is_empty() {
             return;
         }
         if is_between_lines && unread.starts_with('\n') {

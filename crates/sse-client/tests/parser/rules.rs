@@ -88,6 +88,14 @@ fn lines_end_in_lf_cr_or_crlf_in_any_mixture() {
 }
 
 #[test]
+fn an_id_behind_a_byte_order_mark_is_found_in_its_place() {
+    check(
+        "\u{FEFF}id: 7\ndata: a\n\ndata: b\n\n",
+        &[event("message", "a", "7"), event("message", "b", "7")],
+    );
+}
+
+#[test]
 fn a_byte_order_mark_goes_once_and_only_at_the_beginning() {
     check("\u{FEFF}data: a\n\n", &[message("a")]);
     check("\u{FEFF}\u{FEFF}data: a\n\ndata: b\n\n", &[message("b")]);
