@@ -33,6 +33,14 @@ pub struct OperatorOptions {
     pub arguments: Vec<String>,
 }
 
+/// A short Lease, unless the caller has a wish of its own.
+fn lease_duration(arguments: &[String]) -> Option<String> {
+    let is_given = arguments
+        .iter()
+        .any(|argument| argument.starts_with("--lease-duration="));
+    (!is_given).then(|| format!("--lease-duration={LEASE_SECONDS}"))
+}
+
 /// A running operator. It is killed when dropped.
 #[derive(Debug)]
 pub struct Operator {
@@ -60,7 +68,7 @@ impl Operator {
             .arg("--codegen-image=heddle-codegen")
             .arg(format!("--watch-namespaces={}", options.namespace))
             .arg(format!("--lease-namespace={}", options.namespace))
-            .arg(format!("--lease-duration={LEASE_SECONDS}"))
+            .args(lease_duration(&options.arguments))
             .arg(format!("--pod-name={}", options.replica))
             .arg(format!("--listen=127.0.0.1:{port}"))
             .arg("--log-format=json")

@@ -60,10 +60,9 @@ async fn main() -> Result<()> {
         let name = format!("{measure:?}").to_lowercase();
         eprintln!("Measuring {name}.");
         let found = measured(*measure, &arguments).await;
-        findings.insert(
-            name.clone(),
-            found.with_context(|| format!("failed to measure {name}"))?,
-        );
+        let found = found.with_context(|| format!("failed to measure {name}"))?;
+        eprintln!("{}", serde_json::to_string(&found)?);
+        findings.insert(name, found);
     }
     println!("{}", serde_json::to_string(&findings)?);
     Ok(())
