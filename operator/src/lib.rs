@@ -8,6 +8,7 @@ mod certificates;
 mod conditions;
 mod config_stream;
 mod context;
+mod descriptors;
 mod events;
 mod failures;
 mod health;

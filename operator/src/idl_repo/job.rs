@@ -34,9 +34,6 @@ pub(crate) const MANAGER: &str = "heddle";
 /// The value of `app.kubernetes.io/component` on Jobs, pods, service accounts and rights of runs.
 pub(crate) const COMPONENT: &str = "codegen";
 
-/// The value of `app.kubernetes.io/component` on published descriptor sets.
-pub(crate) const DESCRIPTORS: &str = "descriptors";
-
 /// The user and group that the Job's pod runs as, the same as in its image.
 const USER: i64 = 65532;
 

@@ -4,12 +4,12 @@ use super::world::{self, Caches, RawRoute};
 use super::{WsRouteContext, reconcile};
 use crate::cache::{Scope, scopes};
 use crate::context::sleep_until;
+use crate::descriptors;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
 use crate::work_queue::Queue;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use heddle_crds::metadata;
 use heddle_telemetry::ErrorChain;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
@@ -26,9 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the loop shows that it turns.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The component label of published descriptor sets, which the controller of IdlRepos sets.
-const DESCRIPTORS: &str = "descriptors";
 
 /// The controller before it runs.
 pub(crate) struct Controller {
@@ -206,7 +203,7 @@ fn take(context: &WsRouteContext, synced: &Synced, seen: Seen) -> BTreeSet<Strin
         Change::Route(event) => caches.routes.take(&scope, *event, world::route),
         Change::Pod(event) => caches.pods.take(&scope, *event, world::pod),
         Change::Secret(event) => caches.secrets.take(&scope, *event, world::secret),
-        Change::ConfigMap(event) => caches.indexes.take(&scope, *event, world::index),
+        Change::ConfigMap(event) => caches.indexes.take(&scope, *event, descriptors::stored_index),
     };
     context.metrics.set_ws_routes(caches.routes.len());
     if is_listed {
@@ -225,7 +222,7 @@ fn concerns_routes(caches: &Caches, namespace: &str) -> bool {
 }
 
 fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
-    let descriptors = format!("{}={DESCRIPTORS}", metadata::COMPONENT);
+    let descriptors = descriptors::labels();
     let all = scopes(namespaces).into_iter().flat_map(|scope| {
         [
             watch(client, &scope, "", ROUTES, |event| Change::Route(Box::new(event))),

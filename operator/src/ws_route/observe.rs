@@ -11,6 +11,7 @@ use super::validate::{ValidatedRoute, validate};
 use super::world::{Snapshot, StoredPod, StoredRoute};
 use crate::conditions;
 use crate::config_stream::{Descriptors, ObservedSidecar, PodId};
+use crate::descriptors::FetchError;
 use heddle_crds::ws_route::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,18 +44,8 @@ pub(crate) enum ObserveError {
         #[source]
         source: kube::Error,
     },
-    #[error("failed to read IdlRepo {name}")]
-    IdlRepo {
-        name: String,
-        #[source]
-        source: kube::Error,
-    },
-    #[error("failed to read ConfigMap {name}")]
-    ConfigMap {
-        name: String,
-        #[source]
-        source: kube::Error,
-    },
+    #[error(transparent)]
+    Descriptors(#[from] FetchError),
 }
 
 /// Whether a pod has a sidecar.
@@ -139,10 +130,8 @@ pub(crate) async fn observe(
     let idl_repos: BTreeSet<_> = valid()
         .filter_map(|spec| Some(spec.route.transcoding.as_ref()?.idl_repo.as_str()))
         .collect();
-    let descriptors = context
-        .descriptors
-        .read(&context.client, namespace, &idl_repos, &snapshot.indexes)
-        .await?;
+    let (cache, client) = (&context.descriptors, &context.client);
+    let descriptors = descriptors::read(cache, client, namespace, &idl_repos, &snapshot.indexes).await?;
     let lacking = |pod: &Arc<StoredPod>| !pod.has_sidecar && valid().any(|spec| spec.selects(&pod.labels));
     let exclusion = match snapshot.pods.values().any(lacking) {
         true => exclusion(context, namespace).await,

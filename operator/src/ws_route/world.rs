@@ -2,10 +2,11 @@
 
 use super::sidecar;
 use crate::cache::{Cache, Remembered};
+use crate::descriptors::StoredIndex;
 use crate::write_status::Written;
 use heddle_crds::ws_route::WsRouteStatus;
 use heddle_crds::{WsRoute, metadata};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -54,12 +55,6 @@ pub(crate) struct StoredPod {
 /// The version of an object of which the rest is read when it is needed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct StoredVersion(pub(crate) String);
-
-/// What the annotations of an index say is published.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct StoredIndex {
-    pub(crate) digest: String,
-}
 
 /// A namespace at one moment.
 #[derive(Clone, Debug, Default)]
@@ -154,12 +149,6 @@ impl Remembered for StoredVersion {
     }
 }
 
-impl Remembered for StoredIndex {
-    fn differs_from(&self, older: &Self) -> bool {
-        self != older
-    }
-}
-
 /// A route that is being deleted is as good as gone: nothing holds it up.
 pub(super) fn route(raw: RawRoute) -> Option<Arc<StoredRoute>> {
     let mut metadata = raw.metadata;
@@ -213,13 +202,6 @@ pub(super) fn secret(secret: PartialObjectMeta<Secret>) -> Option<StoredVersion>
         uid.unwrap_or_default(),
         version.unwrap_or_default()
     )))
-}
-
-pub(super) fn index(config_map: PartialObjectMeta<ConfigMap>) -> Option<StoredIndex> {
-    let digest = config_map.annotations().get(metadata::DESCRIPTORS_DIGEST)?;
-    Some(StoredIndex {
-        digest: digest.clone(),
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::{ApplyError, owned};
 use crate::context::Context;
-use crate::idl_repo::job::{COMPONENT, DESCRIPTORS, labels_of, service_account_name};
+use crate::descriptors::COMPONENT as DESCRIPTORS;
+use crate::idl_repo::job::{COMPONENT, labels_of, service_account_name};
 use crate::idl_repo::observe::Problem;
 use crate::idl_repo::plan::Leftovers;
 use heddle_crds::idl_repo::{IdlRepo, Reason};

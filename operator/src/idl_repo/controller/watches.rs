@@ -1,8 +1,9 @@
 //! What is watched, and which IdlRepos a change concerns.
 
 use super::Guarded;
+use crate::descriptors::COMPONENT as DESCRIPTORS;
 use crate::health::Health;
-use crate::idl_repo::job::{COMPONENT, DESCRIPTORS, MANAGER, label_value};
+use crate::idl_repo::job::{COMPONENT, MANAGER, label_value};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use heddle_crds::metadata;

@@ -3,7 +3,8 @@
 use super::ObserveError;
 use super::runs::{is_owned, list_metadata};
 use crate::context::Context;
-use crate::idl_repo::job::{DESCRIPTORS, label_value};
+use crate::descriptors::COMPONENT as DESCRIPTORS;
+use crate::idl_repo::job::label_value;
 use heddle_crds::idl_repo::{IdlRepo, Published};
 use heddle_crds::{metadata, publication};
 use k8s_openapi::api::core::v1::ConfigMap;
