@@ -13,6 +13,7 @@ pub mod reason;
 pub mod reference;
 mod schema;
 pub mod sse_subscription;
+pub mod transcoding;
 pub mod ws_route;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -10,6 +10,7 @@ mod reason;
 mod sink;
 mod source;
 mod status;
+mod transcoding;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use sink::{
 };
 pub use source::{Header, HeaderFromSecret, Method, Source, Tls};
 pub use status::{Counts, SseSubscriptionStatus};
+pub use transcoding::Transcoding;
 
 /// A source of server-sent events, and where they go.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -78,7 +80,9 @@ pub use status::{Counts, SseSubscriptionStatus};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 200")
-        .message("metadata.name: at most 200 characters")
+        .message("metadata.name: at most 200 characters"),
+    validation = Rule::new("!has(self.spec.transcoding) || self.spec.sinks.exists(s, has(s.http))")
+        .message("transcoding: only http sinks get the data of events; name one")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SseSubscriptionSpec {
@@ -93,6 +97,10 @@ pub struct SseSubscriptionSpec {
     /// How events are delivered.
     #[serde(default)]
     pub delivery: Delivery,
+    /// Turns the data of events from JSON into protobuf for `http` sinks, by a type that an IdlRepo has published. Filters see
+    /// it, and the dead letter gets it, as it came. It stays as it is for everybody, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcoding: Option<Transcoding>,
     /// Closes the connection while true. The stream's place is kept.
     #[serde(default)]
     pub suspend: bool,

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 pub use backend::{Backend, BackendTls, PassiveHealth, Protocol};
 pub use reason::{ConditionType, Reason};
-pub use status::{Descriptors, NAMED_PODS_LIMIT, Sidecars, WsRouteStatus};
+pub use status::{NAMED_PODS_LIMIT, Sidecars, WsRouteStatus};
 pub use traffic::{
     ForwardedHeaders, Forwarding, Keepalive, Lifetime, Limits, MessageRate, OnExceed, Timeouts,
 };
-pub use transcoding::{Encoding, InvalidMessagePolicy, Transcoding, UnknownFields};
+pub use transcoding::{Encoding, InvalidMessagePolicy, Transcoding};
 
 /// The port that a sidecar listens on unless the route says otherwise.
 pub const DEFAULT_PORT: u16 = 9080;

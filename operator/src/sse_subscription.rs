@@ -12,6 +12,7 @@ mod plan;
 mod resolve;
 mod status;
 mod tls;
+mod types;
 mod validate;
 mod watcher;
 mod watchers;
@@ -34,6 +35,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tls::TlsMaterialError;
 use tokio::sync::watch;
+use types::TypesCache;
 use watcher::progress::News;
 use watcher::source::Sources;
 use watchers::Watchers;
@@ -47,6 +49,9 @@ const WORK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the status of one subscription is written at most.
 const STATUS_INTERVAL: Duration = Duration::from_millis(2500);
+
+/// How soon it is looked again for an IdlRepo, which is not watched.
+const UNRESOLVED_DELAY: Duration = Duration::from_secs(30);
 
 /// What every reconcile needs.
 pub(crate) struct SubscriptionContext {
@@ -64,6 +69,7 @@ pub(crate) struct SubscriptionContext {
     news: News,
     sinks: SinkFactory,
     sources: Sources,
+    types: TypesCache,
     /// When the status of each was written last, while that is of interest.
     written_at: Mutex<BTreeMap<String, Instant>>,
 }
@@ -123,6 +129,7 @@ impl SubscriptionContext {
             world: World::default(),
             watchers: Watchers::default(),
             news: News::default(),
+            types: TypesCache::default(),
             written_at: Mutex::default(),
         })
     }
@@ -155,6 +162,7 @@ async fn advance(context: &SubscriptionContext, key: &str) -> Result<Option<Dura
     };
     let observed = observe::observe(context, key, std::sync::Arc::clone(&stored)).await?;
     let plan = plan::plan(&observed);
+    let is_unresolved = matches!(observed.types, Some(Err(_)));
     let applied = apply::apply(context, key, observed, plan).await?;
     let subscriptions = &context.metrics.subscriptions;
     subscriptions
@@ -163,7 +171,10 @@ async fn advance(context: &SubscriptionContext, key: &str) -> Result<Option<Dura
     match applied {
         Applied::Nothing => Ok(None),
         Applied::Again(delay) => Ok(Some(delay)),
-        Applied::Resting(_) | Applied::Watching => write_status(context, key, &stored, &applied).await,
+        Applied::Resting(_) | Applied::Watching | Applied::WatchingDespite(_) => {
+            let again = write_status(context, key, &stored, &applied).await?;
+            Ok(again.or(is_unresolved.then_some(UNRESOLVED_DELAY)))
+        }
     }
 }
 
@@ -177,6 +188,7 @@ async fn write_status(
     let watched = context.watchers.find(key).map(|running| Watched {
         told: running.progress.told(),
         counts: running.progress.counts(),
+        descriptors: running.types.map(|types| types.descriptors.clone()),
     });
     let before = stored.status.as_ref();
     let after = status::status(stored, applied, watched.as_ref(), &context.instance, now());

@@ -12,4 +12,5 @@ pub mod namespace;
 pub mod operator;
 pub mod protobuf_tools;
 pub mod public_idl;
+pub mod publication;
 pub mod world;

@@ -24,6 +24,10 @@ fn spec(changes: &[(&str, Value)]) -> Result<Value> {
     Ok(spec)
 }
 
+fn transcoding(idl_repo: &str, message: &str) -> Value {
+    json!({ "idlRepoRef": { "name": idl_repo }, "message": message })
+}
+
 async fn create(namespace: &TestNamespace, name: &str, spec: &Value) -> Result<DynamicObject, kube::Error> {
     let kind = ApiResource::erase::<SseSubscription>(&());
     let object = DynamicObject::new(name, &kind).data(json!({ "spec": spec }));
@@ -35,7 +39,10 @@ async fn create(namespace: &TestNamespace, name: &str, spec: &Value) -> Result<D
 async fn defaults_are_filled_in() -> Result<()> {
     let namespace = TestNamespace::create(ApiServer::shared().await?).await?;
     let hmac = json!({ "hmac": { "secretKeyRef": { "name": "key", "key": "key" } } });
-    let changes = [("/sinks/0/http/authentication", hmac)];
+    let changes = [
+        ("/sinks/0/http/authentication", hmac),
+        ("/transcoding", transcoding("shop", "shop.v1.Order")),
+    ];
     let stored = create(&namespace, "pushes", &spec(&changes)?).await?.data["spec"].clone();
     for (pointer, expected) in [
         ("/source/method", json!("GET")),
@@ -50,6 +57,7 @@ async fn defaults_are_filled_in() -> Result<()> {
         ("/delivery/ordered", json!(true)),
         ("/delivery/batch", json!({ "maxEvents": 1 })),
         ("/delivery/inFlight", json!(1)),
+        ("/transcoding/unknownFields", json!("Ignore")),
         ("/delivery/retries", json!(8)),
         ("/delivery/timeout", json!("30s")),
         ("/suspend", json!(false)),
@@ -117,6 +125,16 @@ async fn what_cannot_work_is_refused_with_a_sentence_that_helps() -> Result<()> 
             json!({ "batch": { "maxDelay": "2m" } }),
             "at most 1m",
         ),
+        (
+            "/transcoding",
+            transcoding("shop", "not a name"),
+            "transcoding.message",
+        ),
+        (
+            "/transcoding",
+            transcoding("other/shop", "shop.v1.Order"),
+            "transcoding.idlRepoRef.name",
+        ),
     ];
     for (index, (pointer, value, expected)) in cases.into_iter().enumerate() {
         let spec = spec(&[(pointer, value)])?;
@@ -132,22 +150,44 @@ async fn what_cannot_work_is_refused_with_a_sentence_that_helps() -> Result<()> 
 }
 
 #[tokio::test]
+async fn transcoding_wants_somebody_to_transcode_for() -> Result<()> {
+    let namespace = TestNamespace::create(ApiServer::shared().await?).await?;
+    let log = json!({ "name": "log", "log": {} });
+    let spec = spec(&[
+        ("/sinks/0", log),
+        ("/transcoding", transcoding("shop", "shop.v1.Order")),
+    ])?;
+    let refused = create(&namespace, "log", &spec).await;
+    let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(text.contains("only http sinks get the data"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_examples_are_admitted() -> Result<()> {
     let namespace = TestNamespace::create(ApiServer::shared().await?).await?;
-    for (name, text) in [
-        ("pushes", include_str!("../../examples/ssesubscription.yaml")),
-        ("audit", include_str!("../../examples/audit/ssesubscription.yaml")),
-        ("demo", include_str!("../../examples/demo/ssesubscription.yaml")),
+    for (name, expected, text) in [
+        ("plain", 2, include_str!("../../examples/ssesubscription.yaml")),
+        (
+            "audit",
+            1,
+            include_str!("../../examples/audit/ssesubscription.yaml"),
+        ),
+        (
+            "demo",
+            1,
+            include_str!("../../examples/demo/ssesubscription.yaml"),
+        ),
     ] {
         let mut found = 0;
         for document in serde_yaml_ng::Deserializer::from_str(text) {
             let object: Value = serde::Deserialize::deserialize(document)?;
             if object["kind"] == "SseSubscription" {
-                create(&namespace, name, &object["spec"]).await?;
+                create(&namespace, &format!("{name}-{found}"), &object["spec"]).await?;
                 found += 1;
             }
         }
-        assert_eq!(found, 1, "{name}");
+        assert_eq!(found, expected, "{name}");
     }
     Ok(())
 }

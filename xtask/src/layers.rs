@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "heddle-operator",
         &[
             "heddle-crds",
+            "heddle-dynamic-protobuf",
             "heddle-git-remote",
             "heddle-http-server",
             "heddle-route-config",

@@ -85,7 +85,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [create, patch]
-# Checkpoints of SseSubscriptions. Published descriptor sets, which are sent to the sidecars of transcoding routes; get is here to be granted to Jobs, too.
+# Checkpoints of SseSubscriptions. Published descriptor sets, which are sent to the sidecars of transcoding routes and which data of SseSubscriptions is
+# transcoded by; get is here to be granted to Jobs, too.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]

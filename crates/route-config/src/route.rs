@@ -1,9 +1,8 @@
 //! Routes that cannot be wrong: durations, networks, patterns are parsed.
 
 use crate::OriginPattern;
-use heddle_crds::ws_route::{
-    Encoding, ForwardedHeaders, InvalidMessagePolicy, OnExceed, Protocol, UnknownFields,
-};
+use heddle_crds::transcoding::UnknownFields;
+use heddle_crds::ws_route::{Encoding, ForwardedHeaders, InvalidMessagePolicy, OnExceed, Protocol};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};

@@ -35,7 +35,8 @@ pub struct Delivery {
     /// How long to wait before each of those tries. A sink's `Retry-After` comes before it.
     #[serde(default)]
     pub backoff: Backoff,
-    /// Where events go that a sink refuses, or does not acknowledge after all retries. The stream then goes on.
+    /// Where events go that a sink refuses, or does not acknowledge after all retries, or whose data `transcoding` cannot turn.
+    /// The stream then goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<DeadLetter>,
 }
@@ -78,7 +79,8 @@ pub struct Backoff {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("[has(self.http), has(self.log)].filter(x, x).size() == 1").message("delivery.deadLetter: exactly one of http and log"))]
 pub struct DeadLetter {
-    /// An HTTP endpoint. Events carry the extensions `heddlesink` and `heddleerror`, which say who refused them and why.
+    /// An HTTP endpoint. Events carry their data as it came, and the extensions `heddlesink` and `heddleerror`, which say who
+    /// refused them and why.
     /// It is tried for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSink>,

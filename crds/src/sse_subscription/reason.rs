@@ -47,6 +47,15 @@ reasons! {
     SecretNotFound = OnChange,
     /// A Secret lacks a key, or one of its values cannot be used.
     SecretInvalid = OnChange,
+    /// `spec.transcoding` names an IdlRepo that does not exist.
+    IdlRepoNotFound = OnChange,
+    /// The IdlRepo has not published its descriptor set yet, or what it published cannot be read.
+    DescriptorsUnavailable = Backoff,
+    /// The published descriptor set has no message type of that name.
+    MessageTypeNotFound = OnChange,
+    /// The data of an event is no JSON of the message type, and there is no dead letter for it: the stream waits, and the
+    /// event is tried again, at once when the IdlRepo publishes other types.
+    DataInvalid = Backoff,
     /// The source answered 204 No Content: there is nothing more to come.
     EndedByServer = OnChange,
     /// The source answered with a status that is no success.

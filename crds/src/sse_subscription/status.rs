@@ -1,6 +1,7 @@
 //! What Heddle reports about an SseSubscription.
 
 use crate::condition::Condition;
+use crate::transcoding::Descriptors;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct SseSubscriptionStatus {
     /// What has become of events since the subscription was created. Written every few seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// The descriptor set that the data of events is transcoded by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<Descriptors>,
     /// When the source is connected to again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Time>,

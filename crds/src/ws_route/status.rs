@@ -1,6 +1,7 @@
 //! What Heddle reports about a WsRoute.
 
 use crate::condition::Condition;
+use crate::transcoding::Descriptors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -65,16 +66,4 @@ pub struct Sidecars {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub excluded_on: Vec<String>,
-}
-
-/// A descriptor set that an IdlRepo published.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Descriptors {
-    /// Its digest, `sha256:` and 64 hexadecimal digits.
-    #[schemars(length(max = 71))]
-    pub digest: String,
-    /// The source commit that it describes, by its full id.
-    #[schemars(length(max = 64))]
-    pub source_revision: String,
 }

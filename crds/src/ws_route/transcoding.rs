@@ -1,6 +1,7 @@
 //! JSON on one side, protobuf on the other.
 
 use crate::reference::IdlRepoReference;
+use crate::transcoding::{UnknownFields, message_name_schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +17,10 @@ pub struct Transcoding {
     #[serde(default)]
     pub client_encoding: Encoding,
     /// The full name of the type of messages that clients send, such as `chat.v1.ClientMessage`.
-    #[schemars(
-        length(min = 1, max = 512),
-        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
-    )]
+    #[schemars(schema_with = "message_name_schema")]
     pub client_message: String,
     /// The full name of the type of messages that backends send, such as `chat.v1.ServerMessage`.
-    #[schemars(
-        length(min = 1, max = 512),
-        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
-    )]
+    #[schemars(schema_with = "message_name_schema")]
     pub backend_message: String,
     /// What becomes of a message that cannot be turned. `Close`: the session ends with 1007 and a reason that names the place.
     /// `Reply`: whoever sent it gets a text message `{"error":{"code":"INVALID_MESSAGE","message":…}}`, and the session goes on.
@@ -56,14 +51,4 @@ pub enum InvalidMessagePolicy {
     Close,
     /// Whoever sent it gets a text message `{"error":{"code":"INVALID_MESSAGE","message":…}}`, and the session goes on.
     Reply,
-}
-
-/// What becomes of members of JSON objects that the type has no field for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum UnknownFields {
-    /// They are left out.
-    #[default]
-    Ignore,
-    /// The message is invalid.
-    Refuse,
 }

@@ -37,6 +37,7 @@ pub(crate) struct SubscriptionMetrics {
     delivered: Counter,
     retried: Counter,
     dead_lettered: Counter,
+    misfits: Counter,
     connection_attempts: Counter,
     reconnects: Counter,
     lag_seconds: Histogram,
@@ -54,6 +55,7 @@ impl Default for SubscriptionMetrics {
             delivered: Counter::default(),
             retried: Counter::default(),
             dead_lettered: Counter::default(),
+            misfits: Counter::default(),
             connection_attempts: Counter::default(),
             reconnects: Counter::default(),
             lag_seconds: Histogram::new(LAG_BUCKETS),
@@ -105,6 +107,11 @@ impl SubscriptionMetrics {
             self.dead_lettered.clone(),
         );
         registry.register(
+            "sse_events_misfit",
+            "Events whose data is no JSON of the message type that it was to be transcoded to",
+            self.misfits.clone(),
+        );
+        registry.register(
             "sse_connection_attempts",
             "Connections to sources that were tried",
             self.connection_attempts.clone(),
@@ -152,6 +159,10 @@ impl SubscriptionMetrics {
 
     pub(crate) fn count_retry(&self) {
         self.retried.inc();
+    }
+
+    pub(crate) fn count_misfits(&self, events: usize) {
+        self.misfits.inc_by(events as u64);
     }
 
     pub(crate) fn count_dead_lettered(&self, events: usize) {

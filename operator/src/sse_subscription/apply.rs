@@ -5,11 +5,13 @@ use super::checkpoint::{Checkpoint, CheckpointError, Place, Stored};
 use super::observe::Observed;
 use super::plan::Plan;
 use super::resolve::{Resolved, ResolvedSource};
+use super::types::Types;
 use super::validate::ValidatedSubscription;
 use super::watcher::cloud_event::Origin;
 use super::watcher::delivery::Delivery;
 use super::watcher::progress::Progress;
 use super::watcher::source::Source;
+use super::watcher::transcoder::Transcoder;
 use super::watcher::{Outcome, Watcher, WatcherPlan};
 use super::watchers::Circumstances;
 use super::world::StoredSubscription;
@@ -18,6 +20,7 @@ use heddle_crds::sse_subscription::Reason;
 use heddle_telemetry::ErrorChain;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How soon it is looked whether a claim has become free.
 const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,6 +44,8 @@ pub(crate) enum Applied {
     Resting(Problem),
     /// A watcher runs.
     Watching,
+    /// It runs by older types, and this is what is wrong with those that it is to go by.
+    WatchingDespite(Problem),
 }
 
 /// Does what was planned.
@@ -65,6 +70,13 @@ pub(crate) async fn apply(
         }),
         Plan::Wait => Applied::Again(CLAIM_INTERVAL),
         Plan::Keep => Applied::Watching,
+        Plan::Swap => {
+            if let Some(Ok(types)) = observed.types {
+                swap(context, key, types);
+            }
+            Applied::Watching
+        }
+        Plan::KeepDespite(problem) => Applied::WatchingDespite(problem),
         Plan::Stop => match context.watchers.stop(key).await {
             Some(Outcome::Deposed) => Applied::Again(DEPOSED_DELAY),
             _ => Applied::Again(Duration::ZERO),
@@ -77,6 +89,17 @@ pub(crate) async fn apply(
             start(context, key, observed, circumstances, before).await?
         }
     })
+}
+
+fn swap(context: &SubscriptionContext, key: &str, types: Arc<Types>) {
+    let (digest, commit) = (&types.descriptors.digest, &types.descriptors.source_revision);
+    tracing::info!(
+        subscription = key,
+        digest,
+        commit,
+        "events are transcoded by other types"
+    );
+    context.watchers.swap(key, types);
 }
 
 async fn start(
@@ -102,11 +125,16 @@ async fn start(
     let Some(claimed) = claim(&checkpoint, before, &own).await? else {
         return Ok(Applied::Again(CLAIM_INTERVAL));
     };
+    let types = observed
+        .types
+        .and_then(Result::ok)
+        .map(|types| watch::channel(types).0);
     let watcher = Start {
         context,
         key,
         stored,
         validated: &validated,
+        types,
         circumstances,
         checkpoint,
         claimed,
@@ -142,6 +170,8 @@ struct Start<'a> {
     key: &'a str,
     stored: &'a StoredSubscription,
     validated: &'a ValidatedSubscription,
+    /// Where the watcher gets those from that it transcodes by.
+    types: Option<watch::Sender<Arc<Types>>>,
     circumstances: Circumstances,
     checkpoint: Checkpoint,
     claimed: Stored,
@@ -175,6 +205,7 @@ impl Start<'_> {
         };
         let delivery = Delivery {
             origin: self.origin(),
+            transcoder: self.transcoder(),
             sinks,
             dead_letter,
             retries: spec.delivery.retries,
@@ -192,7 +223,8 @@ impl Start<'_> {
         );
         let news = self.context.news.clone();
         let watchers = &self.context.watchers;
-        watchers.start(self.key.to_owned(), self.circumstances, progress, watcher, news);
+        let (key, circumstances) = (self.key.to_owned(), self.circumstances);
+        watchers.start(key, circumstances, self.types, progress, watcher, news);
         Applied::Watching
     }
 
@@ -202,6 +234,12 @@ impl Start<'_> {
             reason: Reason::InvalidSpec,
             message: format!("{}.", ErrorChain(&error)),
         })
+    }
+
+    fn transcoder(&self) -> Option<Transcoder> {
+        let transcoding = self.validated.spec.transcoding.clone()?;
+        let types = self.types.as_ref()?.subscribe();
+        Some(Transcoder::new(types, transcoding, self.stored.namespace()))
     }
 
     fn origin(&self) -> Origin {

@@ -4,6 +4,7 @@ use super::world::Guarded;
 use super::{SubscriptionContext, reconcile};
 use crate::cache::{Scope, scopes};
 use crate::context::sleep_until;
+use crate::descriptors;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
 use crate::work_queue::Queue;
@@ -11,7 +12,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{self, BoxStream};
 use heddle_telemetry::ErrorChain;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -43,6 +44,7 @@ pub(crate) struct Synced(BTreeMap<Scope, CancellationToken>);
 
 const SUBSCRIPTIONS: &str = "SseSubscriptions";
 const SECRETS: &str = "Secrets of SseSubscriptions";
+const CONFIG_MAPS: &str = "ConfigMaps of SseSubscriptions";
 
 impl Synced {
     /// Has readiness wait for all of them.
@@ -65,6 +67,7 @@ struct Seen {
 enum Change {
     Subscription(Box<Event<Guarded>>),
     Secret(Box<Event<PartialObjectMeta<Secret>>>),
+    ConfigMap(Box<Event<PartialObjectMeta<ConfigMap>>>),
 }
 
 /// Runs until `stop` is cancelled, the reconciles in flight have ended, and every stream's place is stored.
@@ -208,6 +211,7 @@ fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen) -> Vec<Strin
             }
             Event::Init | Event::InitDone => Vec::new(),
         },
+        Ok(Change::ConfigMap(event)) => context.world.take_index(&scope, *event),
         Err(error) => {
             context.metrics.count_watch_error(kind);
             tracing::warn!(kind, error = %ErrorChain(&error), "watch broke and is started again");
@@ -217,12 +221,18 @@ fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen) -> Vec<Strin
 }
 
 fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
+    let descriptors = descriptors::labels();
     let all = scopes(namespaces).into_iter().flat_map(|scope| {
         [
-            watch(client, &scope, SUBSCRIPTIONS, |event| {
+            watch(client, &scope, "", SUBSCRIPTIONS, |event| {
                 Change::Subscription(Box::new(event))
             }),
-            watch(client, &scope, SECRETS, |event| Change::Secret(Box::new(event))),
+            watch(client, &scope, "", SECRETS, |event| {
+                Change::Secret(Box::new(event))
+            }),
+            watch(client, &scope, &descriptors, CONFIG_MAPS, |event| {
+                Change::ConfigMap(Box::new(event))
+            }),
         ]
     });
     stream::select_all(all).boxed()
@@ -232,6 +242,7 @@ fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
 fn watch<K>(
     client: &Client,
     scope: &Scope,
+    labels: &str,
     kind: &'static str,
     change: impl Fn(Event<K>) -> Change + Send + 'static,
 ) -> BoxStream<'static, Seen>
@@ -248,7 +259,7 @@ where
         None => Api::all(client.clone()),
     };
     let scope = scope.clone();
-    watcher(api, watcher::Config::default())
+    watcher(api, watcher::Config::default().labels(labels))
         .default_backoff()
         .map(move |event| Seen {
             kind,

@@ -3,11 +3,15 @@
 use super::SubscriptionContext;
 use super::checkpoint::{Checkpoint, CheckpointError, Stored};
 use super::resolve::{Secrets, secret_names};
+use super::types::{self, Types};
 use super::validate::{InvalidSpec, ValidatedSubscription, validate};
 use super::watchers::RunningWatcher;
 use super::world::StoredSubscription;
+use crate::conditions;
+use crate::descriptors::FetchError;
 use crate::sharding::View;
 use futures::future::try_join_all;
+use heddle_crds::sse_subscription::{Reason, Transcoding};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use sha2::{Digest, Sha256};
@@ -22,7 +26,11 @@ pub(crate) enum ObserveError {
         #[source]
         source: kube::Error,
     },
+    #[error(transparent)]
+    Types(#[from] FetchError),
 }
+
+type Problem = conditions::Problem<Reason>;
 
 /// A subscription and what decides about it.
 pub(crate) struct Observed {
@@ -32,6 +40,8 @@ pub(crate) struct Observed {
     pub(crate) running: Option<RunningWatcher>,
     /// What was read for a watcher that is to be started; nothing, if one runs by what is known.
     pub(crate) found: Option<Found>,
+    /// The types to transcode by, if that is asked for.
+    pub(crate) types: Option<Result<Arc<Types>, Problem>>,
 }
 
 /// Why a subscription cannot be worked with.
@@ -61,15 +71,23 @@ pub(crate) async fn observe(
         Ok(object) => validate(object).map_err(Invalid::Spec),
         Err(error) => Err(Invalid::Object(error.clone())),
     };
-    let found = match &validated {
-        Ok(validated) if view.is_mine(stored.uid()) && !validated.spec.suspend => {
+    let is_wanted =
+        |validated: &&ValidatedSubscription| view.is_mine(stored.uid()) && !validated.spec.suspend;
+    let wanted = validated.as_ref().ok().filter(is_wanted);
+    let found = match wanted {
+        Some(validated) => {
             let is_outdated = context.world.take_outdated(key) || !is_current(&stored, running.as_ref());
             match is_outdated {
                 true => Some(read(context, &stored, validated, running.is_some()).await?),
                 false => None,
             }
         }
-        _ => None,
+        None => None,
+    };
+    let transcoding = wanted.and_then(|validated| validated.spec.transcoding.as_ref());
+    let types = match transcoding {
+        Some(transcoding) => Some(read_types(context, &stored, transcoding, running.as_ref()).await?),
+        None => None,
     };
     Ok(Observed {
         stored,
@@ -77,7 +95,33 @@ pub(crate) async fn observe(
         validated,
         running,
         found,
+        types,
     })
+}
+
+/// Nothing is read as long as a watcher that is to go on goes by what is published.
+async fn read_types(
+    context: &SubscriptionContext,
+    stored: &StoredSubscription,
+    transcoding: &Transcoding,
+    running: Option<&RunningWatcher>,
+) -> Result<Result<Arc<Types>, Problem>, FetchError> {
+    let namespace = stored.namespace();
+    let index = context.world.index(namespace, &transcoding.idl_repo_ref.name);
+    let current = running.filter(|_| is_current(stored, running));
+    if let (Some(types), Some(index)) = (current.and_then(|current| current.types.as_ref()), &index)
+        && types.descriptors.digest == index.digest
+    {
+        return Ok(Ok(Arc::clone(types)));
+    }
+    types::read(
+        &context.types,
+        &context.client,
+        namespace,
+        transcoding,
+        index.as_ref(),
+    )
+    .await
 }
 
 /// Whether a watcher works by the object as it is now.

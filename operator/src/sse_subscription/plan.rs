@@ -22,6 +22,10 @@ pub(crate) enum Plan {
     Wait,
     /// The watcher that runs goes on.
     Keep,
+    /// It goes on, and transcodes by the types that were observed from now on.
+    Swap,
+    /// It goes on by the types that it has, though there is something wrong with those that it is to have.
+    KeepDespite(Problem),
     /// A watcher that runs by something older, or has ended, is stopped; then it is looked again.
     Stop,
     /// A watcher is started, to go on from what is stored.
@@ -48,7 +52,7 @@ pub(crate) fn plan(observed: &Observed) -> Plan {
         });
     }
     let Some(found) = &observed.found else {
-        return Plan::Keep;
+        return keep(observed);
     };
     start(observed, found)
 }
@@ -66,6 +70,21 @@ fn refusal(invalid: &Invalid) -> Problem {
     }
 }
 
+/// A watcher that runs is not stopped for the sake of types: nothing of its stream may be lost for that.
+fn keep(observed: &Observed) -> Plan {
+    let running = observed
+        .running
+        .as_ref()
+        .and_then(|running| running.types.as_ref());
+    match (&observed.types, running) {
+        (Some(Err(problem)), _) => Plan::KeepDespite(problem.clone()),
+        (Some(Ok(types)), Some(running)) if types.descriptors.digest != running.descriptors.digest => {
+            Plan::Swap
+        }
+        _ => Plan::Keep,
+    }
+}
+
 fn start(observed: &Observed, found: &Found) -> Plan {
     let stored = &observed.stored;
     let circumstances = Circumstances {
@@ -76,7 +95,7 @@ fn start(observed: &Observed, found: &Found) -> Plan {
     };
     if let Some(running) = &observed.running {
         return match running.circumstances == circumstances && !running.has_ended {
-            true => Plan::Keep,
+            true => keep(observed),
             // What it stores at its end is what to go on from.
             false => Plan::Stop,
         };
@@ -104,9 +123,12 @@ fn start(observed: &Observed, found: &Found) -> Plan {
         {
             Plan::StayEnded(ended)
         }
-        _ => Plan::Start {
-            circumstances,
-            before: before.map(Box::new),
+        _ => match &observed.types {
+            Some(Err(problem)) => Plan::Rest(problem.clone()),
+            _ => Plan::Start {
+                circumstances,
+                before: before.map(Box::new),
+            },
         },
     }
 }

@@ -8,6 +8,7 @@ use crate::conditions;
 use heddle_crds::condition::{self, ConditionStatus};
 use heddle_crds::reason::Retry;
 use heddle_crds::sse_subscription::{ConditionType, Counts, Reason, SseSubscriptionStatus};
+use heddle_crds::transcoding::Descriptors;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -22,10 +23,15 @@ const REQUEST_LIMIT: usize = 256;
 /// The most characters of an id, which the schema sets.
 const ID_LIMIT: usize = 1024;
 
+/// The most characters of an id in a message.
+const QUOTED_ID_LIMIT: usize = 128;
+
 /// What a watcher tells.
 pub(crate) struct Watched {
     pub(crate) told: Told,
     pub(crate) counts: Counts,
+    /// What it transcodes by.
+    pub(crate) descriptors: Option<Descriptors>,
 }
 
 /// The status of a subscription. `watched` is what its watcher tells, if there is one.
@@ -38,10 +44,11 @@ pub(crate) fn status(
 ) -> SseSubscriptionStatus {
     let mut status = stored.status.clone().unwrap_or_default();
     let (connected, delivering, ready) = states(applied, watched);
-    let is_watching = *applied == Applied::Watching;
+    let is_watching = matches!(applied, Applied::Watching | Applied::WatchingDespite(_));
     status.owner = is_watching.then(|| owner.to_owned());
     status.next_attempt_at = None;
-    if let Some(Watched { told, counts }) = watched {
+    status.descriptors = watched.and_then(|watched| watched.descriptors.clone());
+    if let Some(Watched { told, counts, .. }) = watched {
         status.last_event_id = Some(cut(&told.done_up_to, ID_LIMIT)).filter(|id| !id.is_empty());
         status.last_event_at = told.last_event_at.map(|at| Time(whole_seconds(at)));
         status.counts = Some(counts.clone());
@@ -79,17 +86,29 @@ fn states(applied: &Applied, watched: Option<&Watched>) -> (State, State, State)
         .into_iter()
         .find(|state| state.status != ConditionStatus::True)
         .cloned()
-        .unwrap_or_else(|| match &told.checkpoint_failure {
-            Some(failure) => State::is_false(
-                Reason::CheckpointFailed,
-                format!("The stream's place cannot be stored: {failure}."),
-            ),
-            None => State::is_true(
-                Reason::Streaming,
-                "The connection to the source is open, and sinks acknowledge.",
-            ),
-        });
+        .unwrap_or_else(|| otherwise(applied, told));
     (connected, delivering, ready)
+}
+
+/// Ready, if the source is connected and sinks acknowledge.
+fn otherwise(applied: &Applied, told: &Told) -> State {
+    match (applied, &told.checkpoint_failure) {
+        (Applied::WatchingDespite(problem), _) => State::is_false(
+            problem.reason,
+            format!(
+                "{} Until that is mended, events are transcoded by what was published before.",
+                problem.message
+            ),
+        ),
+        (_, Some(failure)) => State::is_false(
+            Reason::CheckpointFailed,
+            format!("The stream's place cannot be stored: {failure}."),
+        ),
+        (_, None) => State::is_true(
+            Reason::Streaming,
+            "The connection to the source is open, and sinks acknowledge.",
+        ),
+    }
 }
 
 fn connected(connection: &Connection) -> State {
@@ -109,6 +128,9 @@ fn delivering(told: &Told) -> State {
     if let Some((sink, message)) = &told.gone {
         return State::is_false(Reason::SinkGone, format!("Sink {sink} is gone: {message}."));
     }
+    if let Some((id, why)) = told.held.first_key_value() {
+        return State::is_false(Reason::DataInvalid, held(id, why));
+    }
     if told.failing.is_empty() {
         return State::is_true(
             Reason::Delivering,
@@ -116,6 +138,15 @@ fn delivering(told: &Told) -> State {
         );
     }
     State::is_false(Reason::SinkFailing, failing(&told.failing))
+}
+
+fn held(id: &str, why: &str) -> String {
+    let mut id = cut(id, QUOTED_ID_LIMIT);
+    id.retain(|character| !character.is_control());
+    format!(
+        "Event {id} cannot be delivered: {why}. It is tried again, at once when its IdlRepo publishes other types; the source \
+         waits meanwhile. With spec.delivery.deadLetter such events go there, and the stream goes on."
+    )
 }
 
 fn failing(sinks: &BTreeMap<Arc<str>, String>) -> String {

@@ -13,6 +13,7 @@ pub(crate) mod progress;
 pub(crate) mod retry;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod transcoder;
 
 use super::checkpoint::{Checkpoint, CheckpointError, Ended, Place, Stored};
 use crate::context::sleep_until;
@@ -347,6 +348,7 @@ impl Watcher {
             data: event.data,
             received_at: now,
             time,
+            protobuf: None,
             traceparent: None,
         };
         if !self.plan.filter.lets_through(&event) {

@@ -1,9 +1,11 @@
 //! The watchers that run in this process.
 
+use super::types::Types;
 use super::watcher::progress::{News, Progress};
 use super::watcher::{Outcome, Watcher};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ pub(crate) struct Circumstances {
 /// A watcher that was started.
 struct Running {
     circumstances: Circumstances,
+    types: Option<watch::Sender<Arc<Types>>>,
     progress: Arc<Progress>,
     stop: CancellationToken,
     /// Cancelled when it has ended.
@@ -46,6 +49,8 @@ impl Drop for Ending {
 #[derive(Clone)]
 pub(crate) struct RunningWatcher {
     pub(crate) circumstances: Circumstances,
+    /// What it transcodes by, if it does.
+    pub(crate) types: Option<Arc<Types>>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) has_ended: bool,
 }
@@ -62,6 +67,7 @@ impl Watchers {
     pub(crate) fn find(&self, key: &str) -> Option<RunningWatcher> {
         self.all().get(key).map(|running| RunningWatcher {
             circumstances: running.circumstances.clone(),
+            types: running.types.as_ref().map(|types| Arc::clone(&types.borrow())),
             progress: Arc::clone(&running.progress),
             has_ended: running.ended.is_cancelled(),
         })
@@ -75,11 +81,19 @@ impl Watchers {
         self.all().keys().cloned().collect()
     }
 
-    /// Starts one. There must be none of this key.
+    /// Has one transcode by other types from now on.
+    pub(crate) fn swap(&self, key: &str, types: Arc<Types>) {
+        if let Some(sender) = self.all().get(key).and_then(|running| running.types.as_ref()) {
+            sender.send_replace(types);
+        }
+    }
+
+    /// Starts one. There must be none of this key. `types` is where it gets those from that it transcodes by.
     pub(crate) fn start(
         &self,
         key: String,
         circumstances: Circumstances,
+        types: Option<watch::Sender<Arc<Types>>>,
         progress: Arc<Progress>,
         watcher: Watcher,
         news: News,
@@ -98,6 +112,7 @@ impl Watchers {
         });
         let running = Running {
             circumstances,
+            types,
             progress,
             stop,
             ended,

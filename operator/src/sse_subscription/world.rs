@@ -1,13 +1,16 @@
-//! The SseSubscriptions that the API server has, and which of them name which Secret.
+//! The SseSubscriptions that the API server has, which of them name which Secret, and what IdlRepos have published for them.
 
 use super::resolve::secret_names;
-use crate::cache::Scope;
+use crate::cache::{Cache, Scope};
+use crate::descriptors::{StoredIndex, stored_index};
 use crate::write_status::Written;
+use heddle_crds::publication::index_name;
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
-use heddle_crds::{SseSubscription, metadata};
+use heddle_crds::{SseSubscription, SseSubscriptionSpec, metadata};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Resource;
 use kube::api::ObjectMeta;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::Event;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +39,8 @@ struct State {
     listed: BTreeMap<Scope, BTreeSet<String>>,
     /// Those whose Secrets may have changed since they were read.
     outdated: BTreeSet<String>,
+    /// What IdlRepos have published.
+    indexes: Cache<StoredIndex>,
 }
 
 impl StoredSubscription {
@@ -153,19 +158,44 @@ impl World {
     /// A Secret has changed. The subscriptions that name it.
     pub(super) fn secret_changed(&self, namespace: &str, name: &str) -> Vec<String> {
         let mut state = self.state();
-        let from = format!("{namespace}/");
-        let until = format!("{namespace}0");
-        let naming: Vec<_> = state
-            .subscriptions
-            .range(from..until)
-            .filter(|(_, stored)| {
-                let object = stored.object.as_ref().ok();
-                object.is_some_and(|object| secret_names(&object.spec).contains(name))
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        let naming = state.of_namespace(namespace, |spec| secret_names(spec).contains(name));
         state.outdated.extend(naming.iter().cloned());
         naming
+    }
+
+    /// Takes in what has become of an index. The subscriptions that may go by it.
+    pub(super) fn take_index(
+        &self,
+        scope: &Scope,
+        event: Event<PartialObjectMeta<ConfigMap>>,
+    ) -> Vec<String> {
+        let mut state = self.state();
+        let namespaces = state.indexes.take(scope, event, stored_index);
+        let transcodes = |spec: &SseSubscriptionSpec| spec.transcoding.is_some();
+        let keys = namespaces
+            .iter()
+            .flat_map(|namespace| state.of_namespace(namespace, transcodes));
+        keys.collect()
+    }
+
+    /// What an IdlRepo has published, as far as the watch has seen.
+    pub(super) fn index(&self, namespace: &str, idl_repo: &str) -> Option<StoredIndex> {
+        let state = self.state();
+        let indexes = state.indexes.of_namespace(namespace)?;
+        indexes.get(&index_name(idl_repo)).cloned()
+    }
+}
+
+impl State {
+    /// The subscriptions of a namespace with such a specification.
+    fn of_namespace(&self, namespace: &str, is_such: impl Fn(&SseSubscriptionSpec) -> bool) -> Vec<String> {
+        let from = format!("{namespace}/");
+        let until = format!("{namespace}0");
+        let such = self.subscriptions.range(from..until).filter(|(_, stored)| {
+            let object = stored.object.as_ref().ok();
+            object.is_some_and(|object| is_such(&object.spec))
+        });
+        such.map(|(key, _)| key.clone()).collect()
     }
 }
 
@@ -274,6 +304,33 @@ mod tests {
         assert_eq!(world.secret_changed("a", "s"), ["a/x"]);
         assert!(world.take_outdated("a/x"));
         assert!(!world.take_outdated("a/x"));
+    }
+
+    #[test]
+    fn what_is_published_concerns_those_of_its_namespace_that_transcode() {
+        let world = World::default();
+        for (namespace, name) in [("a", "x"), ("a", "y"), ("b", "x")] {
+            let mut guarded = object(namespace, name, 1, "s");
+            if name == "x" {
+                let transcoding = json!({ "idlRepoRef": { "name": "shop" }, "message": "a.B" });
+                let spec = &mut guarded.0.as_mut().unwrap().spec;
+                spec.transcoding = serde_json::from_value(transcoding).unwrap();
+            }
+            world.take(&None, Event::Apply(guarded));
+        }
+        let index = |digest: &str| {
+            let metadata = json!({
+                "name": "shop-descriptors", "namespace": "a",
+                "annotations": { "heddle.dev/descriptors-digest": digest },
+            });
+            serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+        };
+        assert_eq!(world.take_index(&None, Event::Apply(index("1"))), ["a/x"]);
+        assert_eq!(world.take_index(&None, Event::Apply(index("1"))), [""; 0]);
+        assert_eq!(world.take_index(&None, Event::Apply(index("2"))), ["a/x"]);
+        let published = world.index("a", "shop").map(|index| index.digest);
+        assert_eq!(published.as_deref(), Some("2"));
+        assert_eq!(world.index("b", "shop"), None);
     }
 
     #[test]

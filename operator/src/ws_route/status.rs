@@ -10,7 +10,8 @@ use before::Before;
 use heddle_crds::condition::{self, ConditionStatus};
 use heddle_crds::metadata;
 use heddle_crds::reason::Retry;
-use heddle_crds::ws_route::{ConditionType, Descriptors, Reason, WsRouteStatus};
+use heddle_crds::transcoding::Descriptors;
+use heddle_crds::ws_route::{ConditionType, Reason, WsRouteStatus};
 use heddle_route_config::protocol::RouteErrorKind;
 use k8s_openapi::jiff::Timestamp;
 

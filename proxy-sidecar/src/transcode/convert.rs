@@ -1,7 +1,8 @@
 //! One message into the other encoding.
 
 use bytes::Bytes;
-use heddle_crds::ws_route::{Encoding, InvalidMessagePolicy, UnknownFields};
+use heddle_crds::transcoding::UnknownFields;
+use heddle_crds::ws_route::{Encoding, InvalidMessagePolicy};
 use heddle_dynamic_protobuf::json::{self, JsonError, JsonParser, JsonPrinter, ParseOptions, PrintOptions};
 use heddle_dynamic_protobuf::{Schema, SchemaCell};
 use heddle_route_config::Transcoding;

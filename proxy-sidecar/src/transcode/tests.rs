@@ -8,7 +8,8 @@
 mod pair;
 
 use super::*;
-use heddle_crds::ws_route::{Encoding, InvalidMessagePolicy, UnknownFields};
+use heddle_crds::transcoding::UnknownFields;
+use heddle_crds::ws_route::{Encoding, InvalidMessagePolicy};
 use heddle_dynamic_protobuf::{Schema, SchemaCell};
 use heddle_route_config::Transcoding;
 use heddle_ws_session::{ClosedBy, EndReason, Keepalive, MessageRate, OnExceed, SessionRules, Volume};

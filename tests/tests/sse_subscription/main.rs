@@ -6,4 +6,5 @@ mod memory;
 mod replicas;
 mod sink;
 mod source;
+mod transcoding;
 mod world;

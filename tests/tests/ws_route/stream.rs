@@ -3,17 +3,14 @@
 use super::sidecar::{Sidecar, served};
 use super::world::World;
 use anyhow::Result;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use heddle_crds::condition::find;
-use heddle_crds::publication::{Chunk, Index, digest};
 use heddle_route_config::protocol::{Assembly, Held, Hello, RouteError, RouteErrorKind, TOKEN_AUDIENCE};
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
-use k8s_openapi::api::core::v1::ConfigMap;
+use heddle_tests::publication::publish;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 #[tokio::test]
@@ -331,7 +328,8 @@ async fn descriptor_sets_come_before_the_routes_that_go_by_them_and_once() -> Re
     assert_eq!((first.routes[0].held, none.len()), (Held::Yes, 0));
 
     let set: Vec<u8> = (0..1_200_000_u32).map(|number| (number % 251) as u8).collect();
-    publish(&world, &set).await?;
+    // That the bytes are no set matters to sidecars only.
+    publish(&world.namespace, "idl", &set, &set).await?;
     let (sent, parts) = sidecar.configuration().await?;
     assert_eq!(sent.descriptors[0].digest, parts[0].digest);
     let mut assembly = Assembly::default();
@@ -361,41 +359,5 @@ async fn descriptor_sets_come_before_the_routes_that_go_by_them_and_once() -> Re
     let mut again = world.connect(&pod, &hello).await?;
     let (_, parts) = again.configuration().await?;
     assert_eq!(parts.len(), 0);
-    Ok(())
-}
-
-/// Publishes what an IdlRepo `idl` would, in two chunks. That the bytes are no set matters to sidecars only.
-async fn publish(world: &World, set: &[u8]) -> Result<()> {
-    let api = Api::<ConfigMap>::namespaced(world.namespace.client.clone(), &world.namespace.name);
-    let mut chunks = Vec::new();
-    for (number, chunk) in set.chunks(700_000).enumerate() {
-        let name = format!("idl-descriptors-{}", number + 1);
-        let slot = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name },
-            "binaryData": { "chunk": STANDARD.encode(chunk) },
-        });
-        api.patch(&name, &PatchParams::apply("tests"), &Patch::Apply(&slot))
-            .await?;
-        chunks.push(Chunk {
-            config_map: name,
-            digest: digest(chunk),
-        });
-    }
-    let index = Index {
-        digest: digest(set),
-        source_commit: "c0ffee".into(),
-        bytes: set.len() as u64,
-        compression: "zstd".into(),
-        chunks,
-    };
-    let index_map: ConfigMap = serde_json::from_value(json!({
-        "metadata": {
-            "name": "idl-descriptors",
-            "labels": { "app.kubernetes.io/component": "descriptors" },
-            "annotations": { "heddle.dev/descriptors-digest": index.digest },
-        },
-        "data": { "index.json": index.to_json() },
-    }))?;
-    api.create(&PostParams::default(), &index_map).await?;
     Ok(())
 }

@@ -3,6 +3,8 @@ use crate::metrics::SubscriptionMetrics;
 use crate::sharding::View;
 use crate::sse_subscription::checkpoint::{CheckpointError, Place};
 use crate::sse_subscription::resolve::Secrets;
+use crate::sse_subscription::types::Types;
+use crate::sse_subscription::types::tests::types;
 use crate::sse_subscription::validate::validate;
 use crate::sse_subscription::watcher::progress::{News, Progress};
 use crate::sse_subscription::watchers::RunningWatcher;
@@ -43,6 +45,7 @@ fn observed(spec: &Value, place: Option<Place>) -> Observed {
         validated: validate(&object).map_err(Invalid::Spec),
         running: None,
         found: Some(found(Ok(place.map(Stored::for_test)))),
+        types: None,
     }
 }
 
@@ -65,6 +68,7 @@ fn running(generation: i64, has_ended: bool) -> RunningWatcher {
             requested_at: None,
             secrets: [0; 32],
         },
+        types: None,
         progress: Arc::new(progress),
         has_ended,
     }
@@ -135,6 +139,40 @@ fn a_stream_that_has_ended_stays_so_until_somebody_asks() {
     assert_eq!(plan(&same), Plan::StayEnded(ended(3)));
     let changed = observed(&json!({}), Some(place(2)));
     assert!(matches!(plan(&changed), Plan::Start { .. }));
+}
+
+fn transcoded_by(messages: &str) -> Option<Result<Arc<Types>, Problem>> {
+    Some(Ok(types(messages)))
+}
+
+fn no_types() -> Problem {
+    Problem {
+        reason: Reason::IdlRepoNotFound,
+        message: "IdlRepo shop is away.".into(),
+    }
+}
+
+#[test]
+fn a_watcher_without_types_is_not_started_and_one_that_has_some_is_never_stopped_for_others() {
+    let mut observed = observed(&json!({}), None);
+    observed.types = Some(Err(no_types()));
+    assert_eq!(plan(&observed), Plan::Rest(no_types()));
+    observed.types = transcoded_by("message A {}");
+    assert!(matches!(plan(&observed), Plan::Start { .. }));
+
+    for found in [observed.found.take(), None] {
+        observed.found = found;
+        observed.running = Some(RunningWatcher {
+            types: Some(types("message A {}")),
+            ..running(3, false)
+        });
+        assert_eq!(plan(&observed), Plan::Keep, "the same as it has");
+        observed.types = transcoded_by("message B {}");
+        assert_eq!(plan(&observed), Plan::Swap);
+        observed.types = Some(Err(no_types()));
+        assert_eq!(plan(&observed), Plan::KeepDespite(no_types()));
+        observed.types = transcoded_by("message A {}");
+    }
 }
 
 #[test]

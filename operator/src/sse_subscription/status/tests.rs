@@ -23,12 +23,14 @@ fn watched(connection: Connection, failing: &[&str]) -> Watched {
                 .iter()
                 .map(|sink| (Arc::from(*sink), "it answered 503".to_owned()))
                 .collect(),
+            held: BTreeMap::new(),
             gone: None,
             checkpoint_failure: None,
             done_up_to: "7".into(),
             last_event_at: None,
         },
         counts: Counts::default(),
+        descriptors: None,
     }
 }
 
@@ -70,6 +72,43 @@ fn ready_says_the_first_thing_that_is_wrong() {
         assert_eq!(status.owner.as_deref(), Some("pod-0"));
         assert_eq!(status.last_event_id.as_deref(), Some("7"));
     }
+}
+
+#[test]
+fn an_event_that_does_not_fit_and_types_that_are_not_there_are_told_of() {
+    let mut holds = watched(Connection::Open, &[]);
+    holds
+        .told
+        .held
+        .insert("7\n8".into(), "its data is no JSON of shop.v1.Order".into());
+    let holding = after(None, &holds);
+    assert_eq!(reason(&holding, "Delivering"), Some("DataInvalid"));
+    assert_eq!(reason(&holding, "Ready"), Some("DataInvalid"));
+    let told = condition::find(&holding.conditions, "Ready").unwrap();
+    assert!(
+        told.message.contains("Event 78 cannot be delivered: its data"),
+        "{}",
+        told.message
+    );
+
+    let despite = Applied::WatchingDespite(Problem {
+        reason: Reason::MessageTypeNotFound,
+        message: "There is no shop.v1.Order.".into(),
+    });
+    let descriptors = Descriptors {
+        digest: "sha256:0".into(),
+        source_revision: "c0ffee".into(),
+    };
+    let goes_on = Watched {
+        descriptors: Some(descriptors.clone()),
+        ..watched(Connection::Open, &[])
+    };
+    let now = Timestamp::UNIX_EPOCH;
+    let status = status(&stored(None), &despite, Some(&goes_on), "pod-0", now);
+    assert_eq!(reason(&status, "Ready"), Some("MessageTypeNotFound"));
+    assert_eq!(reason(&status, "Delivering"), Some("Delivering"));
+    assert_eq!(status.owner.as_deref(), Some("pod-0"));
+    assert_eq!(status.descriptors, Some(descriptors));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Events as CloudEvents 1.0: the JSON Event Format and the HTTP Protocol Binding.
 
-use super::event::Event;
+use super::event::{Event, Protobuf};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use k8s_openapi::jiff::Timestamp;
@@ -15,6 +17,7 @@ pub(crate) const BATCHED: HeaderValue = HeaderValue::from_static("application/cl
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+const PROTOBUF: &str = "application/protobuf";
 
 /// Bytes of an event in JSON besides its data, about.
 const ENVELOPE_BYTES: usize = 384;
@@ -47,8 +50,68 @@ impl Origin {
 /// Why an event is in the dead letter.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
-    pub(crate) sink: Arc<str>,
+    /// The sink that did not take it. None, if it is of no use to any.
+    pub(crate) sink: Option<Arc<str>>,
     pub(crate) error: String,
+}
+
+/// What goes out as the data of an event.
+#[derive(Clone, Copy, Debug)]
+enum Payload<'a> {
+    Json(&'a Bytes),
+    Text(&'a Bytes),
+    Protobuf(&'a Protobuf),
+}
+
+impl<'a> Payload<'a> {
+    /// Sinks get what was made of the data; dead letters have it as it came, so that it can be looked into, and sent again.
+    fn of(event: &'a Event, fault: Option<&Fault>) -> Self {
+        match &event.protobuf {
+            Some(protobuf) if fault.is_none() => Self::Protobuf(protobuf),
+            _ if is_json(&event.data) => Self::Json(&event.data),
+            _ => Self::Text(&event.data),
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json(_) => JSON,
+            Self::Text(_) => TEXT,
+            Self::Protobuf(_) => PROTOBUF,
+        }
+    }
+
+    fn schema(self) -> Option<&'a str> {
+        match self {
+            Self::Json(_) | Self::Text(_) => None,
+            Self::Protobuf(protobuf) => Some(&protobuf.schema),
+        }
+    }
+
+    fn bytes(self) -> &'a Bytes {
+        match self {
+            Self::Json(data) | Self::Text(data) => data,
+            Self::Protobuf(protobuf) => &protobuf.wire,
+        }
+    }
+
+    /// The last member of an event in JSON.
+    fn write(self, body: &mut Vec<u8>) {
+        match self {
+            Self::Json(data) => {
+                body.extend_from_slice(br#","data":"#);
+                body.extend_from_slice(data);
+            }
+            Self::Text(data) => {
+                body.extend_from_slice(br#","data":"#);
+                write_string(body, &String::from_utf8_lossy(data));
+            }
+            Self::Protobuf(protobuf) => {
+                body.extend_from_slice(br#","data_base64":"#);
+                write_string(body, &STANDARD.encode(&protobuf.wire));
+            }
+        }
+    }
 }
 
 /// Attributes besides `datacontenttype`, in the order in which they are written; `None` are left out.
@@ -57,7 +120,7 @@ fn attributes<'a>(
     event: &'a Event,
     time: &'a str,
     fault: Option<&'a Fault>,
-) -> [(&'static str, Option<&'a str>); 9] {
+) -> [(&'static str, Option<&'a str>); 10] {
     [
         ("ce-specversion", Some("1.0")),
         ("ce-id", Some(&event.id)),
@@ -65,8 +128,9 @@ fn attributes<'a>(
         ("ce-type", Some(&event.type_)),
         ("ce-subject", Some(&origin.subject)),
         ("ce-time", Some(time)),
+        ("ce-dataschema", Payload::of(event, fault).schema()),
         ("ce-traceparent", event.traceparent.as_deref()),
-        ("ce-heddlesink", fault.map(|fault| &*fault.sink)),
+        ("ce-heddlesink", fault.and_then(|fault| fault.sink.as_deref())),
         ("ce-heddleerror", fault.map(|fault| fault.error.as_str())),
     ]
 }
@@ -82,10 +146,6 @@ fn is_json(data: &[u8]) -> bool {
     begins_so && serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
-fn content_type(event: &Event) -> &'static str {
-    if is_json(&event.data) { JSON } else { TEXT }
-}
-
 /// The whole event in JSON, at the end of `body`.
 pub(crate) fn write_json(body: &mut Vec<u8>, origin: &Origin, event: &Event, fault: Option<&Fault>) {
     write_json_at(body, origin, event, &event.time.to_string(), fault);
@@ -93,16 +153,20 @@ pub(crate) fn write_json(body: &mut Vec<u8>, origin: &Origin, event: &Event, fau
 
 /// The same, with the event's time as text.
 fn write_json_at(body: &mut Vec<u8>, origin: &Origin, event: &Event, time: &str, fault: Option<&Fault>) {
-    body.reserve(event.data.len() + ENVELOPE_BYTES);
+    let payload = Payload::of(event, fault);
+    body.reserve(payload.bytes().len() + ENVELOPE_BYTES);
     body.extend_from_slice(&origin.beginning);
-    let content_type = content_type(event);
     for (name, value) in [
         (&br#","id":"#[..], Some(&*event.id)),
         (br#","type":"#, Some(&event.type_)),
         (br#","time":"#, Some(time)),
-        (br#","datacontenttype":"#, Some(content_type)),
+        (br#","datacontenttype":"#, Some(payload.content_type())),
+        (br#","dataschema":"#, payload.schema()),
         (br#","traceparent":"#, event.traceparent.as_deref()),
-        (br#","heddlesink":"#, fault.map(|fault| &*fault.sink)),
+        (
+            br#","heddlesink":"#,
+            fault.and_then(|fault| fault.sink.as_deref()),
+        ),
         (br#","heddleerror":"#, fault.map(|fault| fault.error.as_str())),
     ] {
         if let Some(value) = value {
@@ -110,12 +174,7 @@ fn write_json_at(body: &mut Vec<u8>, origin: &Origin, event: &Event, time: &str,
             write_string(body, value);
         }
     }
-    body.extend_from_slice(br#","data":"#);
-    if content_type == JSON {
-        body.extend_from_slice(&event.data);
-    } else {
-        write_string(body, &String::from_utf8_lossy(&event.data));
-    }
+    payload.write(body);
     body.push(b'}');
 }
 
@@ -145,14 +204,17 @@ pub(crate) fn batch(origin: &Origin, events: &[Event], fault: Option<&Fault>) ->
     body.into()
 }
 
-/// The header fields of a request whose body is the data.
+/// The body of a request that has the attributes in its header fields.
+pub(crate) fn binary_body(event: &Event, fault: Option<&Fault>) -> Bytes {
+    Payload::of(event, fault).bytes().clone()
+}
+
+/// The header fields of such a request.
 pub(crate) fn binary_headers(origin: &Origin, event: &Event, fault: Option<&Fault>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     let time = event.time.to_string();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(content_type(event)),
-    );
+    let content_type = Payload::of(event, fault).content_type();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     for (name, value) in attributes(origin, event, &time, fault) {
         let value = value.map(percent_encoded).map(HeaderValue::try_from);
         // What is encoded is always a value.
@@ -199,6 +261,7 @@ mod tests {
             last_event_id: "7".into(),
             type_: "push".into(),
             data: Bytes::copy_from_slice(data.as_bytes()),
+            protobuf: None,
             received_at: Instant::now(),
             time: Timestamp::from_second(0).unwrap(),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
@@ -232,12 +295,51 @@ mod tests {
     #[test]
     fn a_dead_letter_says_who_refused_it_and_why() {
         let fault = Fault {
-            sink: "orders".into(),
+            sink: Some("orders".into()),
             error: "it answered 400".into(),
         };
         let object = json_of("1", Some(&fault));
         assert_eq!(object["heddlesink"], "orders");
         assert_eq!(object["heddleerror"], "it answered 400");
+    }
+
+    #[test]
+    fn a_message_goes_out_as_such_and_into_a_dead_letter_as_it_came() {
+        let transcoded = Event {
+            protobuf: Some(Protobuf {
+                wire: Bytes::from_static(b"\x08\x01"),
+                schema: "tag:a#b".into(),
+            }),
+            ..event(r#"{"a":1}"#)
+        };
+        let fault = Fault {
+            sink: None,
+            error: "why".into(),
+        };
+        let structured = |fault| {
+            let mut body = Vec::new();
+            write_json(&mut body, &origin(), &transcoded, fault);
+            serde_json::from_slice::<Value>(&body).unwrap()
+        };
+        let to_sink = structured(None);
+        assert_eq!(to_sink["data_base64"], "CAE=");
+        assert_eq!(to_sink["datacontenttype"], "application/protobuf");
+        assert_eq!(to_sink["dataschema"], "tag:a#b");
+        assert_eq!(to_sink.get("data"), None);
+        let headers = binary_headers(&origin(), &transcoded, None);
+        assert_eq!(headers["content-type"], "application/protobuf");
+        assert_eq!(headers["ce-dataschema"], "tag:a#b");
+        assert_eq!(binary_body(&transcoded, None), &b"\x08\x01"[..]);
+
+        let dead = structured(Some(&fault));
+        assert_eq!(dead["data"], json!({ "a": 1 }));
+        assert_eq!(dead["heddleerror"], "why");
+        for name in ["data_base64", "dataschema", "heddlesink"] {
+            assert_eq!(dead.get(name), None, "{name}");
+        }
+        let headers = binary_headers(&origin(), &transcoded, Some(&fault));
+        assert_eq!(headers["content-type"], "application/json");
+        assert_eq!(binary_body(&transcoded, Some(&fault)), r#"{"a":1}"#);
     }
 
     #[test]

@@ -5,14 +5,19 @@ use super::event::Event;
 use super::progress::Progress;
 use super::retry::RetryDelays;
 use super::sink::{Failure, Sink};
+use super::transcoder::{Misfit, Transcoded, Transcoder};
 use crate::sharding::Fence;
-use futures::future::{BoxFuture, try_join_all};
+use crate::sse_subscription::types::Types;
+use futures::future::{BoxFuture, pending, try_join, try_join_all};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How batches are delivered.
 pub(crate) struct Delivery {
     pub(crate) origin: Origin,
+    /// Makes of the data what sinks get, if that is another thing.
+    pub(crate) transcoder: Option<Transcoder>,
     pub(crate) sinks: Vec<Sink>,
     pub(crate) dead_letter: Option<Sink>,
     /// Tries after the first, before events go to the dead letter.
@@ -34,8 +39,67 @@ pub(crate) enum Stopped {
 impl Delivery {
     /// Delivers events to every sink. When it is done, each has been acknowledged or put into the dead letter.
     pub(crate) async fn deliver(&self, events: &[Event]) -> Result<(), Stopped> {
+        match &self.transcoder {
+            None => self.deliver_to_all(events).await,
+            Some(transcoder) => self.deliver_transcoded(transcoder, events).await,
+        }
+    }
+
+    async fn deliver_to_all(&self, events: &[Event]) -> Result<(), Stopped> {
         let all = self.sinks.iter().map(|sink| self.deliver_to(sink, events));
         try_join_all(all).await.map(drop)
+    }
+
+    /// Delivers what fits, and puts the rest into the dead letter. Without one, an event that does not fit holds up those
+    /// behind it until there are types that it fits.
+    async fn deliver_transcoded(&self, transcoder: &Transcoder, events: &[Event]) -> Result<(), Stopped> {
+        let mut types = transcoder.types();
+        let mut rest = events;
+        let mut held = None::<Held>;
+        loop {
+            let now = Arc::clone(&types.borrow_and_update());
+            let Transcoded { fitting, misfits } = transcoder.transcode(&now, rest);
+            let Some(first) = misfits.first() else {
+                drop(held);
+                return self.deliver_to_all(&fitting).await;
+            };
+            if let Some(dead_letter) = &self.dead_letter {
+                let buried = self.bury_misfits(dead_letter, rest, &misfits);
+                return try_join(self.deliver_to_all(&fitting), buried).await.map(drop);
+            }
+            let (done, others) = rest.split_at(first.index);
+            if !done.is_empty() {
+                held = None;
+                self.deliver_to_all(&fitting[..done.len()]).await?;
+            }
+            rest = others;
+            let Some(event) = rest.first() else { return Ok(()) };
+            let held = held.get_or_insert_with(|| Held::new(&self.progress, event));
+            held.failed(&first.why);
+            if !self.fence.is_open() {
+                return Err(Stopped::Fenced);
+            }
+            let delay = self.delays.delay(held.failures, None, rand::random());
+            other_types(&mut types, delay).await;
+        }
+    }
+
+    async fn bury_misfits(
+        &self,
+        dead_letter: &Sink,
+        events: &[Event],
+        misfits: &[Misfit],
+    ) -> Result<(), Stopped> {
+        self.progress.count_misfits(misfits.len());
+        for Misfit { index, why } in misfits {
+            let event = events.get(*index..=*index).unwrap_or_default();
+            let fault = Fault {
+                sink: None,
+                error: why.clone(),
+            };
+            self.bury(dead_letter, event, &fault).await?;
+        }
+        Ok(())
     }
 
     async fn deliver_to(&self, sink: &Sink, events: &[Event]) -> Result<(), Stopped> {
@@ -113,19 +177,65 @@ impl Delivery {
             return self.deliver_part(sink, second, 0).await;
         }
         let fault = Fault {
-            sink: Arc::clone(&sink.name),
+            sink: Some(Arc::clone(&sink.name)),
             error: failure.message().to_owned(),
         };
-        for part in parts(dead_letter, part) {
+        self.bury(dead_letter, part, &fault).await
+    }
+
+    /// Puts events into the dead letter, however long that takes.
+    async fn bury(&self, dead_letter: &Sink, events: &[Event], fault: &Fault) -> Result<(), Stopped> {
+        for part in parts(dead_letter, events) {
             let mut failures = 0;
-            while let Err(failure) = self.try_once(dead_letter, part, Some(&fault)).await? {
+            while let Err(failure) = self.try_once(dead_letter, part, Some(fault)).await? {
                 failures += 1;
                 self.wait(failures, &failure).await;
             }
         }
-        self.progress.count_dead_lettered(part.len());
+        self.progress.count_dead_lettered(events.len());
         Ok(())
     }
+}
+
+/// An event that does not fit and holds up those behind it. People are told of it as long as this is there.
+struct Held<'a> {
+    progress: &'a Progress,
+    id: Arc<str>,
+    failures: u32,
+}
+
+impl<'a> Held<'a> {
+    fn new(progress: &'a Progress, event: &Event) -> Self {
+        progress.count_misfits(1);
+        Self {
+            progress,
+            id: Arc::clone(&event.id),
+            failures: 0,
+        }
+    }
+
+    fn failed(&mut self, why: &str) {
+        self.failures = self.failures.saturating_add(1);
+        self.progress.event_held(&self.id, why);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.progress.event_released(&self.id);
+    }
+}
+
+/// Waits until there are other types, or so long.
+async fn other_types(types: &mut watch::Receiver<Arc<Types>>, delay: Duration) {
+    let changed = async {
+        if types.changed().await.is_err() {
+            // There will be none.
+            pending::<()>().await;
+        }
+    };
+    // It is tried again whichever of the two it was.
+    tokio::time::timeout(delay, changed).await.ok();
 }
 
 fn parts<'a>(sink: &Sink, events: &'a [Event]) -> std::slice::Chunks<'a, Event> {

@@ -23,10 +23,20 @@ pub(crate) struct Event {
     pub(crate) type_: Arc<str>,
     /// UTF-8.
     pub(crate) data: Bytes,
+    /// The same as a message, for sinks, when it has been transcoded.
+    pub(crate) protobuf: Option<Protobuf>,
     pub(crate) received_at: Instant,
     pub(crate) time: Timestamp,
     /// The W3C `traceparent` of the event's trace.
     pub(crate) traceparent: Option<Arc<str>>,
+}
+
+/// Data as a protobuf message.
+#[derive(Clone, Debug)]
+pub(crate) struct Protobuf {
+    pub(crate) wire: Bytes,
+    /// The URI of its schema.
+    pub(crate) schema: Arc<str>,
 }
 
 impl Event {

@@ -280,6 +280,7 @@ mod tests {
             data: Bytes::copy_from_slice(data.as_bytes()),
             received_at: Instant::now(),
             time: Timestamp::UNIX_EPOCH,
+            protobuf: None,
             traceparent: None,
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Told {
     pub(crate) connection: Connection,
     /// The sinks that have failed since they last acknowledged, and how.
     pub(crate) failing: BTreeMap<Arc<str>, String>,
+    /// The events that do not fit the message type and hold up the stream, and why.
+    pub(crate) held: BTreeMap<Arc<str>, String>,
     /// The sink that never wants an event again.
     pub(crate) gone: Option<(Arc<str>, String)>,
     /// Why the checkpoint could not be written the last time.
@@ -123,6 +125,7 @@ impl Progress {
             told: Mutex::new(Told {
                 connection: Connection::Connecting,
                 failing: BTreeMap::new(),
+                held: BTreeMap::new(),
                 gone: None,
                 checkpoint_failure: None,
                 done_up_to,
@@ -204,6 +207,22 @@ impl Progress {
             .dead_lettered
             .fetch_add(number(events), Ordering::Relaxed);
         self.metrics.count_dead_lettered(events);
+    }
+
+    pub(super) fn count_misfits(&self, events: usize) {
+        self.metrics.count_misfits(events);
+    }
+
+    pub(super) fn event_held(&self, id: &Arc<str>, why: &str) {
+        self.change(|told| {
+            told.held.insert(Arc::clone(id), why.to_owned());
+        });
+    }
+
+    pub(super) fn event_released(&self, id: &str) {
+        self.change(|told| {
+            told.held.remove(id);
+        });
     }
 
     pub(super) fn sink_acknowledged(&self, sink: &str) {

@@ -102,7 +102,7 @@ fn log(origin: &Origin, event: &Event, fault: Option<&Fault>) {
                 id,
                 type_,
                 bytes,
-                sink = &**sink,
+                sink = sink.as_deref(),
                 error,
                 "event not delivered"
             );

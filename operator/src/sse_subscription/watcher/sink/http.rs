@@ -86,7 +86,7 @@ impl HttpSink {
         let body = match self.mode {
             ContentMode::Binary => {
                 headers.extend(cloud_event::binary_headers(origin, first, fault));
-                first.data.clone()
+                cloud_event::binary_body(first, fault)
             }
             ContentMode::Structured => {
                 headers.insert(header::CONTENT_TYPE, STRUCTURED);
