@@ -213,14 +213,14 @@ impl Start<'_> {
             fence: self.context.fence.clone(),
             progress: Arc::clone(&progress),
         };
-        let watcher = Watcher::new(
+        let watcher = Box::new(Watcher::new(
             self.watcher_plan(delivery),
             source,
             self.checkpoint,
             self.claimed,
             Arc::clone(&progress),
             resume_after,
-        );
+        ));
         let news = self.context.news.clone();
         let watchers = &self.context.watchers;
         let (key, circumstances) = (self.key.to_owned(), self.circumstances);

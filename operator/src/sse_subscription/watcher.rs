@@ -142,7 +142,9 @@ impl Watcher {
     }
 
     /// Runs until `stop` is cancelled or there is nothing more to do. The place is then stored, and the claim given back.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Outcome {
+    ///
+    /// Boxed, as is its end: a future has room for all that it may ever hold, and most watchers wait for the next event.
+    pub(crate) async fn run(mut self: Box<Self>, stop: CancellationToken) -> Outcome {
         let outcome = loop {
             if let Some(outcome) = self.begin_work() {
                 break outcome;
@@ -164,7 +166,7 @@ impl Watcher {
                 () = sleep_until(wake) => {}
             }
         };
-        self.finish(outcome).await
+        Box::pin(self.finish(outcome)).await
     }
 
     /// Begins what can begin now. How the watcher ends, if there is nothing more to come.
@@ -436,7 +438,7 @@ impl Watcher {
     }
 
     /// Waits for what is under way, stores the place and gives the claim back.
-    async fn finish(mut self, outcome: Outcome) -> Outcome {
+    async fn finish(mut self: Box<Self>, outcome: Outcome) -> Outcome {
         let deadline = tokio::time::Instant::now() + GRACE;
         // Before anything is given back: whoever takes it connects at once.
         self.source.close();

@@ -95,7 +95,7 @@ impl Watchers {
         circumstances: Circumstances,
         types: Option<watch::Sender<Arc<Types>>>,
         progress: Arc<Progress>,
-        watcher: Watcher,
+        watcher: Box<Watcher>,
         news: News,
     ) {
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
