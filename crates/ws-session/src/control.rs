@@ -1,10 +1,10 @@
 //! The signal by which many sessions learn that they have to end.
 
 use rand::Rng;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Ends the sessions that share it, each at a random moment of a window. Clones are the same control.
@@ -17,9 +17,19 @@ pub struct SessionControl {
 
 #[derive(Debug, Default)]
 struct Shared {
-    window: watch::Sender<Option<Window>>,
+    /// Changed and told of under one lock, so that whoever has seen a window is not woken for it afterwards: a session that
+    /// has seen all windows does not look at what woke it, and would not be woken again.
+    window: Mutex<Option<Window>>,
+    changed: Notify,
     /// How many windows there have been: cheaper to look at than the window, which is done often.
     windows: AtomicUsize,
+}
+
+impl Shared {
+    fn newest(&self) -> MutexGuard<'_, Option<Window>> {
+        // It is whole at every moment, also when somebody panics.
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// When sessions are closed.
@@ -55,12 +65,15 @@ impl SessionControl {
     /// Closes all sessions with 1001, each at a random moment from now on until `window` is over; those that begin later
     /// too. Sessions whose moment had been set by an earlier call end at the earlier moment of the two.
     pub fn drain(&self, window: Duration) {
-        let number = self.shared.windows.fetch_add(1, Ordering::AcqRel) + 1;
-        self.shared.window.send_replace(Some(Window {
+        let mut newest = self.shared.newest();
+        let number = newest.map_or(0, |window| window.number) + 1;
+        *newest = Some(Window {
             number,
             begin: Instant::now(),
             length: window,
-        }));
+        });
+        self.shared.windows.store(number, Ordering::Release);
+        self.shared.changed.notify_waiters();
     }
 
     /// How many windows there have been.
@@ -70,15 +83,13 @@ impl SessionControl {
 
     /// Waits for the window after those that there had been when `seen` was counted.
     pub(crate) async fn after(self, seen: usize) -> Window {
-        let mut receiver = self.shared.window.subscribe();
         loop {
-            let window = *receiver.borrow_and_update();
-            match window {
-                Some(window) if window.number > seen => return window,
-                _ => {}
+            let changed = self.shared.changed.notified();
+            let newest = *self.shared.newest();
+            if let Some(window) = newest.filter(|window| window.number > seen) {
+                return window;
             }
-            // The sender lives as long as this control.
-            let (Ok(()) | Err(_)) = receiver.changed().await;
+            changed.await;
         }
     }
 }

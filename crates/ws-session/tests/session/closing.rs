@@ -2,7 +2,7 @@
 
 use crate::pair::*;
 use heddle_ws_session::Lifetime;
-use heddle_ws_session::{ClosedBy, EndReason, SessionRules};
+use heddle_ws_session::{ClosedBy, EndReason, SessionContext, SessionControl, SessionRules, run};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
@@ -194,6 +194,33 @@ async fn a_second_drain_ends_sessions_sooner() {
     let begin = Instant::now();
     pair.client.expect_close(1001).await;
     assert!(begin.elapsed() < Duration::from_millis(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_drain_wakes_sessions_that_the_first_was_still_waking() {
+    for round in 0..200 {
+        let control = SessionControl::new();
+        let mut pairs: Vec<_> = (0..16)
+            .map(|_| {
+                Pair::of(rules(), b"", b"", |client, backend, context, session| {
+                    let control = control.clone();
+                    session.spawn(run(client, backend, SessionContext { control, ..context }));
+                })
+            })
+            .collect();
+        for pair in &mut pairs {
+            pair.backend.send(TEXT, b"it has begun").await;
+            pair.client.expect(TEXT, b"it has begun").await;
+        }
+        control.drain(Duration::from_secs(3600));
+        // Long enough for all to have fallen asleep again.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        control.drain(Duration::ZERO);
+        for pair in &mut pairs {
+            let closes = tokio::time::timeout(CLOSE_TIMEOUT, pair.client.expect_close(1001));
+            assert!(closes.await.is_ok(), "in round {round}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
