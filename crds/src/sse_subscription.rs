@@ -19,7 +19,7 @@ pub use delivery::{Backoff, Batch, DeadLetter, Delivery};
 pub use reason::{ConditionType, Reason};
 pub use sink::{
     BasicAuthentication, BearerAuthentication, ContentMode, HmacSignature, HttpSink, IdlRepoSink, LogSink,
-    Sink, SinkAuthentication,
+    MessageFormat, Sink, SinkAuthentication, WsRouteSink,
 };
 pub use source::{Header, HeaderFromSecret, Method, Source, Tls};
 pub use status::{Counts, SseSubscriptionStatus};

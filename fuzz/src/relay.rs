@@ -5,6 +5,7 @@ mod wire;
 
 pub use wire::{Frame, frames};
 
+use heddle_ws_session::broadcast::Broadcast;
 use heddle_ws_session::{
     Endpoint, Keepalive, Lifetime, MessageRate, OnExceed, READ_BYTES, SessionContext, SessionControl,
     SessionRules, Traffic, run,
@@ -56,6 +57,9 @@ async fn play(input: &[u8]) {
                 may_close = true;
                 control.drain(window);
             }
+            Operation::Broadcast(length) => {
+                drop(control.broadcast(vec![Broadcast::text(&for_all(length))]));
+            }
             Operation::Wait(time) => tokio::time::advance(time).await,
         }
         if end.is_none() {
@@ -79,6 +83,11 @@ async fn play(input: &[u8]) {
     }
     check(&client, &backend);
     check(&backend, &client);
+}
+
+/// A text that scripts do not have.
+fn for_all(length: usize) -> String {
+    format!("for all{}", ".".repeat(length))
 }
 
 fn poll<F: Future>(mut session: Pin<&mut F>) -> Option<F::Output> {
@@ -121,7 +130,7 @@ fn rules(choice: u8) -> SessionRules {
 }
 
 /// What has arrived at `sink` is what `source` sent, frame by frame, with the proxy's own frames in between and nothing
-/// behind a Close frame.
+/// behind a Close frame. Messages for all are for clients, and between messages.
 fn check(source: &Peer, sink: &Peer) {
     let is_client = sink.is_client();
     let sent = source.sent();
@@ -129,6 +138,7 @@ fn check(source: &Peer, sink: &Peer) {
     let got = sink.got();
     let got = frames(&got);
     let mut next = sent.iter();
+    let mut is_inside_message = false;
     for (index, frame) in got.iter().enumerate() {
         let is_last = index + 1 == got.len();
         let is_foreign = next
@@ -137,6 +147,9 @@ fn check(source: &Peer, sink: &Peer) {
             .is_some_and(|foreign| foreign.is_begun_by(frame, is_last));
         if is_foreign {
             next.next();
+            is_inside_message = frame.has_more(is_inside_message);
+        } else if frame.is_for_all() {
+            assert!(is_client && !is_inside_message, "a message inside another one");
         } else {
             assert!(
                 frame.is_of_the_proxy(is_client),

@@ -3,6 +3,7 @@
 //! [`main`] is all there is to call: it reads the settings, takes part in the election of a leader, runs the controllers
 //! while it leads, and serves probes and metrics all the time.
 
+mod broadcaster;
 mod cache;
 mod certificates;
 mod conditions;

@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     sidecars_refused: Family<ClassLabels, Counter>,
     pub(crate) configurations_sent: Counter,
     acknowledgements: Family<AcknowledgementLabels, Counter>,
+    broadcasts: Family<AcknowledgementLabels, Counter>,
     reviews: Family<ReviewLabels, Counter>,
     certificate_expiry: Gauge,
     authority_expiry: Gauge,
@@ -110,6 +111,7 @@ impl Metrics {
             sidecars_refused: Family::default(),
             configurations_sent: Counter::default(),
             acknowledgements: Family::default(),
+            broadcasts: Family::default(),
             reviews: Family::default(),
             certificate_expiry: Gauge::default(),
             authority_expiry: Gauge::default(),
@@ -204,6 +206,11 @@ impl Metrics {
             self.acknowledgements.clone(),
         );
         registry.register(
+            "broadcasts",
+            "Messages relayed to the sidecars of a route, in batches, by what became of them",
+            self.broadcasts.clone(),
+        );
+        registry.register(
             "admission_reviews",
             "Reviews of pods and WsRoutes",
             self.reviews.clone(),
@@ -240,6 +247,12 @@ impl Metrics {
     pub(crate) fn count_acknowledgement(&self, refused: bool) {
         let outcome = if refused { "refused" } else { "accepted" };
         self.acknowledgements
+            .get_or_create(&AcknowledgementLabels { outcome })
+            .inc();
+    }
+
+    pub(crate) fn count_broadcast(&self, outcome: &'static str) {
+        self.broadcasts
             .get_or_create(&AcknowledgementLabels { outcome })
             .inc();
     }

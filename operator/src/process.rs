@@ -3,6 +3,7 @@
 mod sidecars;
 mod subscriptions;
 
+use crate::broadcaster::Broadcaster;
 use crate::certificates::Serving;
 use crate::context::Context;
 use crate::failures::Failures;
@@ -89,6 +90,7 @@ struct Process<'a> {
     health: Health,
     metrics: Metrics,
     serving: Serving,
+    broadcaster: Broadcaster,
 }
 
 async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), ProcessError> {
@@ -121,12 +123,14 @@ async fn run_with(settings: &Settings, telemetry: &Telemetry) -> Result<(), Proc
         health.clone(),
         stop_background.clone(),
     ));
+    let serving = Serving::default();
     let process = Process {
         settings,
         client,
         health,
         metrics,
-        serving: Serving::default(),
+        broadcaster: sidecars::broadcaster(settings.sidecars.as_ref(), &serving),
+        serving,
     };
     let mut started = Ok(());
     if let Some(of_sidecars) = &settings.sidecars {

@@ -18,6 +18,7 @@ mod watcher;
 mod watchers;
 mod world;
 
+use crate::broadcaster::Broadcaster;
 use crate::context::{DeadlinePassed, now};
 use crate::metrics::Metrics;
 use crate::settings::SubscriptionsSettings;
@@ -113,12 +114,13 @@ impl SubscriptionContext {
         client: Client,
         metrics: Metrics,
         settings: SubscriptionsSettings,
+        broadcaster: Broadcaster,
         view: watch::Receiver<View>,
         fence: Fence,
         instance: String,
     ) -> Result<Self, PrepareError> {
         Ok(Self {
-            sinks: SinkFactory::new(client.clone(), settings.policy.clone())?,
+            sinks: SinkFactory::new(client.clone(), settings.policy.clone(), broadcaster)?,
             sources: Sources::new(settings.policy.clone())?,
             client,
             metrics,

@@ -7,6 +7,7 @@ use crate::worker::Seat;
 use bytes::Bytes;
 use futures::future::Either;
 use heddle_telemetry::{ContinueTrace as _, ErrorChain};
+use heddle_ws_session::broadcast::BroadcastVolume;
 use heddle_ws_session::{self as session, ClosedBy, EndReason, Endpoint, SessionEnd, Volume};
 use heddle_ws_session::{Parked, TcpSession, Transport};
 use std::future::Future;
@@ -173,6 +174,11 @@ const ABORTED: SessionEnd = SessionEnd {
         messages: 0,
         bytes: 0,
     },
+    broadcast: BroadcastVolume {
+        messages: 0,
+        bytes: 0,
+        missed: 0,
+    },
 };
 
 /// Counts a handshake that was completed.
@@ -206,6 +212,7 @@ impl SessionRecord {
         let origin = &self.origin;
         origin.route.sessions.metrics.closed(&end);
         let volume = self.end.map(|end| (end.from_client, end.from_backend));
+        let broadcast = self.end.map(|end| end.broadcast);
         let lasted = self.began.elapsed();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let began = since_1970.saturating_sub(lasted);
@@ -233,6 +240,9 @@ impl SessionRecord {
             messages_from_client = volume.map(|(client, _)| client.messages),
             bytes_from_backend = volume.map(|(_, backend)| backend.bytes),
             messages_from_backend = volume.map(|(_, backend)| backend.messages),
+            bytes_broadcast = broadcast.map(|broadcast| broadcast.bytes),
+            messages_broadcast = broadcast.map(|broadcast| broadcast.messages),
+            messages_missed = broadcast.map(|broadcast| broadcast.missed),
             code = end.code(),
             closed_by = end.closed_by.as_str(),
             reason = end.reason.as_str(),

@@ -156,6 +156,11 @@ impl Configurator {
         self.ports = used;
     }
 
+    /// What all threads share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Looks at the files of Secrets again.
     pub(crate) fn refresh_secrets(&self) {
         tls::refresh(&self.shared.routes());

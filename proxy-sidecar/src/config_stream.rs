@@ -8,19 +8,26 @@ mod merge;
 mod store;
 
 use crate::backoff::Retry;
+use crate::broadcast;
 use crate::config::{Applied, Configurator, DescriptorSets, Reporter};
 use heddle_route_config::protocol::{
-    Acknowledgement, Configuration, Hello, RouteError, RouteResult, SentRoute,
+    Acknowledgement, Broadcast, BroadcastError, BroadcastResult, Configuration, Hello, RouteError,
+    RouteResult, SentRoute,
 };
 use heddle_telemetry::{ContinueTrace, ErrorChain, TraceParent};
 use http::Uri;
-use link::{Link, Received};
+use link::Link;
 use merge::Merged;
 use std::path::PathBuf;
 use store::{Kept, Store};
+use tokio::task::JoinSet;
 use tracing::{Instrument, info_span};
 
+pub(crate) use link::{Arrived, Received};
 pub(crate) use store::StoreError;
+
+/// Broadcasts whose sessions have not all looked yet.
+const BROADCASTS_LIMIT: usize = 64;
 
 /// How the operator is reached.
 #[derive(Clone, Debug)]
@@ -50,6 +57,8 @@ pub(crate) struct ConfigStream {
     reporter: Reporter,
     /// Whether there is something to keep that is not on disk yet.
     unsaved: bool,
+    /// Each is answered when its sessions have looked.
+    broadcasts: JoinSet<BroadcastResult>,
 }
 
 impl ConfigStream {
@@ -74,6 +83,7 @@ impl ConfigStream {
             acknowledged: None,
             reporter: Reporter::default(),
             unsaved: false,
+            broadcasts: JoinSet::new(),
         })
     }
 
@@ -96,6 +106,7 @@ impl ConfigStream {
             sidecar_version: env!("CARGO_PKG_VERSION").to_owned(),
             applied,
             descriptors: self.sets.keys().cloned().collect(),
+            takes_broadcasts: true,
         }
     }
 
@@ -104,9 +115,36 @@ impl ConfigStream {
         named.all(|reference| self.sets.contains_key(&reference.digest))
     }
 
-    /// Waits for what comes next. Nothing is lost when it is not waited for to the end.
-    pub(crate) async fn next(&mut self) -> Received {
-        self.link.next().await
+    /// Waits for what comes next, and answers broadcasts meanwhile. Nothing is lost when it is not waited for to the end.
+    pub(crate) async fn next(&mut self) -> Arrived {
+        loop {
+            tokio::select! {
+                arrived = self.link.next() => return arrived,
+                Some(answered) = self.broadcasts.join_next() => {
+                    // Whoever waits for an answer that a panic has eaten asks again.
+                    if let Ok(result) = answered {
+                        self.link.answer(result);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Queues messages for all sessions of a route.
+    pub(crate) fn broadcast(&mut self, broadcast: &Broadcast, configurator: &Configurator) {
+        let number = broadcast.number;
+        let queued = match self.broadcasts.len() < BROADCASTS_LIMIT {
+            true => broadcast::queue(configurator.shared(), broadcast),
+            false => Err(BroadcastError::Busy),
+        };
+        match queued {
+            Ok(reach) => drop(self.broadcasts.spawn(broadcast::pace(number, reach))),
+            Err(error) => self.link.answer(BroadcastResult {
+                number,
+                sessions: 0,
+                error: Some(error),
+            }),
+        }
     }
 
     /// Serves what has come, keeps it, and says so. What became of it.

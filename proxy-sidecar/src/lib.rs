@@ -6,6 +6,7 @@ mod access;
 mod backend;
 mod backoff;
 mod body;
+mod broadcast;
 mod config;
 mod config_stream;
 mod control;

@@ -1,6 +1,7 @@
 //! The routes that are served right now, and what is kept for each while it is.
 
 use crate::backend::Backends;
+use crate::broadcast::Remembered;
 use crate::metrics::RouteMetrics;
 use crate::tls::ListenerTls;
 use crate::transcode::Transcoder;
@@ -41,6 +42,8 @@ pub(crate) struct RouteSessions {
     pub(crate) id: RouteId,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) metrics: RouteMetrics,
+    /// Which messages for all have been queued.
+    pub(crate) remembered: Mutex<Remembered>,
     /// Sessions, and handshakes that may become some.
     open: AtomicU32,
     clients: Mutex<HashMap<IpAddr, u32>>,
@@ -118,6 +121,7 @@ impl RouteSessions {
             id,
             traffic: Arc::default(),
             metrics: RouteMetrics::default(),
+            remembered: Mutex::default(),
             open: AtomicU32::new(0),
             clients: Mutex::default(),
         }

@@ -3,7 +3,7 @@
 use crate::backoff::Retry;
 use crate::config::files::{self, FileSet, FilesError, Paths};
 use crate::config::{Configurator, Listening, Reporter};
-use crate::config_stream::{ConfigStream, StoreError, StreamSettings};
+use crate::config_stream::{Arrived, ConfigStream, StoreError, StreamSettings};
 use crate::control::{ControlError, ControlSocket};
 use crate::health::Health;
 use crate::metrics::RoutesCollector;
@@ -161,9 +161,12 @@ async fn follow_operator(
         tokio::select! {
             () = stop(&mut signals.terminate, &mut signals.interrupt) => return Ok(()),
             () = &mut asked => return Ok(()),
-            received = stream.next() => {
-                health.set_applied(&stream.serve(received, configurator).await);
-            }
+            arrived = stream.next() => match arrived {
+                Arrived::Configuration(received) => {
+                    health.set_applied(&stream.serve(received, configurator).await);
+                }
+                Arrived::Broadcast(broadcast) => stream.broadcast(&broadcast, configurator),
+            },
             _ = ticks.tick() => {
                 configurator.refresh_secrets();
                 if let Some(applied) = stream.retry(configurator).await {

@@ -102,7 +102,7 @@ async fn what_cannot_work_is_refused_with_a_sentence_that_helps() -> Result<()> 
         (
             "/sinks/0",
             json!({ "name": "none" }),
-            "exactly one of http, idlRepo and log",
+            "exactly one of http, idlRepo, wsRoute and log",
         ),
         (
             "/sinks/0/http/authentication",

@@ -6,13 +6,21 @@
 //! descriptor sets that it lacks, part by part, and then a [`Configuration`], which is always the whole of it. The sidecar
 //! answers each with an [`Acknowledgement`]. Versions are digests of what they name, so a configuration that comes twice
 //! changes nothing.
+//!
+//! To a sidecar that says so in its hello, the operator also sends each [`Broadcast`] for sessions of its routes, which it
+//! answers with a [`BroadcastResult`], in any order.
 
+mod broadcast;
 mod configuration;
 mod descriptors;
 mod lines;
 
 use serde::{Deserialize, Serialize};
 
+pub use broadcast::{
+    Broadcast, BroadcastError, BroadcastMessage, BroadcastResult, MESSAGES_LIMIT, TEXT_BYTES_LIMIT,
+    TEXTS_BYTES_LIMIT,
+};
 pub use configuration::{Configuration, DescriptorsReference, Held, SentRoute};
 pub use descriptors::{Assembly, AssemblyError, DescriptorsPart, PART_BYTES, parts};
 pub use lines::{Lines, LinesError, line};
@@ -43,6 +51,8 @@ pub enum ToSidecar {
     Configuration(Configuration),
     /// A part of a descriptor set that a configuration to come refers to.
     DescriptorsPart(DescriptorsPart),
+    /// Messages for all sessions of a route. Only to sidecars whose hello says that they take them.
+    Broadcast(Broadcast),
 }
 
 /// What a sidecar sends.
@@ -53,6 +63,8 @@ pub enum ToOperator {
     Hello(Hello),
     /// What became of a configuration.
     Acknowledged(Acknowledgement),
+    /// What became of a broadcast.
+    Broadcast(BroadcastResult),
 }
 
 /// Who is there, and what it has from before.
@@ -67,6 +79,9 @@ pub struct Hello {
     /// The digests of the descriptor sets that it keeps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub descriptors: Vec<String>,
+    /// Whether it takes broadcasts. Those of a version that knows of none do not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_broadcasts: bool,
 }
 
 /// What became of a configuration.

@@ -1,6 +1,6 @@
 //! What one direction holds back: bytes that its reader does not take yet, and bytes that may not go on yet.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 /// Bytes that wait. It holds memory only while there are any.
 #[derive(Debug, Default)]
@@ -10,6 +10,9 @@ pub(crate) struct Backlog {
     written: usize,
     /// So many of `bytes` may be written; those behind have not been judged. Never below `written`.
     passed: usize,
+    /// What is left of a frame that many sessions share, before all of `bytes`, of which nothing is to be written then. A
+    /// box, as few sessions have one.
+    shared: Option<Box<Bytes>>,
 }
 
 impl Backlog {
@@ -17,14 +20,16 @@ impl Backlog {
     pub(crate) fn unjudged(bytes: Bytes) -> Self {
         Self {
             bytes: bytes.into(),
-            written: 0,
-            passed: 0,
+            ..Self::default()
         }
     }
 
     /// What is to be written.
     pub(crate) fn to_write(&self) -> &[u8] {
-        &self.bytes[self.written..self.passed]
+        match &self.shared {
+            Some(shared) => shared,
+            None => &self.bytes[self.written..self.passed],
+        }
     }
 
     /// What has not been judged.
@@ -34,6 +39,11 @@ impl Backlog {
 
     /// Notes that `count` bytes were written.
     pub(crate) fn wrote(&mut self, count: usize) {
+        if let Some(shared) = &mut self.shared {
+            shared.advance(count);
+            self.shared.take_if(|shared| shared.is_empty());
+            return;
+        }
         self.written += count;
         debug_assert!(self.written <= self.passed, "only what may be written is");
         self.free_if_empty();
@@ -41,6 +51,7 @@ impl Backlog {
 
     /// Forgets what is to be written: nobody takes it.
     pub(crate) fn forget_to_write(&mut self) {
+        self.shared = None;
         self.written = self.passed;
         self.free_if_empty();
     }
@@ -57,9 +68,15 @@ impl Backlog {
         let bytes = [frame, self.to_judge()].concat();
         *self = Self {
             bytes,
-            written: 0,
             passed: frame.len(),
+            ..Self::default()
         };
+    }
+
+    /// The same with the rest of a frame that has begun to be written, and is not copied.
+    pub(crate) fn inject_shared(&mut self, rest: Bytes) {
+        debug_assert!(self.to_write().is_empty(), "frames go in at boundaries");
+        self.shared = Some(Box::new(rest));
     }
 
     /// Keeps what is to be written and, behind it, what has not been judged. There was nothing.
@@ -67,8 +84,8 @@ impl Backlog {
         debug_assert!(self.bytes.is_empty(), "what was there has been taken");
         *self = Self {
             bytes: [to_write, to_judge].concat(),
-            written: 0,
             passed: to_write.len(),
+            ..Self::default()
         };
     }
 

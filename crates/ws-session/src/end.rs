@@ -1,5 +1,6 @@
 //! How a session ended.
 
+use crate::broadcast::BroadcastVolume;
 use crate::peer::Side;
 
 /// How a session ended, for the access log and the metrics.
@@ -21,6 +22,8 @@ pub struct SessionEnd {
     pub from_client: Volume,
     /// What arrived from the backend.
     pub from_backend: Volume,
+    /// What the client got of messages for all.
+    pub broadcast: BroadcastVolume,
 }
 
 impl SessionEnd {

@@ -5,7 +5,7 @@ mod encode;
 mod header;
 mod scanner;
 
-pub use encode::{MAX_REASON_BYTES, close, fitting, ping};
+pub use encode::{MAX_REASON_BYTES, close, fitting, ping, text};
 pub use header::{Header, Opcode};
 pub use scanner::{MAX_HEAD_BYTES, Scan, Scanner};
 

@@ -15,6 +15,8 @@ pub(crate) struct Judge {
     frame: Frame,
     /// The bytes of payload of the current message, over all of its frames that have begun.
     message_bytes: u64,
+    /// Whether the current message has frames to come.
+    is_inside_message: bool,
     /// How many messages ended in the bytes that are being judged.
     messages: u64,
     /// How many messages the sender may send. A box, as few routes say so.
@@ -70,6 +72,7 @@ impl Judge {
             scanner: Scanner::default(),
             frame: Frame::Other,
             message_bytes: 0,
+            is_inside_message: false,
             messages: 0,
             pace: pace.map(Box::new),
         }
@@ -78,6 +81,11 @@ impl Judge {
     /// Whether one frame has ended and the next has not begun.
     pub(crate) fn is_at_boundary(&self) -> bool {
         self.scanner.is_at_boundary()
+    }
+
+    /// Whether one message has ended and the next has not begun.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.is_at_boundary() && !self.is_inside_message
     }
 
     /// Judges `bytes`, which follow those that were judged before.
@@ -99,7 +107,7 @@ impl Judge {
             }
             let goes_on = sink.output == Output::Open;
             let taken = if self.scanner.is_at_boundary() {
-                if sink.has_frame_due() {
+                if sink.has_frame_due(!self.is_inside_message) {
                     stop = Some(Stop::Boundary);
                     break;
                 }
@@ -199,6 +207,7 @@ impl Judge {
         }
         shared.last_data = shared.now;
         self.message_bytes = message_bytes;
+        self.is_inside_message = !header.fin;
         self.frame = match header.fin {
             true => Frame::LastPart,
             false => Frame::Part,

@@ -12,7 +12,7 @@ use crate::peer::{Due, Input, Output, Peer, Side};
 use crate::relay::{Flow, Lane, Shared};
 use crate::scratch;
 use crate::traffic::DirectionTraffic;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use std::task::{Context, Poll, ready};
 
 /// So often a direction reads before the other has its turn.
@@ -38,8 +38,7 @@ impl<S: Transport, K: Transport> Lane<S, K> for ByteLane {
     ) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
             ready!(self.poll_write(context, sink, shared));
-            self.inject(sink, shared);
-            if !self.backlog.to_write().is_empty() {
+            if self.inject(context, sink, shared) || !self.backlog.to_write().is_empty() {
                 continue;
             }
             if source.input == Input::Ended && self.backlog.to_judge().is_empty() {
@@ -112,19 +111,49 @@ impl ByteLane {
         Poll::Ready(())
     }
 
-    /// Puts a frame of the proxy's in, at a boundary.
-    fn inject<K: Transport>(&mut self, sink: &mut Peer<K>, shared: &mut Shared) {
-        if !sink.has_frame_due() || !self.judge.is_at_boundary() {
-            return;
+    /// Puts a frame of the proxy's in, at a boundary. Whether there was one.
+    fn inject<K: Transport>(
+        &mut self,
+        context: &mut Context<'_>,
+        sink: &mut Peer<K>,
+        shared: &mut Shared,
+    ) -> bool {
+        let is_between_messages = self.judge.is_between_messages();
+        if !sink.has_frame_due(is_between_messages) || !self.judge.is_at_boundary() {
+            return false;
         }
         let mask = (sink.side == Side::Backend).then(rand::random);
         let frame = match sink.take_due() {
-            None => return,
+            None if is_between_messages => return self.inject_message(context, sink, shared),
+            None => return false,
             Some(Due::Ping) => frame::ping(shared.ping_payload, mask),
             Some(Due::Close(close)) => frame::close(close.code, &close.reason, mask),
         };
         self.backlog.inject(&frame);
         shared.has_changed = true;
+        true
+    }
+
+    /// Puts a message for all sessions in, between two messages. Whether there was one.
+    fn inject_message<K: Transport>(
+        &mut self,
+        context: &mut Context<'_>,
+        sink: &mut Peer<K>,
+        shared: &mut Shared,
+    ) -> bool {
+        let Some(broadcast) = shared.take_broadcast(sink) else {
+            return false;
+        };
+        let mut frame = broadcast.frame().clone();
+        shared.count_broadcast(frame.len());
+        // The next write tells what becomes of a connection that takes nothing, or nothing any more.
+        if let Poll::Ready(Ok(count)) = sink.poll_write(context, &frame) {
+            frame.advance(count);
+        }
+        if !frame.is_empty() {
+            self.backlog.inject_shared(frame);
+        }
+        true
     }
 
     /// A frame whose rest never comes can only be cut off, which the receiver sees as what it is.

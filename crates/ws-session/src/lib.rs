@@ -32,11 +32,18 @@
 //! shut down when both Close frames have gone, and read until its end so that no reset overtakes the Close frame; the
 //! backend is waited for.
 //!
+//! # Messages for all
+//! [`SessionControl::broadcast`] queues messages for all clients of its sessions. They go out between two messages of the
+//! backend, as frames of their own without extensions (RFC 7692 5.1 leaves it to the sender which messages are compressed).
+//! A session finds out by the number that it looks at anyhow, and takes them from one backlog that all share: see
+//! [`broadcast`].
+//!
 //! # Who is silent
 //! A peer is heard when bytes arrive from it, or when it takes bytes again after it had taken none. A peer that is not
 //! read, because the other one takes nothing or the rate limit makes it wait, is not silent.
 
 mod backlog;
+pub mod broadcast;
 mod control;
 mod end;
 pub mod frame;
@@ -68,7 +75,7 @@ pub use moving::{Parked, TcpSession};
 pub use peer::Side;
 pub use rules::{Keepalive, Lifetime, MessageRate, OnExceed, SessionRules};
 pub use scratch::READ_BYTES;
-pub use traffic::{DirectionTraffic, Traffic};
+pub use traffic::{BroadcastTraffic, DirectionTraffic, Traffic};
 pub use transport::Transport;
 
 /// One of the two ends of a session, after the handshake with it.
@@ -152,16 +159,16 @@ fn turns<C: Send + 'static, B: Send + 'static, L: Lane<C, B> + Lane<B, C> + Send
     async move {
         relay.begin_turns();
         let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
-        let mut window = pin!(relay.control().after(relay.windows_seen()));
+        let mut signal = pin!(relay.control().after(relay.signals_seen()));
         let mut is_new = true;
         poll_fn(|task| {
-            // A look at a number for each message; the lock behind the window is taken only when there is another one.
-            while std::mem::take(&mut is_new) || relay.windows() != relay.windows_seen() {
-                let Poll::Ready(next) = window.as_mut().poll(task) else {
+            // A look at a number for each message; the lock behind the signal is taken only when there is another one.
+            while std::mem::take(&mut is_new) || relay.signals() != relay.signals_seen() {
+                let Poll::Ready(next) = signal.as_mut().poll(task) else {
                     break;
                 };
-                relay.drain_in(next);
-                window.set(relay.control().after(relay.windows_seen()));
+                relay.heed(next);
+                signal.set(relay.control().after(relay.signals_seen()));
                 is_new = true;
             }
             match relay.poll(task, sleep.as_mut()) {

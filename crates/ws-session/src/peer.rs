@@ -73,6 +73,8 @@ pub struct Peer<T> {
     close_due: Option<Close>,
     /// Whether a Ping is sent at the next boundary.
     is_ping_due: bool,
+    /// Whether messages for all sessions wait for the end of a message.
+    is_message_due: bool,
     /// Whether bytes may be held by the transport.
     pub needs_flush: bool,
     /// Whether a Ping of anybody has gone to the peer since it was heard.
@@ -94,6 +96,7 @@ impl<T> Peer<T> {
             output: Output::Open,
             close_due: None,
             is_ping_due: false,
+            is_message_due: false,
             needs_flush: false,
             was_pinged: false,
             heard: now,
@@ -112,6 +115,7 @@ impl<T> Peer<T> {
             output: self.output,
             close_due: self.close_due,
             is_ping_due: self.is_ping_due,
+            is_message_due: self.is_message_due,
             needs_flush: self.needs_flush,
             was_pinged: self.was_pinged,
             heard: self.heard,
@@ -139,9 +143,21 @@ impl<T> Peer<T> {
         self.is_ping_due = true;
     }
 
-    /// Whether a frame of the proxy's waits for a boundary.
-    pub(crate) fn has_frame_due(&self) -> bool {
-        self.output == Output::Open && (self.close_due.is_some() || self.is_ping_due)
+    /// Notes whether there are messages for all sessions.
+    pub(crate) fn expect_message(&mut self, is_due: bool) {
+        self.is_message_due = is_due;
+    }
+
+    /// Whether messages for all sessions wait for a boundary between two messages. After a Close frame none may follow.
+    pub fn is_message_due(&self) -> bool {
+        self.is_message_due && self.lacks_close()
+    }
+
+    /// Whether a frame of the proxy's waits for a boundary between frames, or one that may be between messages.
+    pub(crate) fn has_frame_due(&self, is_between_messages: bool) -> bool {
+        let is_due =
+            self.close_due.is_some() || self.is_ping_due || (self.is_message_due && is_between_messages);
+        is_due && self.output == Output::Open
     }
 
     /// Whether no Close frame has been sent to the peer and none is going to be.

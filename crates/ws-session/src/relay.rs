@@ -1,6 +1,7 @@
 //! A session as a state machine: two peers, two directions, and the times at which something is due.
 
-use crate::control::Window;
+use crate::broadcast::{Broadcast, BroadcastVolume};
+use crate::control::{Signal, Subscriber};
 use crate::end::{ClosedBy, EndReason, SessionEnd};
 use crate::frame::code;
 use crate::peer::{Input, Output, Peer, Side};
@@ -69,7 +70,8 @@ pub struct Relay<C, B, L> {
     armed: Option<Instant>,
     /// When is looked whether connections that are not read are still there, if any is not.
     looks_at: Instant,
-    /// How many windows have had their effect on `ends_at`.
+    /// The signal that was heeded last, and the window.
+    signals_seen: usize,
     windows_seen: usize,
 }
 
@@ -91,6 +93,8 @@ pub struct Shared {
     end: Option<(ClosedBy, EndReason)>,
     /// Until when the next step of closing may take.
     patience: Option<Instant>,
+    subscriber: Subscriber,
+    broadcasts: BroadcastVolume,
 }
 
 impl Shared {
@@ -114,6 +118,36 @@ impl Shared {
         match side {
             Side::Client => &self.context.traffic.from_client,
             Side::Backend => &self.context.traffic.from_backend,
+        }
+    }
+
+    /// The next message for all sessions that goes to `sink`, the client, if one is due.
+    pub fn take_broadcast<K>(&mut self, sink: &mut Peer<K>) -> Option<Broadcast> {
+        if !sink.is_message_due() {
+            return None;
+        }
+        let (broadcast, missed) = self.subscriber.take();
+        self.count_missed(missed);
+        sink.expect_message(broadcast.is_some());
+        broadcast
+    }
+
+    /// Counts a message for all sessions that goes to the client as so many bytes.
+    pub fn count_broadcast(&mut self, bytes: usize) {
+        self.last_data = self.now;
+        self.broadcasts.messages += 1;
+        self.broadcasts.bytes += bytes as u64;
+        let traffic = &self.context.traffic.broadcast;
+        traffic.messages.inc();
+        traffic.bytes.inc_by(bytes as u64);
+    }
+
+    /// Counts messages for all sessions that do not go to the client.
+    pub fn count_missed(&mut self, messages: u64) {
+        if messages > 0 {
+            let missed = u32::try_from(messages).unwrap_or(u32::MAX);
+            self.broadcasts.missed = self.broadcasts.missed.saturating_add(missed);
+            self.context.traffic.broadcast.missed.inc_by(messages);
         }
     }
 
@@ -163,6 +197,7 @@ impl<C, B, L> Relay<C, B, L> {
             ends_at: self.ends_at,
             armed: self.armed,
             looks_at: self.looks_at,
+            signals_seen: self.signals_seen,
             windows_seen: self.windows_seen,
         })
     }
@@ -182,8 +217,11 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             ends_at,
             armed: None,
             looks_at: now + LOOK_INTERVAL,
+            signals_seen: 0,
             windows_seen: 0,
             shared: Shared {
+                subscriber: Subscriber::new(context.control.clone()),
+                broadcasts: BroadcastVolume::default(),
                 context,
                 now,
                 last_data: now,
@@ -196,25 +234,38 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         }
     }
 
-    /// What tells the session to end.
+    /// What tells the session to end, or of messages for all.
     pub(crate) fn control(&self) -> SessionControl {
         self.shared.context.control.clone()
     }
 
-    /// How many times it was told to.
-    pub(crate) fn windows(&self) -> usize {
-        self.shared.context.control.windows()
+    /// How many times it was told something.
+    pub(crate) fn signals(&self) -> usize {
+        self.shared.context.control.signals()
     }
 
     /// How many of these it has heeded.
-    pub(crate) fn windows_seen(&self) -> usize {
-        self.windows_seen
+    pub(crate) fn signals_seen(&self) -> usize {
+        self.signals_seen
     }
 
-    /// Ends the session at a moment of `window`, unless it ends before.
-    pub(crate) fn drain_in(&mut self, window: Window) {
-        self.windows_seen = window.number;
-        let moment = window.moment();
+    /// Does what a signal is about.
+    pub(crate) fn heed(&mut self, signal: Signal) {
+        self.signals_seen = signal.number;
+        if let Some(window) = signal.window.filter(|window| window.number > self.windows_seen) {
+            self.windows_seen = window.number;
+            self.drain_at(window.moment());
+        }
+        let is_due = self.shared.subscriber.look();
+        self.client.expect_message(is_due);
+        if is_due && !self.client.is_message_due() {
+            let missed = self.shared.subscriber.skip();
+            self.shared.count_missed(missed);
+        }
+    }
+
+    /// Ends the session at `moment`, unless it ends before.
+    fn drain_at(&mut self, moment: Instant) {
         if self.ends_at.is_none_or(|(earlier, _)| moment < earlier) {
             self.ends_at = Some((moment, EndReason::Drain));
             self.shared.has_new_deadline = true;
@@ -429,6 +480,7 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
             code_to_backend: self.backend.code_sent,
             from_client: self.up.as_ref().volume,
             from_backend: self.down.as_ref().volume,
+            broadcast: self.shared.broadcasts,
         }
     }
 }

@@ -10,6 +10,19 @@ pub struct Traffic {
     pub from_client: DirectionTraffic,
     /// From backends to clients.
     pub from_backend: DirectionTraffic,
+    /// From the proxy itself to clients.
+    pub broadcast: BroadcastTraffic,
+}
+
+/// What has become of messages for all, session by session.
+#[derive(Clone, Debug, Default)]
+pub struct BroadcastTraffic {
+    /// Messages that have gone to a client.
+    pub messages: Counter,
+    /// Their bytes, frame headers included.
+    pub bytes: Counter,
+    /// Messages that have not: the client did not take them in time, or they could not be had in its encoding.
+    pub missed: Counter,
 }
 
 /// What has gone one way.

@@ -82,6 +82,12 @@ reasons! {
     EventTooLarge = Backoff,
     /// A sink does not acknowledge; the message says which and why. Deliveries are tried again.
     SinkFailing = Backoff,
+    /// A WsRoute that a sink names does not exist.
+    RouteNotFound = Backoff,
+    /// A WsRoute that a sink names is not served by all of its ready pods.
+    RouteNotProgrammed = Backoff,
+    /// A sidecar of a WsRoute that a sink names is too old to take events. Its pod has to be made anew.
+    SidecarOutdated = Backoff,
     /// A sink answered 410 Gone: it never wants an event again.
     SinkGone = OnChange,
     /// The checkpoint could not be read or written, or a ConfigMap of its name belongs to somebody else.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// One place that events go to.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.http), has(self.idlRepo), has(self.log)].filter(x, x).size() == 1").message("sinks[]: exactly one of http, idlRepo and log"))]
+#[x_kube(validation = Rule::new("[has(self.http), has(self.idlRepo), has(self.wsRoute), has(self.log)].filter(x, x).size() == 1").message("sinks[]: exactly one of http, idlRepo, wsRoute and log"))]
 pub struct Sink {
     /// A name for this entry, used in messages.
     #[schemars(length(min = 1, max = 63))]
@@ -21,6 +21,9 @@ pub struct Sink {
     /// An IdlRepo that is to look at its source now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idl_repo: Option<IdlRepoSink>,
+    /// A WsRoute whose sessions get each event as a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ws_route: Option<WsRouteSink>,
     /// The operator's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogSink>,
@@ -122,6 +125,35 @@ pub struct IdlRepoSink {
         regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
     )]
     pub name: String,
+}
+
+/// A WsRoute whose sessions get each event as a text message, between the messages of their backends. It acknowledges when
+/// every sidecar that serves the route in a ready pod has queued the event for all of its sessions. A client that does not
+/// read misses events; one that connects later does not get earlier ones. An event that would make a message of more than
+/// 256 KiB, or more than the route's `limits.maxMessageBytes`, is refused.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WsRouteSink {
+    /// Its name, in this namespace.
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
+    pub name: String,
+    /// What a message is.
+    #[serde(default)]
+    pub format: MessageFormat,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum MessageFormat {
+    /// The data of the event as it is. Where clients of a transcoding route get protobuf, it is turned as messages of a
+    /// backend are.
+    #[default]
+    Data,
+    /// The whole event, in the JSON Event Format of CloudEvents.
+    CloudEvent,
 }
 
 /// A line in the operator's log for each event: its id, type and size, never its data.

@@ -21,6 +21,8 @@ pub(super) enum Operation {
     Client(Action),
     Backend(Action),
     Drain(Duration),
+    /// A message for all sessions with so many bytes of text.
+    Broadcast(usize),
     Wait(Duration),
 }
 
@@ -67,6 +69,7 @@ impl<'a> Script<'a> {
                     u64::from(self.byte()) * 40,
                 )));
             }
+            14 => return Some(Operation::Broadcast(usize::from(self.byte()))),
             _ => {
                 return Some(Operation::Wait(Duration::from_millis(
                     u64::from(self.byte()) * 40,

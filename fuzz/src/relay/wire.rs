@@ -87,6 +87,23 @@ impl Frame<'_> {
         self.bytes == arrived.bytes || (may_be_cut && self.bytes.starts_with(arrived.bytes))
     }
 
+    /// Whether its message goes on behind it, if that was so before it.
+    pub fn has_more(&self, before: bool) -> bool {
+        match self.bytes.first() {
+            Some(first) if first & 0x08 == 0 => first & 0x80 == 0,
+            _ => before,
+        }
+    }
+
+    /// Whether it looks like a message for all sessions, or its beginning.
+    pub fn is_for_all(&self) -> bool {
+        let is_text = self.bytes.first() == Some(&0x81);
+        let is_masked = self.bytes.get(1).is_some_and(|second| second & 0x80 != 0);
+        let payload = self.payload();
+        let text = &b"for all"[..payload.len().min(7)];
+        is_text && !is_masked && payload.starts_with(text)
+    }
+
     /// Whether it looks like one that the proxy sends: a Ping of eight bytes or a Close frame, masked for backends.
     pub fn is_of_the_proxy(&self, to_client: bool) -> bool {
         let Some(second) = self.bytes.get(1) else {

@@ -1,20 +1,21 @@
 //! One sidecar's stream. It is the body of the answer: polled by the connection, and dropped with it.
 
 use super::PodId;
-use super::sidecars::{Connection, Sidecars};
+use super::sidecars::{Connection, Outgoing, Sidecars};
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use futures::stream;
 use heddle_route_config::protocol::{
-    ANSWER_BYTES_LIMIT, Acknowledgement, Hello, Lines, LinesError, ToOperator,
+    ANSWER_BYTES_LIMIT, Acknowledgement, BroadcastResult, Hello, Lines, LinesError, ToOperator,
 };
 use heddle_telemetry::ErrorChain;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body, Frame, Incoming};
 use rand::Rng;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,7 @@ enum SessionError {
 /// What has come about.
 enum News {
     Desired,
+    Broadcast(Outgoing),
     Line(ToOperator),
     End,
 }
@@ -63,6 +65,8 @@ pub(super) struct Session {
     version: Option<String>,
     /// The descriptor sets that the sidecar has.
     descriptors: BTreeSet<String>,
+    /// Who waits for answers to broadcasts, by their numbers.
+    broadcasts: HashMap<u64, oneshot::Sender<BroadcastResult>>,
 }
 
 impl Session {
@@ -86,6 +90,7 @@ impl Session {
             queue: VecDeque::new(),
             version: None,
             descriptors: BTreeSet::new(),
+            broadcasts: HashMap::new(),
         }
     }
 
@@ -118,6 +123,8 @@ impl Session {
             match self.news().await? {
                 News::Desired => self.enqueue(),
                 News::Line(ToOperator::Acknowledged(acknowledgement)) => self.acknowledge(acknowledgement),
+                News::Broadcast(outgoing) => self.broadcast(outgoing),
+                News::Line(ToOperator::Broadcast(result)) => self.answer(result),
                 News::Line(ToOperator::Hello(_)) => return Err(SessionError::NoHello),
                 News::End => return Ok(None),
             }
@@ -155,6 +162,7 @@ impl Session {
                 Ok(()) => News::Desired,
                 Err(_) => News::End,
             }),
+            Some(outgoing) = connection.broadcasts.recv() => Ok(News::Broadcast(outgoing)),
             line = read(&mut self.incoming, &mut self.lines) => Ok(match line? {
                 Some(line) => News::Line(line),
                 None => News::End,
@@ -187,6 +195,20 @@ impl Session {
         self.queue.push_back(desired.line.clone());
         self.version = Some(desired.version.clone());
         self.metrics.configurations_sent.inc();
+    }
+
+    fn broadcast(&mut self, outgoing: Outgoing) {
+        // Whoever does not wait any longer needs no answer.
+        self.broadcasts.retain(|_, answer| !answer.is_closed());
+        self.broadcasts.insert(outgoing.number, outgoing.answer);
+        self.queue.push_back(outgoing.line);
+    }
+
+    fn answer(&mut self, result: BroadcastResult) {
+        if let Some(answer) = self.broadcasts.remove(&result.number) {
+            // It may have given up by now.
+            answer.send(result).ok();
+        }
     }
 
     fn acknowledge(&mut self, acknowledgement: Acknowledgement) {

@@ -1,19 +1,25 @@
-//! Which sidecars are connected, what each should have, and what it has acknowledged. The controller writes what should be
-//! and the sessions what is; neither knows the other.
+//! Which sidecars are connected, what each should have, what it has acknowledged, and which of them serve a route. The
+//! controller writes what should be and the sessions what is; neither knows the other.
 
+use super::broadcast::Unreached;
 use bytes::Bytes;
+use heddle_crds::sse_subscription::Reason;
 use heddle_route_config::protocol::{
-    Acknowledgement, Configuration, DescriptorsReference, Hello, RouteResult, ToSidecar, line, parts,
+    Acknowledgement, Broadcast, BroadcastResult, Configuration, DescriptorsReference, Hello, RouteResult,
+    ToSidecar, line, parts,
 };
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long a sidecar whose connection has ended counts as connected: it may be about to connect again.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// Broadcasts that wait for one stream.
+const BROADCASTS_WAITING: usize = 64;
 
 /// One pod; another one of the same name has another uid.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -119,6 +125,40 @@ impl Presence {
     }
 }
 
+/// Who serves a route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Audience {
+    /// Why not every ready pod does.
+    pub(crate) trouble: Option<String>,
+    /// The pods whose sidecars are connected.
+    pub(crate) members: Vec<Member>,
+}
+
+/// A pod whose sidecar is to serve a route.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) pod: PodId,
+    pub(crate) is_ready: bool,
+}
+
+/// A sidecar that was asked for a broadcast.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The name of its pod.
+    pub(super) pod: String,
+    pub(super) is_ready: bool,
+    /// Nothing if it could not be asked.
+    pub(super) answer: Option<oneshot::Receiver<BroadcastResult>>,
+}
+
+/// A broadcast on its way into a stream.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) number: u64,
+    pub(super) line: Bytes,
+    pub(super) answer: oneshot::Sender<BroadcastResult>,
+}
+
 /// All sidecars. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Sidecars(Arc<Shared>);
@@ -136,6 +176,10 @@ struct State {
     /// The namespaces in which something has happened since the controller looked.
     changed: BTreeSet<String>,
     links: u64,
+    /// By namespaces and names of routes.
+    audiences: HashMap<String, HashMap<String, Audience>>,
+    /// Of the last broadcast. It begins anywhere, so that no answer to another leader is taken for one to this.
+    broadcasts: u64,
 }
 
 #[derive(Debug)]
@@ -151,6 +195,8 @@ struct Entry {
 struct Link {
     number: u64,
     superseded: CancellationToken,
+    /// Of a sidecar that takes them.
+    broadcasts: Option<mpsc::Sender<Outgoing>>,
 }
 
 /// The connection of a sidecar, for as long as it lasts.
@@ -162,13 +208,17 @@ pub(super) struct Connection {
     pub(super) desired: watch::Receiver<Option<Arc<Desired>>>,
     /// Cancelled when the same pod connects anew.
     pub(super) superseded: CancellationToken,
+    pub(super) broadcasts: mpsc::Receiver<Outgoing>,
 }
 
 impl Sidecars {
     pub(crate) fn new(connected: Gauge) -> Self {
         connected.set(0);
         Self(Arc::new(Shared {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                broadcasts: rand::random(),
+                ..State::default()
+            }),
             changed: Notify::new(),
             connected,
         }))
@@ -206,9 +256,18 @@ impl Sidecars {
     }
 
     /// Says what the sidecars of a namespace should have. Pods that are not named are gone or not known yet: what is
-    /// connected keeps what it has, and the rest is forgotten.
-    pub(crate) fn desire(&self, namespace: &str, desired: &HashMap<PodId, Arc<Desired>>) {
+    /// connected keeps what it has, and the rest is forgotten. `audiences` are those of all routes of the namespace.
+    pub(crate) fn desire(
+        &self,
+        namespace: &str,
+        desired: &HashMap<PodId, Arc<Desired>>,
+        audiences: HashMap<String, Audience>,
+    ) {
         let mut state = self.state();
+        match audiences.is_empty() {
+            true => state.audiences.remove(namespace),
+            false => state.audiences.insert(namespace.to_owned(), audiences),
+        };
         state.pods.retain(|pod, entry| {
             pod.namespace != namespace || desired.contains_key(pod) || entry.presence().is_connected()
         });
@@ -224,15 +283,33 @@ impl Sidecars {
         }
     }
 
+    /// Sends a broadcast to every sidecar of its route.
+    pub(super) fn ask(&self, mut broadcast: Broadcast) -> Result<Vec<Asked>, Unreached> {
+        let mut state = self.state();
+        state.broadcasts = state.broadcasts.wrapping_add(1);
+        let number = state.broadcasts;
+        broadcast.number = number;
+        let members = state.members(&broadcast.namespace, &broadcast.route)?;
+        let line = Bytes::from(line(&ToSidecar::Broadcast(broadcast)));
+        let asked = members.iter().map(|member| Asked {
+            pod: member.pod.name.clone(),
+            is_ready: member.is_ready,
+            answer: state.link(member).and_then(|link| link.send(number, &line)),
+        });
+        Ok(asked.collect())
+    }
+
     /// A sidecar has connected. An older connection of the same pod ends.
     pub(super) fn connect(&self, pod: PodId, hello: Hello) -> Connection {
         let mut state = self.state();
         state.links += 1;
         let number = state.links;
         let superseded = CancellationToken::new();
+        let (sender, broadcasts) = mpsc::channel(BROADCASTS_WAITING);
         let link = Link {
             number,
             superseded: superseded.clone(),
+            broadcasts: hello.takes_broadcasts.then_some(sender),
         };
         let entry = state.pods.entry(pod.clone()).or_insert_with(Entry::new);
         match entry.link.replace(link) {
@@ -252,12 +329,60 @@ impl Sidecars {
             sidecars: self.clone(),
             desired,
             superseded,
+            broadcasts,
         }
     }
 
     fn note_change(&self, state: &mut State, namespace: &str) {
         state.changed.insert(namespace.to_owned());
         self.0.changed.notify_one();
+    }
+}
+
+impl State {
+    /// Whose sidecars serve a route, if all of those in ready pods do.
+    fn members(&self, namespace: &str, route: &str) -> Result<&[Member], Unreached> {
+        let routes = self.audiences.get(namespace);
+        let Some(audience) = routes.and_then(|routes| routes.get(route)) else {
+            let message = format!("WsRoute {route} does not exist in this namespace");
+            return Err(Unreached::new(Reason::RouteNotFound, message));
+        };
+        if let Some(trouble) = &audience.trouble {
+            let trouble = trouble.trim_end_matches('.');
+            let message = format!("WsRoute {route} is not programmed: {trouble}");
+            return Err(Unreached::new(Reason::RouteNotProgrammed, message));
+        }
+        let is_outdated = |member: &&Member| {
+            let link = self.link(member);
+            member.is_ready && link.is_some_and(|link| link.broadcasts.is_none())
+        };
+        if let Some(outdated) = audience.members.iter().find(is_outdated) {
+            let message = format!(
+                "the sidecar of pod {} is of a version that takes no messages for all sessions; it gets another one when \
+                 the pod is made anew",
+                outdated.pod.name
+            );
+            return Err(Unreached::new(Reason::SidecarOutdated, message));
+        }
+        Ok(&audience.members)
+    }
+
+    fn link(&self, member: &Member) -> Option<&Link> {
+        self.pods.get(&member.pod)?.link.as_ref()
+    }
+}
+
+impl Link {
+    /// Sends a broadcast, if there is room for it.
+    fn send(&self, number: u64, line: &Bytes) -> Option<oneshot::Receiver<BroadcastResult>> {
+        let (answer, answered) = oneshot::channel();
+        let outgoing = Outgoing {
+            number,
+            line: line.clone(),
+            answer,
+        };
+        let sent = self.broadcasts.as_ref()?.try_send(outgoing);
+        sent.is_ok().then_some(answered)
     }
 }
 
@@ -345,11 +470,11 @@ mod tests {
         assert_eq!(version(&mut early), None);
         let wanted = desired("one");
         let all = HashMap::from([(pod("a"), Arc::clone(&wanted)), (pod("b"), Arc::clone(&wanted))]);
-        sidecars.desire("shop", &all);
+        sidecars.desire("shop", &all, HashMap::new());
         assert!(early.desired.has_changed().unwrap());
         assert_eq!(version(&mut early).as_ref(), Some(&wanted.version));
         // The same again is no news.
-        sidecars.desire("shop", &all);
+        sidecars.desire("shop", &all, HashMap::new());
         assert!(!early.desired.has_changed().unwrap());
         let mut late = sidecars.connect(pod("b"), Hello::default());
         assert!(late.desired.has_changed().unwrap());
@@ -376,5 +501,76 @@ mod tests {
             "{observed:?}"
         );
         assert!(observed.acknowledged.is_some());
+    }
+
+    fn broadcast() -> Broadcast {
+        Broadcast {
+            namespace: "shop".into(),
+            route: "chat".into(),
+            ..Broadcast::default()
+        }
+    }
+
+    fn audience(trouble: Option<&str>, members: &[(&str, bool)]) -> HashMap<String, Audience> {
+        let members = members.iter().map(|(name, is_ready)| Member {
+            pod: pod(name),
+            is_ready: *is_ready,
+        });
+        let audience = Audience {
+            trouble: trouble.map(str::to_owned),
+            members: members.collect(),
+        };
+        HashMap::from([("chat".to_owned(), audience)])
+    }
+
+    #[test]
+    fn a_broadcast_goes_to_every_sidecar_of_a_route_that_is_programmed_and_none_is_too_old() {
+        let sidecars = Sidecars::new(Gauge::default());
+        let reason = || sidecars.ask(broadcast()).map(drop).unwrap_err().reason;
+        let none = HashMap::new();
+        assert_eq!(reason(), Reason::RouteNotFound);
+        sidecars.desire("shop", &none, audience(Some("Not yet."), &[]));
+        assert_eq!(reason(), Reason::RouteNotProgrammed);
+        let newer = || Hello {
+            takes_broadcasts: true,
+            ..Hello::default()
+        };
+        let _old = sidecars.connect(pod("old"), Hello::default());
+        let mut connection = sidecars.connect(pod("a"), newer());
+        sidecars.desire("shop", &none, audience(None, &[("a", true), ("old", true)]));
+        assert_eq!(reason(), Reason::SidecarOutdated);
+        // One that is about to end says nothing about the route, nor does one that is away.
+        let members = [("a", true), ("old", false), ("away", true)];
+        sidecars.desire("shop", &none, audience(None, &members));
+        let asked = sidecars.ask(broadcast()).unwrap();
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|asked| (asked.pod.as_str(), asked.answer.is_some()))
+            .collect();
+        assert_eq!(asked, [("a", true), ("old", false), ("away", false)]);
+        assert!(connection.broadcasts.try_recv().is_ok());
+        sidecars.desire("shop", &none, HashMap::new());
+        assert_eq!(reason(), Reason::RouteNotFound);
+    }
+
+    #[test]
+    fn a_stream_that_takes_no_more_broadcasts_is_not_waited_for() {
+        let sidecars = Sidecars::new(Gauge::default());
+        let hello = Hello {
+            takes_broadcasts: true,
+            ..Hello::default()
+        };
+        let connection = sidecars.connect(pod("a"), hello);
+        sidecars.desire("shop", &HashMap::new(), audience(None, &[("a", true)]));
+        let ask = || sidecars.ask(broadcast()).unwrap().remove(0).answer;
+        let waiting: Vec<_> = (0..BROADCASTS_WAITING).map(|_| ask().unwrap()).collect();
+        assert!(ask().is_none());
+        drop(connection);
+        for mut answer in waiting {
+            assert!(
+                answer.try_recv().is_err(),
+                "whoever waits learns that the stream has ended"
+            );
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! What runs for WsRoutes: the webhook on every replica, the rest on the leader.
 
 use super::{Process, ProcessError, listen};
-use crate::certificates;
-use crate::config_stream::{self, Sidecars};
+use crate::broadcaster::{Broadcaster, LeaderSettings};
+use crate::certificates::{self, Serving};
+use crate::config_stream::{self, Relay, Sidecars};
 use crate::settings::SidecarsSettings;
 use crate::webhook::{self, InFlight, Webhook};
 use crate::ws_route::{self, Controller, Synced, WsRouteContext};
@@ -10,6 +11,17 @@ use heddle_telemetry::ErrorChain;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// How this replica has messages go to all sessions of a route.
+pub(super) fn broadcaster(sidecars: Option<&SidecarsSettings>, serving: &Serving) -> Broadcaster {
+    let leader = sidecars.and_then(|sidecars| {
+        Some(LeaderSettings {
+            url: sidecars.sidecar.configuration_url.clone(),
+            token_file: sidecars.stream.broadcast_token_file.clone()?,
+        })
+    });
+    Broadcaster::new(leader, serving.bundle())
+}
 
 /// Starts what every replica runs. It goes on until `stop` is cancelled.
 pub(super) async fn start_on_every_replica(
@@ -70,12 +82,14 @@ pub(super) async fn start_on_leader(
         stop.clone(),
     );
     let connected = Sidecars::new(process.metrics.sidecars_connected.clone());
+    let relay = Relay::new(connected.clone(), process.metrics.clone());
+    process.broadcaster.lead(relay.clone());
     let served = config_stream::serve(
         listener,
         process.client.clone(),
         process.serving.clone(),
-        connected.clone(),
-        process.metrics.clone(),
+        sidecars.stream.broadcast_token_file.clone(),
+        relay,
         stop.clone(),
     );
     let controller = Controller {

@@ -24,6 +24,7 @@ pub(super) fn start_on_every_replica(
         client,
         health,
         metrics,
+        broadcaster,
         ..
     } = process;
     let replica = &settings.replica;
@@ -41,6 +42,7 @@ pub(super) fn start_on_every_replica(
         Client::clone(client),
         Metrics::clone(metrics),
         subscriptions.clone(),
+        broadcaster.clone(),
         view,
         fence,
         replica.clone(),

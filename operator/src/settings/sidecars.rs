@@ -7,6 +7,7 @@ use crate::webhook::SidecarSettings;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What WsRoutes need.
@@ -82,6 +83,10 @@ pub(super) struct SidecarArguments {
         requires = "pod_ip"
     )]
     configuration_service: Option<String>,
+    /// File with a service-account token for the audience heddle-broadcasts, by which replicas know each other: those that
+    /// do not lead have the leader relay messages to sidecars
+    #[arg(long, env = "HEDDLE_BROADCAST_TOKEN_FILE", value_name = "FILE")]
+    broadcast_token_file: Option<PathBuf>,
     /// Address of this pod
     #[arg(long, env = "POD_IP", value_name = "ADDRESS")]
     pod_ip: Option<IpAddr>,
@@ -145,6 +150,7 @@ pub(super) fn settings(arguments: &Arguments, variables: &[(String, String)]) ->
         webhook_linger: Duration::from_secs(sidecars.webhook_linger),
         stream: ConfigStreamSettings {
             listen: sidecars.configuration_listen,
+            broadcast_token_file: sidecars.broadcast_token_file.clone(),
             service: service.map(|(name, pod_address)| ServiceSettings {
                 namespace: namespace.clone(),
                 name: name.clone(),

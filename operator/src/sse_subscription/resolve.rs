@@ -5,7 +5,9 @@ use super::tls::{TlsMaterial, client_config};
 use super::validate::{self, ValidatedSubscription};
 use super::watcher::sink::http::{HttpClient, HttpSink, Signature};
 use super::watcher::sink::idl_repo::IdlRepoSink;
+use super::watcher::sink::ws_route::WsRouteSink;
 use super::watcher::sink::{Sink, Target};
+use crate::broadcaster::Broadcaster;
 use crate::conditions;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -56,6 +58,7 @@ pub(crate) struct Resolved {
 pub(crate) struct SinkFactory {
     kube: kube::Client,
     policy: Arc<AddressPolicy>,
+    broadcaster: Broadcaster,
     /// For all sinks without TLS settings of their own.
     plain: HttpClient,
 }
@@ -184,10 +187,16 @@ impl SinkFactory {
     pub(crate) fn new(
         kube: kube::Client,
         policy: AddressPolicy,
+        broadcaster: Broadcaster,
     ) -> Result<Self, super::tls::TlsMaterialError> {
         let policy = Arc::new(policy);
         let plain = http_client(&policy, &TlsMaterial::default())?;
-        Ok(Self { kube, policy, plain })
+        Ok(Self {
+            kube,
+            policy,
+            broadcaster,
+            plain,
+        })
     }
 
     /// The subscription with everything that it needs, or what is missing.
@@ -199,14 +208,21 @@ impl SinkFactory {
     ) -> Result<Resolved, Problem> {
         let spec = &validated.spec;
         let sinks = spec.sinks.iter().map(|sink| {
-            let target = match (&sink.http, &sink.idl_repo) {
-                (Some(http), _) => self.http(http, validated, secrets)?,
-                (None, Some(idl_repo)) => Target::IdlRepo(Box::new(IdlRepoSink::new(
+            let target = match (&sink.http, &sink.idl_repo, &sink.ws_route) {
+                (Some(http), ..) => self.http(http, validated, secrets)?,
+                (None, Some(idl_repo), _) => Target::IdlRepo(Box::new(IdlRepoSink::new(
                     self.kube.clone(),
                     namespace,
                     idl_repo.name.clone(),
                 ))),
-                (None, None) => Target::Log,
+                (None, None, Some(ws_route)) => Target::WsRoute(Box::new(WsRouteSink {
+                    broadcaster: self.broadcaster.clone(),
+                    namespace: namespace.to_owned(),
+                    route: ws_route.name.clone(),
+                    format: ws_route.format,
+                    timeout: validated.times.sink_timeout,
+                })),
+                (None, None, None) => Target::Log,
             };
             Ok(Sink {
                 name: sink.name.as_str().into(),

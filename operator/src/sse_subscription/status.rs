@@ -137,7 +137,13 @@ fn delivering(told: &Told) -> State {
             "No sink has failed since its last acknowledgement.",
         );
     }
-    State::is_false(Reason::SinkFailing, failing(&told.failing))
+    let mut reasons: Vec<_> = told.failing.values().map(|problem| problem.reason).collect();
+    reasons.dedup();
+    let reason = match reasons[..] {
+        [one] => one,
+        _ => Reason::SinkFailing,
+    };
+    State::is_false(reason, failing(&told.failing))
 }
 
 fn held(id: &str, why: &str) -> String {
@@ -149,10 +155,10 @@ fn held(id: &str, why: &str) -> String {
     )
 }
 
-fn failing(sinks: &BTreeMap<Arc<str>, String>) -> String {
+fn failing(sinks: &BTreeMap<Arc<str>, conditions::Problem<Reason>>) -> String {
     let sinks: Vec<_> = sinks
         .iter()
-        .map(|(sink, message)| format!("Sink {sink} does not acknowledge: {message}."))
+        .map(|(sink, problem)| format!("Sink {sink} does not acknowledge: {}.", problem.message))
         .collect();
     format!(
         "{} It is tried again; the source waits meanwhile.",

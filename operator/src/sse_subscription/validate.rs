@@ -98,7 +98,12 @@ pub(crate) fn validate(object: &SseSubscription) -> Result<ValidatedSubscription
             return Err(InvalidSpec::SameName(sink.name.clone()));
         }
         let field = format!("spec.sinks[{index}]");
-        let kinds = [sink.http.is_some(), sink.idl_repo.is_some(), sink.log.is_some()];
+        let kinds = [
+            sink.http.is_some(),
+            sink.idl_repo.is_some(),
+            sink.ws_route.is_some(),
+            sink.log.is_some(),
+        ];
         check_sink(&field, &kinds, sink.http.as_ref())?;
     }
     if let Some(dead_letter) = &spec.delivery.dead_letter {

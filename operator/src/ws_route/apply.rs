@@ -2,9 +2,10 @@
 
 use super::WsRouteContext;
 use super::observe::Observed;
-use super::plan::{Plan, PlannedConfiguration};
+use super::plan::{self, Plan, PlannedConfiguration};
+use super::status;
 use super::world::StoredRoute;
-use crate::config_stream::{Desired, PodId};
+use crate::config_stream::{Audience, Desired, PodId};
 use heddle_crds::condition::{self, ConditionStatus};
 use heddle_crds::ws_route::ConditionType;
 use heddle_route_config::protocol::{Configuration, Held, SentRoute};
@@ -83,7 +84,25 @@ pub(crate) fn apply(context: &WsRouteContext, namespace: &str, observed: &Observ
         let one = Arc::new(desire(planned, trace_parent.as_ref()));
         desired.extend(planned.pods.iter().map(|pod| (pod.clone(), Arc::clone(&one))));
     }
-    context.sidecars.desire(namespace, &desired);
+    context
+        .sidecars
+        .desire(namespace, &desired, audiences(observed, plan));
+}
+
+/// Who serves each route.
+fn audiences(observed: &Observed, plan: &Plan) -> HashMap<String, Audience> {
+    let routes = observed.routes.iter().zip(&plan.routes);
+    let audiences = routes.map(|(route, planned)| {
+        let metadata = &route.stored.metadata;
+        let programmed = status::programmed(planned, metadata.generation);
+        let is_programmed = programmed.status == ConditionStatus::True;
+        let audience = Audience {
+            trouble: (!is_programmed).then_some(programmed.message),
+            members: plan::members(route, &observed.pods),
+        };
+        (metadata.name.clone().unwrap_or_default(), audience)
+    });
+    audiences.collect()
 }
 
 fn desire(planned: &PlannedConfiguration, trace_parent: Option<&TraceParent>) -> Desired {

@@ -5,7 +5,7 @@ mod progress;
 
 use super::observe::{Observed, ObservedPod, ObservedRoute, Problem};
 use super::validate::ValidatedRoute;
-use crate::config_stream::{Descriptors, PodId, Presence};
+use crate::config_stream::{Descriptors, Member, PodId, Presence};
 use heddle_crds::WsRoute;
 use heddle_crds::ws_route::Reason;
 use heddle_route_config::protocol::{Configuration, Held, SentRoute};
@@ -182,6 +182,19 @@ fn concerns(route: &ObservedRoute, pod: &ObservedPod) -> bool {
         Ok(spec) => spec.selects(&pod.labels),
         Err(_) => selects(route, pod).unwrap_or(false) || has_some_generation(route, pod),
     }
+}
+
+/// The connected sidecars that are to serve a route.
+pub(crate) fn members(route: &ObservedRoute, pods: &[ObservedPod]) -> Vec<Member> {
+    let members = pods
+        .iter()
+        .filter(|pod| concerns(route, pod) && pod.has_sidecar() && pod.sidecar.presence.is_connected());
+    members
+        .map(|pod| Member {
+            pod: pod.id.clone(),
+            is_ready: pod.ready,
+        })
+        .collect()
 }
 
 /// Whether the selector of a route that is invalid selects a pod. Nothing if the selector is what cannot be read.

@@ -110,7 +110,7 @@ fn resolved(planned: &PlannedRoute) -> State {
     }
 }
 
-fn programmed(planned: &PlannedRoute, generation: Option<i64>) -> State {
+pub(super) fn programmed(planned: &PlannedRoute, generation: Option<i64>) -> State {
     let generation = generation.unwrap_or_default();
     if let Some(problem) = &planned.refusal {
         return State::is_false(

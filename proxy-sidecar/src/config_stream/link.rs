@@ -7,8 +7,8 @@ use futures::SinkExt as _;
 use futures::channel::mpsc as body_channel;
 use heddle_crds::publication::{SET_BYTES_LIMIT, digest};
 use heddle_route_config::protocol::{
-    Acknowledgement, Assembly, AssemblyError, CONTENT_TYPE, Configuration, DescriptorsPart, Hello,
-    LINE_BYTES_LIMIT, Lines, LinesError, PATH, ToOperator, ToSidecar, line,
+    Acknowledgement, Assembly, AssemblyError, Broadcast, BroadcastResult, CONTENT_TYPE, Configuration,
+    DescriptorsPart, Hello, LINE_BYTES_LIMIT, Lines, LinesError, PATH, ToOperator, ToSidecar, line,
 };
 use heddle_telemetry::ErrorChain;
 use http::{Request, StatusCode, Uri, header};
@@ -46,6 +46,9 @@ const GOOD: Duration = Duration::from_secs(5);
 
 /// Acknowledgements that wait to be sent. More come about only while nobody takes them, and then the newest count.
 const ACKNOWLEDGEMENTS_LIMIT: usize = 64;
+
+/// Answers to broadcasts that wait to be sent. Whoever waits for one that is forgotten asks again.
+const ANSWERS_LIMIT: usize = 256;
 
 /// Lines that wait to be sent.
 const OUTGOING_LIMIT: usize = 4;
@@ -86,6 +89,15 @@ enum LinkError {
 
 /// What has come.
 #[derive(Debug)]
+pub(crate) enum Arrived {
+    /// What to do from now on.
+    Configuration(Received),
+    /// Messages for all sessions of a route.
+    Broadcast(Broadcast),
+}
+
+/// A configuration that has come.
+#[derive(Debug)]
 pub(crate) struct Received {
     pub(super) configuration: Configuration,
     /// The descriptor sets that came before it, by digest.
@@ -105,6 +117,7 @@ struct ToldState {
     hello: Option<Hello>,
     /// Each is sent, in their order.
     acknowledgements: VecDeque<Acknowledgement>,
+    answers: VecDeque<BroadcastResult>,
 }
 
 impl Told {
@@ -127,24 +140,31 @@ impl Told {
         let hello = state.hello.clone()?;
         // The newest acknowledgement is in it, and older ones mean nothing to another stream.
         state.acknowledgements.clear();
+        state.answers.clear();
         Some(hello)
     }
 
-    async fn acknowledgement(&self) -> Acknowledgement {
+    async fn line(&self) -> ToOperator {
         loop {
-            let next = self.state().acknowledgements.pop_front();
-            if let Some(next) = next {
-                return next;
+            if let Some(line) = self.state().take_line() {
+                return line;
             }
             self.changed.notified().await;
         }
     }
 }
 
+impl ToldState {
+    fn take_line(&mut self) -> Option<ToOperator> {
+        let acknowledged = self.acknowledgements.pop_front().map(ToOperator::Acknowledged);
+        acknowledged.or_else(|| self.answers.pop_front().map(ToOperator::Broadcast))
+    }
+}
+
 /// The connection, in a task of its own.
 #[derive(Debug)]
 pub(super) struct Link {
-    received: mpsc::Receiver<Received>,
+    received: mpsc::Receiver<Arrived>,
     told: Arc<Told>,
     bundle: watch::Sender<String>,
     /// Aborted when dropped.
@@ -193,6 +213,17 @@ impl Link {
         self.told.changed.notify_one();
     }
 
+    /// Says what became of a broadcast that came over the stream that there is.
+    pub(super) fn answer(&self, result: BroadcastResult) {
+        let mut state = self.told.state();
+        if state.answers.len() == ANSWERS_LIMIT {
+            state.answers.pop_front();
+        }
+        state.answers.push_back(result);
+        drop(state);
+        self.told.changed.notify_one();
+    }
+
     /// Whom to trust from the next connection on.
     pub(super) fn trust(&self, bundle: &str) {
         if !bundle.is_empty() {
@@ -200,7 +231,7 @@ impl Link {
         }
     }
 
-    pub(super) async fn next(&mut self) -> Received {
+    pub(super) async fn next(&mut self) -> Arrived {
         match self.received.recv().await {
             Some(received) => received,
             // The task ends with this only.
@@ -220,7 +251,7 @@ enum Reach {
 /// The task.
 struct Run {
     settings: StreamSettings,
-    received: mpsc::Sender<Received>,
+    received: mpsc::Sender<Arrived>,
     told: Arc<Told>,
     bundle: watch::Receiver<String>,
     reach: Reach,
@@ -261,9 +292,8 @@ impl Run {
         let mut reader = Reader::default();
         loop {
             tokio::select! {
-                acknowledged = self.told.acknowledgement() => {
-                    let line = frame(&ToOperator::Acknowledged(acknowledged));
-                    if outgoing.send(Ok(line)).await.is_err() {
+                line = self.told.line() => {
+                    if outgoing.send(Ok(frame(&line))).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -413,15 +443,16 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// The next configuration with the sets before it; nothing at the end. Can be dropped and called again without losing
+    /// The next configuration with the sets before it, or broadcast; nothing at the end. Can be dropped and called again without losing
     /// anything.
-    async fn next(&mut self, incoming: &mut Incoming) -> Result<Option<Received>, LinkError> {
+    async fn next(&mut self, incoming: &mut Incoming) -> Result<Option<Arrived>, LinkError> {
         loop {
             match self.lines.next_line()? {
                 Some(ToSidecar::Configuration(configuration)) => {
                     let sets = std::mem::take(&mut self.sets);
-                    return Ok(Some(Received { configuration, sets }));
+                    return Ok(Some(Arrived::Configuration(Received { configuration, sets })));
                 }
+                Some(ToSidecar::Broadcast(broadcast)) => return Ok(Some(Arrived::Broadcast(broadcast))),
                 Some(ToSidecar::DescriptorsPart(part)) => self.add(&part)?,
                 None => {
                     let Some(frame) = incoming.frame().await else {
@@ -474,6 +505,10 @@ mod tests {
         /// What nobody has taken yet.
         pub(in super::super) fn waiting(&self) -> Vec<Acknowledgement> {
             self.told.state().acknowledgements.iter().cloned().collect()
+        }
+
+        pub(in super::super) fn take_answer(&self) -> Option<BroadcastResult> {
+            self.told.state().answers.pop_front()
         }
     }
     use heddle_route_config::protocol::parts;

@@ -1,5 +1,7 @@
 //! What comes over the stream, with real threads and sockets behind it, and without an operator.
 
+mod broadcasts;
+
 use super::*;
 use crate::config::Listening;
 use crate::shared::Shared;

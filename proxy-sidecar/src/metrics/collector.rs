@@ -149,6 +149,21 @@ impl Page<'_, '_> {
                 let (client, backend) = (&route.traffic.from_client, &route.traffic.from_backend);
                 by_side(&client.bytes, &backend.bytes)
             },
+        )?;
+        self.single(
+            "websocket_broadcast_messages",
+            "Messages for all sessions that have gone to clients, each session counted",
+            |route| &route.traffic.broadcast.messages,
+        )?;
+        self.single(
+            "websocket_broadcast_bytes",
+            "Bytes of messages for all sessions that have gone to clients, frame headers included",
+            |route| &route.traffic.broadcast.bytes,
+        )?;
+        self.single(
+            "websocket_broadcast_messages_missed",
+            "Messages for all sessions that a client did not take in time, or that could not be had in its encoding",
+            |route| &route.traffic.broadcast.missed,
         )
     }
 

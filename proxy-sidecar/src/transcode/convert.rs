@@ -7,6 +7,7 @@ use heddle_dynamic_protobuf::json::{self, JsonError, JsonParser, JsonPrinter, Pa
 use heddle_dynamic_protobuf::{Schema, SchemaCell};
 use heddle_route_config::Transcoding;
 use heddle_ws_session::Side;
+use heddle_ws_session::broadcast::Broadcast;
 use std::cell::RefCell;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -136,6 +137,17 @@ impl Transcoder {
                 };
                 self.print(from, wire, most)
             }
+        }
+    }
+
+    /// A message for all clients, in their encoding: as it is, or turned as if a backend had sent it.
+    pub(super) fn for_clients(&self, broadcast: &Broadcast, most: usize) -> Result<Message, ConversionError> {
+        let text = Utf8Bytes::try_from(broadcast.payload()).map(Message::Text);
+        // It was made of a text.
+        let message = text.map_err(|_| ConversionError::WrongKind("text"))?;
+        match self.encoding(Side::Client) {
+            Encoding::Json => Ok(message),
+            Encoding::Protobuf => self.convert(Side::Backend, &message, most),
         }
     }
 

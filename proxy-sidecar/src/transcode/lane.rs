@@ -56,6 +56,9 @@ impl<S: Transport, K: Transport> Lane<Socket<S>, Socket<K>> for MessageLane {
         for _ in 0..MESSAGES_PER_TURN {
             ready!(self.poll_room(context, sink, shared));
             send_due(sink, shared);
+            if self.send_broadcast(sink, shared) {
+                continue;
+            }
             if sink.is_to_finish() {
                 ready!(poll_flush(context, sink));
                 ready!(poll_finish(context, sink));
@@ -112,6 +115,22 @@ impl MessageLane {
             Err(_) => sink.fail_output(),
         }
         Poll::Ready(())
+    }
+
+    /// Sends the next message for all sessions, if one is due. It is turned as if the backend had sent it where clients do
+    /// not speak JSON. Whether there was one.
+    fn send_broadcast<K: Transport>(&self, sink: &mut Peer<Socket<K>>, shared: &mut Shared) -> bool {
+        let Some(broadcast) = shared.take_broadcast(sink) else {
+            return false;
+        };
+        match self.transcoder.for_clients(&broadcast, self.most) {
+            Ok(message) => {
+                shared.count_broadcast(broadcast.frame().len());
+                send(sink, message);
+            }
+            Err(_) => shared.count_missed(1),
+        }
+        true
     }
 
     /// Tells the sender what was wrong with its last message.

@@ -1,6 +1,7 @@
 //! The controller of WsRoute, its webhook, and its configuration stream against a real API server, with a client that speaks
 //! the stream as sidecars do, and with the real sidecar.
 
+mod broadcast;
 mod certificates;
 mod endpoint;
 mod injection;

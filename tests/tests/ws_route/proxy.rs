@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const TEAPOT: &str = "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// A backend that refuses every handshake in its own way: what a client gets of it came through the proxy.
-struct Backend {
+pub(crate) struct Backend {
     port: u16,
     /// Aborted when dropped.
     _task: JoinSet<()>,
@@ -61,7 +61,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<String> {
 }
 
 /// A sidecar as a pod has it.
-struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
     admin: u16,
     folder: TempDir,
@@ -71,7 +71,7 @@ struct Proxy {
 
 impl Proxy {
     /// For a pod that has just been made: with a token, and nothing kept.
-    async fn create(world: &World, pod: &Pod) -> Result<Self> {
+    pub(crate) async fn create(world: &World, pod: &Pod) -> Result<Self> {
         let folder = TempDir::with_prefix("heddle-proxy-")?;
         std::fs::write(folder.path().join("token"), world.token(pod).await?)?;
         std::fs::create_dir(folder.path().join("state"))?;
@@ -130,7 +130,7 @@ impl Proxy {
         .await
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
@@ -148,7 +148,7 @@ async fn handshake(port: u16, path: &str) -> Result<u16> {
     Ok(status.parse()?)
 }
 
-fn changes(port: u16, backend: &Backend, path: &str) -> Vec<(&'static str, Value)> {
+pub(crate) fn changes(port: u16, backend: &Backend, path: &str) -> Vec<(&'static str, Value)> {
     vec![
         ("listener", json!({ "port": port })),
         (
@@ -306,7 +306,7 @@ const FROM_CLIENT: &[u8] = b"\x81\x85\0\0\0\0hello";
 const FROM_SERVER: &[u8] = b"\x81\x05hello";
 
 /// A backend that takes every handshake (with the key of RFC 6455, section 1.3) and answers each `hello`.
-async fn greet_back() -> Result<Backend> {
+pub(crate) async fn greet_back() -> Result<Backend> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
     let mut task = JoinSet::new();
@@ -347,7 +347,7 @@ async fn greet(mut stream: TcpStream, stop: CancellationToken) -> Result<u64> {
     Ok(answered)
 }
 
-async fn open_session(port: u16) -> Result<TcpStream> {
+pub(crate) async fn open_session(port: u16) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = "GET /one HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use futures::SinkExt;
 use futures::channel::mpsc;
 use heddle_route_config::protocol::{
-    Acknowledgement, Configuration, DescriptorsPart, Hello, LINE_BYTES_LIMIT, Lines, PATH, RouteError,
-    RouteResult, ToOperator, ToSidecar, line,
+    Acknowledgement, BroadcastResult, Configuration, DescriptorsPart, Hello, LINE_BYTES_LIMIT, Lines, PATH,
+    RouteError, RouteResult, ToOperator, ToSidecar, line,
 };
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
 use http::{Request, header};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The authorities that a sidecar trusts.
 #[derive(Clone)]
@@ -66,10 +67,7 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) async fn connect(port: u16, trust: &Trust, token: &str, hello: &Hello) -> Result<Self> {
-        let stream = connect_when_listening(port).await?;
-        let name = ServerName::try_from("127.0.0.1")?;
-        let connector = TlsConnector::from(Arc::clone(&trust.0));
-        let stream = connector.connect(name, stream).await.context("TLS handshake")?;
+        let stream = connect(port, trust).await?;
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut requests, connection) = handshake.await?;
         let mut task = JoinSet::new();
@@ -117,6 +115,7 @@ impl Sidecar {
             match self.next().await?.context("the stream has ended")? {
                 ToSidecar::DescriptorsPart(part) => parts.push(part),
                 ToSidecar::Configuration(configuration) => return Ok((configuration, parts)),
+                ToSidecar::Broadcast(broadcast) => bail!("a broadcast: {broadcast:?}"),
             }
         }
     }
@@ -152,6 +151,12 @@ impl Sidecar {
         Ok(self.sender.send(Ok(frame(&message))).await?)
     }
 
+    /// Says what became of a broadcast.
+    pub(crate) async fn say(&mut self, result: BroadcastResult) -> Result<()> {
+        let message = ToOperator::Broadcast(result);
+        Ok(self.sender.send(Ok(frame(&message))).await?)
+    }
+
     /// Says that nothing is, and why.
     pub(crate) async fn refuse(&mut self, configuration: &Configuration, error: &RouteError) -> Result<()> {
         let mut acknowledgement = served(configuration);
@@ -162,6 +167,29 @@ impl Sidecar {
         let message = ToOperator::Acknowledged(acknowledgement);
         Ok(self.sender.send(Ok(frame(&message))).await?)
     }
+}
+
+async fn connect(port: u16, trust: &Trust) -> Result<TlsStream<TcpStream>> {
+    let stream = connect_when_listening(port).await?;
+    let name = ServerName::try_from("127.0.0.1")?;
+    let connector = TlsConnector::from(Arc::clone(&trust.0));
+    connector.connect(name, stream).await.context("TLS handshake")
+}
+
+/// The status that a request at the stream's port is answered with.
+pub(crate) async fn post(port: u16, trust: &Trust, token: &str, path: &str, body: &str) -> Result<u16> {
+    let stream = connect(port, trust).await?;
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut requests, connection) = handshake.await?;
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        connection.await.ok();
+    });
+    let request = Request::post(format!("https://127.0.0.1:{port}{path}"))
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+    let response = tokio::time::timeout(SOON, requests.send_request(request)).await??;
+    Ok(response.status().as_u16())
 }
 
 /// That everything of a configuration is served.

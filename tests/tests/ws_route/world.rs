@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// Everything around one test.
@@ -54,11 +55,27 @@ impl World {
 
     /// An operator with a name and arguments of the test's own, ready.
     pub(crate) async fn operator_with(&self, replica: &str, arguments: &[&str]) -> Result<Operator> {
+        let ports = (self.webhook_port, self.stream_port);
+        self.operator_at(ports, replica, arguments).await
+    }
+
+    /// Another operator beside the one that sidecars are led to.
+    pub(crate) async fn replica(&self, replica: &str, arguments: &[&str]) -> Result<Operator> {
+        let ports = (free_port()?, free_port()?);
+        self.operator_at(ports, replica, arguments).await
+    }
+
+    async fn operator_at(
+        &self,
+        (webhook_port, stream_port): (u16, u16),
+        replica: &str,
+        arguments: &[&str],
+    ) -> Result<Operator> {
         let own = [
             "--proxy-image=heddle-proxy:test".to_owned(),
-            format!("--webhook-listen=127.0.0.1:{}", self.webhook_port),
+            format!("--webhook-listen=127.0.0.1:{webhook_port}"),
             format!("--webhook-configuration={}", self.namespace.name),
-            format!("--configuration-listen=127.0.0.1:{}", self.stream_port),
+            format!("--configuration-listen=127.0.0.1:{stream_port}"),
             format!("--configuration-url=https://127.0.0.1:{}", self.stream_port),
             "--certificate-names=127.0.0.1".to_owned(),
         ];
@@ -161,6 +178,30 @@ impl World {
         audience: &str,
         bound: Option<BoundObjectReference>,
     ) -> Result<String> {
+        self.create_token("default", audience, bound).await
+    }
+
+    /// A token of an account that is made for it.
+    pub(crate) async fn token_of(&self, account: &str, audience: &str) -> Result<String> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.namespace.client.clone(), &self.namespace.name);
+        let object: ServiceAccount = serde_json::from_value(json!({ "metadata": { "name": account } }))?;
+        accounts.create(&PostParams::default(), &object).await?;
+        self.create_token(account, audience, None).await
+    }
+
+    /// A file with a token as the kubelet projects it into the operator's pod.
+    pub(crate) async fn write_token(&self, name: &str, audience: &str) -> Result<PathBuf> {
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, self.token_for(audience, None).await?)?;
+        Ok(file)
+    }
+
+    async fn create_token(
+        &self,
+        account: &str,
+        audience: &str,
+        bound: Option<BoundObjectReference>,
+    ) -> Result<String> {
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 audiences: vec![audience.to_owned()],
@@ -172,7 +213,7 @@ impl World {
         let accounts = Api::<ServiceAccount>::namespaced(self.namespace.client.clone(), &self.namespace.name);
         let parameters = PostParams::default();
         let answer = accounts
-            .create_token_request("default", &parameters, &request)
+            .create_token_request(account, &parameters, &request)
             .await?;
         Ok(answer.status.context("a token")?.token)
     }

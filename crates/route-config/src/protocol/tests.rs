@@ -128,3 +128,39 @@ fn a_set_in_parts_is_whole_again_and_a_torn_one_is_not() {
     let torn = AssemblyError::Order { part: 1, expected: 0 };
     assert_eq!(assembly.add(&parts[1]), Err(torn));
 }
+
+#[test]
+fn the_longest_broadcast_fits_a_line_however_its_text_is_written() {
+    // Each of these is six bytes in JSON.
+    let text = "\u{1}".repeat(TEXTS_BYTES_LIMIT / MESSAGES_LIMIT);
+    let message = BroadcastMessage {
+        id: "\u{1}".repeat(1024),
+        text,
+        traceparent: None,
+    };
+    let broadcast = Broadcast {
+        messages: vec![message; MESSAGES_LIMIT],
+        ..Broadcast::default()
+    };
+    let line = line(&ToSidecar::Broadcast(broadcast));
+    assert!(line.len() < LINE_BYTES_LIMIT, "{}", line.len());
+}
+
+#[test]
+fn a_sidecar_that_knows_of_no_broadcasts_takes_none() {
+    let old = json!({ "type": "hello", "sidecarVersion": "0.1.0" });
+    let Ok(ToOperator::Hello(hello)) = serde_json::from_value(old) else {
+        panic!("no hello")
+    };
+    assert!(!hello.takes_broadcasts);
+    let text = String::from_utf8(line(&ToOperator::Hello(hello))).unwrap();
+    assert!(!text.contains("takesBroadcasts"), "{text}");
+    let newer = json!({ "type": "broadcast", "number": u64::MAX, "error": "SomethingNewer" });
+    let Ok(ToOperator::Broadcast(result)) = serde_json::from_value(newer) else {
+        panic!("no answer")
+    };
+    assert_eq!(
+        (result.number, result.error),
+        (u64::MAX, Some(BroadcastError::Other))
+    );
+}

@@ -3,9 +3,9 @@
 /// The fewest bytes of a header.
 const MIN_HEADER_BYTES: usize = 2;
 /// The value of the 7-bit length that says that two bytes of length follow.
-const LENGTH_IN_TWO_BYTES: u8 = 126;
+pub(super) const LENGTH_IN_TWO_BYTES: u8 = 126;
 /// The value of the 7-bit length that says that eight bytes of length follow.
-const LENGTH_IN_EIGHT_BYTES: u8 = 127;
+pub(super) const LENGTH_IN_EIGHT_BYTES: u8 = 127;
 const MASK_BYTES: usize = 4;
 
 /// What a frame is.

@@ -3,6 +3,7 @@
 // `cfg(test)` tells clippy that helpers, which are no tests themselves, may panic.
 
 #[cfg(test)]
+mod broadcasting;
 mod closing;
 #[cfg(test)]
 mod keepalive;

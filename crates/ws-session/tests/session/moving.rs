@@ -1,6 +1,7 @@
 //! Sessions that change their thread, again and again, whatever they are in the middle of.
 
 use crate::pair::*;
+use heddle_ws_session::broadcast::Broadcast;
 use heddle_ws_session::{
     ClosedBy, EndReason, Endpoint, MessageRate, OnExceed, Parked, SessionContext, SessionEnd, SessionRules,
     TcpSession,
@@ -278,5 +279,69 @@ async fn a_session_that_is_dropped_between_two_threads_closes_both_connections()
     drop(moving._threads);
     for peer in [&mut moving.client, &mut moving.backend] {
         assert!(peer.rest().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn messages_for_all_find_a_session_wherever_it_has_moved() {
+    const COUNT: u32 = 200;
+    let moving = Moving::start(rules()).await;
+    let moves = Arc::clone(&moving.moves);
+    let Moving {
+        mut client,
+        backend,
+        context,
+        session: _session,
+        _threads,
+        ..
+    } = moving;
+    let (_from_backend, to_backend) = backend.stream.into_split();
+    let broadcasts = async {
+        // The session begins on its own thread.
+        while context.control.broadcast(Vec::new()).sessions == 0 {
+            tokio::task::yield_now().await;
+        }
+        for number in 0..COUNT {
+            let text = Broadcast::text(&number.to_string());
+            let mut reach = context.control.broadcast(vec![text]);
+            assert_eq!(reach.sessions, 1);
+            reach.looked().await;
+        }
+    };
+    let reads = async {
+        let (mut messages, mut for_all) = (0, 0);
+        while messages < COUNT || for_all < COUNT {
+            let frame = client.frame().await;
+            if frame.first == TEXT {
+                assert_eq!(frame.payload, for_all.to_string().into_bytes());
+                for_all += 1;
+                continue;
+            }
+            assert_eq!(
+                (frame.first, frame.payload),
+                (TEXT_BEGINS, messages.to_be_bytes().to_vec())
+            );
+            client
+                .expect(CONTINUES, &vec![b'x'; (messages as usize * 7919) % 40_000])
+                .await;
+            client.expect(CONTINUATION_ENDS, b"end").await;
+            messages += 1;
+        }
+    };
+    let all = async { tokio::join!(send_all(to_backend, COUNT, false), broadcasts, reads) };
+    timeout(PATIENCE, all).await.expect("all arrive in time");
+    assert!(moves.load(Ordering::Relaxed) > COUNT as usize);
+}
+
+#[tokio::test]
+async fn messages_for_all_wake_sessions_that_wait_on_another_thread_each_time() {
+    let mut moving = Moving::start(rules()).await;
+    moving.backend.send(TEXT, b"it has begun").await;
+    moving.client.expect(TEXT, b"it has begun").await;
+    for number in 0..20 {
+        let text = number.to_string();
+        moving.context.control.broadcast(vec![Broadcast::text(&text)]);
+        let arrives = timeout(PATIENCE, moving.client.expect(TEXT, text.as_bytes()));
+        arrives.await.expect("it is woken");
     }
 }

@@ -1,6 +1,7 @@
 //! What goes on as it is.
 
 use crate::pair::*;
+use heddle_ws_session::broadcast::BroadcastVolume;
 use heddle_ws_session::{ClosedBy, EndReason, SessionEnd, Volume};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,6 +63,7 @@ async fn a_closing_handshake_of_the_client_is_the_backends_to_answer() {
             messages: 0,
             bytes: 4,
         },
+        broadcast: BroadcastVolume::default(),
     };
     assert_eq!(end, expected);
 }

@@ -15,13 +15,19 @@ fn stored(status: Option<SseSubscriptionStatus>) -> StoredSubscription {
     }
 }
 
-fn watched(connection: Connection, failing: &[&str]) -> Watched {
+fn watched(connection: Connection, failing: &[(&str, Reason)]) -> Watched {
     Watched {
         told: Told {
             connection,
             failing: failing
                 .iter()
-                .map(|sink| (Arc::from(*sink), "it answered 503".to_owned()))
+                .map(|(sink, reason)| {
+                    let problem = Problem {
+                        reason: *reason,
+                        message: "it answered 503".to_owned(),
+                    };
+                    (Arc::from(*sink), problem)
+                })
                 .collect(),
             held: BTreeMap::new(),
             gone: None,
@@ -54,12 +60,26 @@ fn reason<'a>(status: &'a SseSubscriptionStatus, type_: &str) -> Option<&'a str>
 
 #[test]
 fn ready_says_the_first_thing_that_is_wrong() {
+    let failing = ("orders", Reason::SinkFailing);
+    let missing = ("route", Reason::RouteNotFound);
     for (connection, failing, ready, reconciling) in [
         (Connection::Open, &[][..], "Streaming", None),
-        (Connection::Open, &["orders"], "SinkFailing", Some("SinkFailing")),
+        (Connection::Open, &[failing], "SinkFailing", Some("SinkFailing")),
+        (
+            Connection::Open,
+            &[missing],
+            "RouteNotFound",
+            Some("RouteNotFound"),
+        ),
+        (
+            Connection::Open,
+            &[failing, missing],
+            "SinkFailing",
+            Some("SinkFailing"),
+        ),
         (
             waiting(Reason::Unreachable),
-            &["orders"],
+            &[failing],
             "Unreachable",
             Some("Unreachable"),
         ),

@@ -150,7 +150,7 @@ impl Delivery {
         let sent = sink.send(&self.origin, part, fault).await;
         match &sent {
             Ok(()) => self.progress.sink_acknowledged(&sink.name),
-            Err(failure) => self.progress.sink_failed(&sink.name, failure.message(), began),
+            Err(failure) => self.progress.sink_failed(&sink.name, failure, began),
         }
         Ok(sent)
     }
@@ -171,7 +171,7 @@ impl Delivery {
         part: &[Event],
         failure: Failure,
     ) -> Result<(), Stopped> {
-        if part.len() > 1 && !matches!(failure, Failure::Unreachable(_)) {
+        if part.len() > 1 && !matches!(failure, Failure::Unreachable(_) | Failure::NotReady { .. }) {
             let (first, second) = part.split_at(part.len() / 2);
             self.deliver_part(sink, first, 0).await?;
             return self.deliver_part(sink, second, 0).await;

@@ -1,6 +1,8 @@
 //! What a watcher tells of itself while it runs.
 
 use super::event::Event;
+use super::sink::Failure;
+use crate::conditions::Problem;
 use crate::metrics::SubscriptionMetrics;
 use heddle_crds::sse_subscription::{Counts, Reason};
 use k8s_openapi::jiff::Timestamp;
@@ -31,7 +33,7 @@ const FAILING_AFTER: Duration = Duration::from_secs(3);
 pub(crate) struct Told {
     pub(crate) connection: Connection,
     /// The sinks that have failed since they last acknowledged, and how.
-    pub(crate) failing: BTreeMap<Arc<str>, String>,
+    pub(crate) failing: BTreeMap<Arc<str>, Problem<Reason>>,
     /// The events that do not fit the message type and hold up the stream, and why.
     pub(crate) held: BTreeMap<Arc<str>, String>,
     /// The sink that never wants an event again.
@@ -238,13 +240,17 @@ impl Progress {
     }
 
     /// A delivery that was begun at `began` was not acknowledged.
-    pub(super) fn sink_failed(&self, sink: &Arc<str>, message: &str, began: Instant) {
+    pub(super) fn sink_failed(&self, sink: &Arc<str>, failure: &Failure, began: Instant) {
         let since = *lock(&self.tried_since).entry(Arc::clone(sink)).or_insert(began);
         if since.elapsed() < FAILING_AFTER {
             return;
         }
+        let problem = Problem {
+            reason: failure.reason(),
+            message: failure.message().to_owned(),
+        };
         self.change(|told| {
-            told.failing.insert(Arc::clone(sink), message.to_owned());
+            told.failing.insert(Arc::clone(sink), problem);
         });
     }
 

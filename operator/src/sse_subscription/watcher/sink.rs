@@ -2,15 +2,18 @@
 
 pub(crate) mod http;
 pub(crate) mod idl_repo;
+pub(crate) mod ws_route;
 
 use self::http::HttpSink;
 use super::cloud_event::{Fault, Origin};
 use super::event::Event;
+use heddle_crds::sse_subscription::Reason;
 use heddle_telemetry::{ContinueTrace, TraceParent};
 use idl_repo::IdlRepoSink;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Span;
+use ws_route::WsRouteSink;
 
 /// A place that events go to.
 pub(crate) struct Sink {
@@ -23,6 +26,7 @@ pub(crate) struct Sink {
 pub(crate) enum Target {
     Http(Box<HttpSink>),
     IdlRepo(Box<IdlRepoSink>),
+    WsRoute(Box<WsRouteSink>),
     Log,
 }
 
@@ -38,6 +42,8 @@ pub(crate) enum Failure {
     },
     /// The sink did not answer.
     Unreachable(String),
+    /// What the sink is about is not there, or not as far yet.
+    NotReady { reason: Reason, message: String },
     /// The sink never wants an event again.
     Gone(String),
 }
@@ -48,8 +54,17 @@ impl Failure {
         match self {
             Self::Refused(message)
             | Self::Unavailable { message, .. }
+            | Self::NotReady { message, .. }
             | Self::Unreachable(message)
             | Self::Gone(message) => message,
+        }
+    }
+
+    /// What conditions say.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::NotReady { reason, .. } => *reason,
+            _ => Reason::SinkFailing,
         }
     }
 
@@ -66,7 +81,7 @@ impl Sink {
     pub(crate) fn events_at_once(&self) -> usize {
         match &self.target {
             Target::Http(sink) => sink.events_at_once(),
-            Target::IdlRepo(_) | Target::Log => usize::MAX,
+            Target::IdlRepo(_) | Target::WsRoute(_) | Target::Log => usize::MAX,
         }
     }
 
@@ -80,6 +95,7 @@ impl Sink {
         match &self.target {
             Target::Http(sink) => sink.send(origin, events, fault).await,
             Target::IdlRepo(sink) => sink.send(origin, events).await,
+            Target::WsRoute(sink) => sink.send(origin, events).await,
             Target::Log => {
                 for event in events {
                     log(origin, event, fault);

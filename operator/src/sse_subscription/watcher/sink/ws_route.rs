@@ -1,0 +1,138 @@
+//! Has events go to all sessions of a WsRoute.
+
+use super::super::cloud_event::{self, Origin};
+use super::super::event::Event;
+use super::Failure;
+use crate::broadcaster::Broadcaster;
+use crate::config_stream::Unreached;
+use heddle_crds::sse_subscription::MessageFormat;
+use heddle_route_config::protocol::{
+    Broadcast, BroadcastMessage, MESSAGES_LIMIT, TEXT_BYTES_LIMIT, TEXTS_BYTES_LIMIT,
+};
+use std::time::Duration;
+
+/// A route whose sessions get events.
+pub(crate) struct WsRouteSink {
+    pub(crate) broadcaster: Broadcaster,
+    pub(crate) namespace: String,
+    pub(crate) route: String,
+    pub(crate) format: MessageFormat,
+    pub(crate) timeout: Duration,
+}
+
+impl WsRouteSink {
+    pub(super) async fn send(&self, origin: &Origin, events: &[Event]) -> Result<(), Failure> {
+        let mut messages = Vec::with_capacity(events.len());
+        for event in events {
+            messages.push(self.message(origin, event)?);
+        }
+        let sent = tokio::time::timeout(self.timeout, self.broadcast(origin, messages)).await;
+        sent.unwrap_or_else(|_| {
+            let limit = self.timeout.as_millis();
+            Err(Failure::Unreachable(format!(
+                "the sessions of WsRoute {} were not reached within {limit} ms",
+                self.route
+            )))
+        })
+    }
+
+    /// Sends messages in pieces as large as broadcasts may be.
+    async fn broadcast(&self, origin: &Origin, messages: Vec<BroadcastMessage>) -> Result<(), Failure> {
+        for messages in pieces(messages) {
+            let broadcast = Broadcast {
+                number: 0,
+                namespace: self.namespace.clone(),
+                route: self.route.clone(),
+                source: origin.source.to_string(),
+                messages,
+            };
+            self.broadcaster.broadcast(broadcast).await.map_err(failure)?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, origin: &Origin, event: &Event) -> Result<BroadcastMessage, Failure> {
+        let bytes = match self.format {
+            MessageFormat::Data => event.data.to_vec(),
+            MessageFormat::CloudEvent => {
+                let mut bytes = Vec::new();
+                cloud_event::write_json(&mut bytes, origin, event, None);
+                bytes
+            }
+        };
+        if bytes.len() > TEXT_BYTES_LIMIT {
+            let length = bytes.len();
+            return Err(Failure::Refused(format!(
+                "event {} makes a message of {length} bytes; sessions get at most {TEXT_BYTES_LIMIT}",
+                event.id
+            )));
+        }
+        Ok(BroadcastMessage {
+            id: event.id.to_string(),
+            // Streams of events are UTF-8, and so is JSON.
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            traceparent: event.traceparent.as_deref().map(str::to_owned),
+        })
+    }
+}
+
+fn failure(unreached: Unreached) -> Failure {
+    let Unreached {
+        reason,
+        message,
+        is_final,
+    } = unreached;
+    match is_final {
+        true => Failure::Refused(message),
+        false => Failure::NotReady { reason, message },
+    }
+}
+
+fn pieces(messages: Vec<BroadcastMessage>) -> Vec<Vec<BroadcastMessage>> {
+    let mut pieces: Vec<Vec<_>> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        bytes += message.text.len();
+        match pieces.last_mut() {
+            Some(piece) if piece.len() < MESSAGES_LIMIT && bytes <= TEXTS_BYTES_LIMIT => piece.push(message),
+            _ => {
+                bytes = message.text.len();
+                pieces.push(vec![message]);
+            }
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(count: usize, bytes: usize) -> Vec<BroadcastMessage> {
+        let message = |id: usize| BroadcastMessage {
+            id: id.to_string(),
+            text: "x".repeat(bytes),
+            traceparent: None,
+        };
+        (0..count).map(message).collect()
+    }
+
+    #[test]
+    fn pieces_keep_the_order_and_both_limits() {
+        for (count, bytes, expected) in [
+            (1, 0, vec![1]),
+            (
+                MESSAGES_LIMIT * 2 + 1,
+                10,
+                vec![MESSAGES_LIMIT, MESSAGES_LIMIT, 1],
+            ),
+            (9, TEXT_BYTES_LIMIT, vec![4, 4, 1]),
+            (0, 0, vec![]),
+        ] {
+            let all = messages(count, bytes);
+            let pieces = pieces(all.clone());
+            assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+            assert_eq!(pieces.concat(), all);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Messages for all sessions of a route, with raw sockets on both sides.
+
+use super::*;
+use futures::FutureExt as _;
+use heddle_route_config::protocol::{BroadcastMessage, TEXT_BYTES_LIMIT};
+use heddle_telemetry::MetricsRegistry;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// Both ends of a session.
+struct Session {
+    client: TcpStream,
+    backend: TcpStream,
+}
+
+/// A sidecar that serves one route, and the backend's port.
+struct Served {
+    sidecar: Sidecar,
+    port: u16,
+    backend: tokio::net::TcpListener,
+    _folder: TempDir,
+}
+
+impl Served {
+    async fn start(spec: &[(&str, Value)], sets: &[&[u8]]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let backend = tokio::net::TcpListener::bind((LOCALHOST, 0)).await.unwrap();
+        let backends = json!([{ "name": "app", "port": backend.local_addr().unwrap().port() }]);
+        let port = free_port();
+        let own = [("backends", backends), ("listener", json!({ "port": port }))];
+        let spec: Vec<_> = own.into_iter().chain(spec.iter().cloned()).collect();
+        let mut sidecar = Sidecar::start(&folder);
+        let route = sent("chat", 1, Held::No, &spec);
+        let configuration = match sets {
+            [] => Configuration::new(vec![route], Vec::new(), String::new(), None),
+            [set, ..] => configuration(vec![route], set),
+        };
+        let applied = sidecar.serve(&configuration, sets).await;
+        assert_eq!(generation(&applied, "chat"), (Some(1), false), "{applied:?}");
+        Self {
+            sidecar,
+            port,
+            backend,
+            _folder: folder,
+        }
+    }
+
+    async fn session(&self) -> Session {
+        let connect = async {
+            loop {
+                if let Ok(client) = TcpStream::connect((LOCALHOST, self.port)).await {
+                    return client;
+                }
+            }
+        };
+        let mut client = timeout(PATIENCE, connect).await.unwrap();
+        let request = format!(
+            "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (mut backend, _) = timeout(PATIENCE, self.backend.accept()).await.unwrap().unwrap();
+        let head = read_head(&mut backend).await;
+        let key = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let accept = derive_accept_key(key.unwrap().as_bytes());
+        let extensions = match head.contains("permessage-deflate") {
+            true => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+            false => "",
+        };
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{extensions}Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        backend.write_all(answer.as_bytes()).await.unwrap();
+        assert!(read_head(&mut client).await.starts_with("HTTP/1.1 101"));
+        let mut session = Session { client, backend };
+        // When a message has come through, the session has begun.
+        session.client.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
+        if extensions.is_empty() {
+            expect(&mut session.client, &[0x8A, 0]).await;
+        } else {
+            expect(&mut session.backend, &[0x89, 0x80, 0, 0, 0, 0]).await;
+        }
+        session
+    }
+
+    /// Sends messages to all sessions, and waits for the answer.
+    async fn broadcast(&mut self, route: &str, messages: &[(&str, &str)]) -> BroadcastResult {
+        let message = |(id, text): &(&str, &str)| BroadcastMessage {
+            id: (*id).into(),
+            text: (*text).into(),
+            traceparent: None,
+        };
+        let broadcast = Broadcast {
+            number: 7,
+            namespace: "shop".into(),
+            route: route.into(),
+            source: "/pushes".into(),
+            messages: messages.iter().map(message).collect(),
+        };
+        self.sidecar
+            .stream
+            .broadcast(&broadcast, &self.sidecar.configurator);
+        let answered = async {
+            loop {
+                // Nothing arrives, for the operator is away, but answers are taken up.
+                self.sidecar.stream.next().now_or_never();
+                if let Some(result) = self.sidecar.stream.link.take_answer() {
+                    return result;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let result = timeout(PATIENCE, answered).await.unwrap();
+        assert_eq!(result.number, 7);
+        result
+    }
+
+    fn metric(&self, name: &str) -> String {
+        let mut registry = MetricsRegistry::new("proxy", "0");
+        registry.register_collector(crate::metrics::RoutesCollector::new(Arc::clone(
+            &self.sidecar.shared,
+        )));
+        let text = registry.encode().unwrap();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    }
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
+    let mut read = vec![0; bytes.len()];
+    timeout(PATIENCE, stream.read_exact(&mut read))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(read, bytes);
+}
+
+fn queued(sessions: u64) -> BroadcastResult {
+    BroadcastResult {
+        number: 7,
+        sessions,
+        error: None,
+    }
+}
+
+fn refused(error: BroadcastError) -> BroadcastResult {
+    BroadcastResult {
+        number: 7,
+        sessions: 0,
+        error: Some(error),
+    }
+}
+
+#[tokio::test]
+async fn every_session_gets_a_message_once_and_what_comes_again_is_acknowledged_and_dropped() {
+    let mut served = Served::start(&[], &[]).await;
+    assert_eq!(served.broadcast("chat", &[("0", "nobody")]).await, queued(0));
+    let (mut first, mut second) = (served.session().await, served.session().await);
+    let both = [("1", "one"), ("2", "two")];
+    for _ in 0..2 {
+        assert_eq!(served.broadcast("chat", &both).await, queued(2));
+    }
+    assert_eq!(
+        served.broadcast("chat", &[("2", "two"), ("3", "three")]).await,
+        queued(2)
+    );
+    for session in [&mut first, &mut second] {
+        expect(&mut session.client, b"\x81\x03one\x81\x03two\x81\x05three").await;
+        // Compressed with what was agreed on, which the message for all is not.
+        session.backend.write_all(b"\xc1\x03\x4a\x05\x00").await.unwrap();
+        expect(&mut session.client, b"\xc1\x03\x4a\x05\x00").await;
+        session
+            .client
+            .write_all(b"\x81\x82\x00\x00\x00\x00hi")
+            .await
+            .unwrap();
+        expect(&mut session.backend, b"\x81\x82\x00\x00\x00\x00hi").await;
+    }
+    assert_eq!(served.metric("heddle_websocket_broadcast_messages_total"), "6");
+    assert_eq!(
+        served.metric("heddle_websocket_broadcast_messages_missed_total"),
+        "0"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_queued_is_said_and_queues_nothing() {
+    let limits = ("limits", json!({ "maxMessageBytes": 4 }));
+    let mut served = Served::start(&[limits], &[]).await;
+    let mut session = served.session().await;
+    assert_eq!(
+        served.broadcast("other", &[("1", "a")]).await,
+        refused(BroadcastError::RouteUnknown)
+    );
+    assert_eq!(
+        served.broadcast("chat", &[("1", "a"), ("2", "12345")]).await,
+        refused(BroadcastError::MessageTooLong)
+    );
+    assert_eq!(served.broadcast("chat", &[("1", "a")]).await, queued(1));
+    expect(&mut session.client, b"\x81\x01a").await;
+    let mut served = Served::start(&[], &[]).await;
+    let long = "x".repeat(TEXT_BYTES_LIMIT + 1);
+    assert_eq!(
+        served.broadcast("chat", &[("1", &long)]).await,
+        refused(BroadcastError::MessageTooLong)
+    );
+}
+
+#[tokio::test]
+async fn sessions_that_transcode_get_it_in_the_encoding_of_their_clients() {
+    let set = set(&["Said"]);
+    for (encoding, frame, missed) in [
+        ("JSON", &b"\x81\x0d{\"text\":\"hi\"}"[..], "0"),
+        ("Protobuf", b"\x82\x04\x0a\x02hi", "1"),
+    ] {
+        let mut spec = transcoding(free_port(), "a.Said");
+        spec.remove(0);
+        spec[0].1["clientEncoding"] = json!(encoding);
+        let mut served = Served::start(&spec, &[&set]).await;
+        let mut session = served.session().await;
+        assert_eq!(
+            served.broadcast("chat", &[("1", r#"{"text":"hi"}"#)]).await,
+            queued(1)
+        );
+        expect(&mut session.client, frame).await;
+        if encoding == "Protobuf" {
+            assert_eq!(
+                served.broadcast("chat", &[("2", "no JSON"), ("3", "{}")]).await,
+                queued(1)
+            );
+            expect(&mut session.client, b"\x82\x00").await;
+        }
+        assert_eq!(
+            served.metric("heddle_websocket_broadcast_messages_missed_total"),
+            missed
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_neither_the_answer_nor_others() {
+    let mut served = Served::start(&[], &[]).await;
+    let (_slow, mut quick) = (served.session().await, served.session().await);
+    let text = "x".repeat(TEXT_BYTES_LIMIT - 3);
+    // More than sockets and the backlog hold.
+    for number in 0..100 {
+        let text = format!("{number:03}{text}");
+        let result = served.broadcast("chat", &[(&number.to_string(), &text)]).await;
+        assert_eq!(result, queued(2));
+        let mut head = [0; 10];
+        let read = timeout(PATIENCE, quick.client.read_exact(&mut head)).await;
+        read.unwrap_or_else(|_| panic!("message {number}")).unwrap();
+        assert_eq!(head[..2], [0x81, 127]);
+        expect(&mut quick.client, text.as_bytes()).await;
+    }
+    assert_eq!(
+        served.metric("heddle_websocket_sessions_open"),
+        "2",
+        "the slow one goes on"
+    );
+}
