@@ -1,6 +1,11 @@
 //! Waiting for something to become so.
 
 use anyhow::{Result, bail};
+use kube::Api;
+use kube::core::object::HasStatus;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -27,6 +32,30 @@ where
             Probe::NotYet(_) => {}
         }
     }
+}
+
+/// Looks at an object until its status is as `wanted`, at most for `limit`. One without a status has the default one.
+///
+/// # Errors
+/// The object cannot be read, and the time being up, which tells of the status that was seen last.
+pub async fn eventually_has_status<K>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    limit: Duration,
+    wanted: impl Fn(&K::Status) -> bool,
+) -> Result<K::Status>
+where
+    K: HasStatus<Status: Clone + Default + Serialize> + Clone + Debug + DeserializeOwned,
+{
+    eventually(what, limit, || async {
+        let status = api.get(name).await?.status().cloned().unwrap_or_default();
+        Ok(match wanted(&status) {
+            true => Probe::Seen(status),
+            false => Probe::NotYet(serde_json::to_string_pretty(&status)?),
+        })
+    })
+    .await
 }
 
 /// What a probe has found.

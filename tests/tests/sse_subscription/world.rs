@@ -11,7 +11,7 @@ use heddle_crds::SseSubscription;
 use heddle_crds::condition::{self, Condition};
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
 use heddle_tests::api_server::ApiServer;
-use heddle_tests::eventually::{Probe, eventually};
+use heddle_tests::eventually::{Probe, eventually, eventually_has_status};
 use heddle_tests::namespace::{SOON, TestNamespace};
 use heddle_tests::operator::{Operator, OperatorOptions};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -172,15 +172,7 @@ impl World {
         what: &str,
         wanted: impl Fn(&SseSubscriptionStatus) -> bool,
     ) -> Result<SseSubscriptionStatus> {
-        let api = self.subscriptions();
-        eventually(what, SOON, || async {
-            let status = api.get(name).await?.status.unwrap_or_default();
-            Ok(match wanted(&status) {
-                true => Probe::Seen(status),
-                false => Probe::NotYet(serde_json::to_string_pretty(&status)?),
-            })
-        })
-        .await
+        eventually_has_status(&self.subscriptions(), name, what, SOON, wanted).await
     }
 
     /// Waits until a sink has acknowledged so many events.

@@ -16,7 +16,7 @@ use heddle_crds::condition::{self, Condition};
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
 use heddle_route_config::protocol::{Broadcast, BroadcastError, BroadcastResult, Hello};
 use heddle_tests::api_server::free_port;
-use heddle_tests::eventually::{Probe, eventually};
+use heddle_tests::eventually::{Probe, eventually, eventually_has_status};
 use heddle_tests::namespace::SOON;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -74,15 +74,7 @@ impl<'a> Subscriptions<'a> {
         what: &str,
         wanted: impl Fn(&SseSubscriptionStatus) -> bool,
     ) -> Result<SseSubscriptionStatus> {
-        let api = self.api();
-        eventually(what, SOON, || async {
-            let status = api.get(name).await?.status.unwrap_or_default();
-            Ok(match wanted(&status) {
-                true => Probe::Seen(status),
-                false => Probe::NotYet(serde_json::to_string_pretty(&status)?),
-            })
-        })
-        .await
+        eventually_has_status(&self.api(), name, what, SOON, wanted).await
     }
 
     async fn wait_for_reason(&self, name: &str, reason: &str) -> Result<Condition> {

@@ -7,7 +7,7 @@ use heddle_crds::condition::{self, Condition};
 use heddle_crds::ws_route::WsRouteStatus;
 use heddle_route_config::protocol::{Hello, TOKEN_AUDIENCE};
 use heddle_tests::api_server::{ApiServer, free_port};
-use heddle_tests::eventually::{Probe, eventually};
+use heddle_tests::eventually::{Probe, eventually, eventually_has_status};
 use heddle_tests::namespace::{SOON, TestNamespace};
 use heddle_tests::operator::{Operator, OperatorOptions};
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
@@ -260,15 +260,7 @@ impl World {
         what: &str,
         wanted: impl Fn(&WsRouteStatus) -> bool,
     ) -> Result<WsRouteStatus> {
-        let api = self.routes();
-        eventually(what, SOON, || async {
-            let status = api.get(name).await?.status.unwrap_or_default();
-            Ok(match wanted(&status) {
-                true => Probe::Seen(status),
-                false => Probe::NotYet(serde_json::to_string_pretty(&status)?),
-            })
-        })
-        .await
+        eventually_has_status(&self.routes(), name, what, SOON, wanted).await
     }
 
     /// Deletes a pod at once.
