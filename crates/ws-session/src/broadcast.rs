@@ -39,7 +39,7 @@ pub struct BroadcastVolume {
     pub messages: u32,
     /// Their bytes, frame headers included.
     pub bytes: u64,
-    /// Messages that it did not take in time, or that could not be had in its encoding.
+    /// Messages that it did not take in time or before it ended, or that could not be had in its encoding.
     pub missed: u32,
 }
 

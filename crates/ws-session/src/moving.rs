@@ -40,7 +40,7 @@ impl TcpSession {
     }
 
     /// How the session has ended.
-    pub fn end(&self) -> SessionEnd {
+    pub fn end(self) -> SessionEnd {
         self.relay.end()
     }
 

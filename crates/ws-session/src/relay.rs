@@ -151,6 +151,12 @@ impl Shared {
         }
     }
 
+    /// Passes over the messages for all sessions that wait: they do not go to the client.
+    fn miss_rest(&mut self) {
+        let missed = self.subscriber.skip();
+        self.count_missed(missed);
+    }
+
     /// Closes the session for what `source` sent: with `code` toward it, with what that means for it toward `sink`.
     pub fn refuse<S, K>(&mut self, reason: EndReason, source: &mut Peer<S>, sink: &mut Peer<K>, code: u16) {
         self.begin(ClosedBy::Proxy, reason);
@@ -175,6 +181,13 @@ impl Shared {
     fn renew_patience(&mut self) {
         self.patience = Some(self.now + self.context.rules.close);
         self.has_new_deadline = true;
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Of a session that was broken off only the counters tell.
+        self.miss_rest();
     }
 }
 
@@ -259,8 +272,7 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         let is_due = self.shared.subscriber.look();
         self.client.expect_message(is_due);
         if is_due && !self.client.is_message_due() {
-            let missed = self.shared.subscriber.skip();
-            self.shared.count_missed(missed);
+            self.shared.miss_rest();
         }
     }
 
@@ -468,8 +480,9 @@ impl<C: 'static, B: 'static, L: Lane<C, B> + Lane<B, C>> Relay<C, B, L> {
         self.shared.has_changed = true;
     }
 
-    /// How the session ended.
-    pub(crate) fn end(&self) -> SessionEnd {
+    /// How the session ended. What still waits for the client is missed.
+    pub(crate) fn end(mut self) -> SessionEnd {
+        self.shared.miss_rest();
         let (closed_by, reason) = self.shared.end.unwrap_or((ClosedBy::Proxy, EndReason::Vanished));
         SessionEnd {
             closed_by,

@@ -21,7 +21,8 @@ pub struct BroadcastTraffic {
     pub messages: Counter,
     /// Their bytes, frame headers included.
     pub bytes: Counter,
-    /// Messages that have not: the client did not take them in time, or they could not be had in its encoding.
+    /// Messages that have not: the client did not take them in time or before its session ended, or they could not be had in
+    /// its encoding.
     pub missed: Counter,
 }
 

@@ -39,7 +39,7 @@ impl Sidecar {
             address: Some(LOCALHOST),
             admin_port: 1,
         };
-        let secrets = Secrets::new(Some(folder.path().to_owned()));
+        let secrets = Secrets::new(Some(folder.path().join("secrets")));
         Self {
             stream: ConfigStream::open(&settings).unwrap(),
             configurator: Configurator::new(Arc::clone(&shared), workers, listening, secrets),

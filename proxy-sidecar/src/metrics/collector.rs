@@ -162,7 +162,7 @@ impl Page<'_, '_> {
         )?;
         self.single(
             "websocket_broadcast_messages_missed",
-            "Messages for all sessions that a client did not take in time, or that could not be had in its encoding",
+            "Messages for all sessions that a client did not take in time or before its session ended, or that could not be had in its encoding",
             |route| &route.traffic.broadcast.missed,
         )
     }

@@ -4,8 +4,9 @@ use crate::pair::*;
 use heddle_ws_session::broadcast::{BACKLOG_BYTES, BACKLOG_MESSAGES, Broadcast, BroadcastVolume};
 use heddle_ws_session::run;
 use heddle_ws_session::{EndReason, SessionRules};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 const BINARY_BEGINS_COMPRESSED: u8 = 0x42;
@@ -15,6 +16,11 @@ fn broadcast(pair: &Pair, texts: &[&str]) {
         .control
         .broadcast(texts.iter().map(|text| Broadcast::text(text)).collect());
     assert_eq!(reach.sessions, 1);
+}
+
+async fn broadcast_and_expect(pair: &mut Pair, text: &str) {
+    broadcast(pair, &[text]);
+    pair.client.expect(TEXT, text.as_bytes()).await;
 }
 
 /// Waits until the session has taken a message up or has come to where it cannot.
@@ -30,8 +36,7 @@ async fn a_message_for_all_is_an_unmasked_text_frame_for_the_client_alone() {
     settle().await;
     let long = "x".repeat(70_000);
     for text in ["hello", &"y".repeat(300), &long] {
-        broadcast(&pair, &[text]);
-        pair.client.expect(TEXT, text.as_bytes()).await;
+        broadcast_and_expect(&mut pair, text).await;
     }
     pair.client.send(TEXT, b"to the backend").await;
     pair.backend.expect(TEXT, b"to the backend").await;
@@ -110,6 +115,29 @@ async fn a_message_for_all_waits_for_the_end_of_a_frame() {
             pair.client.expect(TEXT, &[b'x'; 100]).await;
             pair.client.expect(TEXT, b"for all").await;
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_for_all_do_not_go_between_the_pieces_of_a_frame_that_is_longer_than_a_read() {
+    const PIECES: usize = 10;
+    let mut pair = Pair::new(rules());
+    let payload = vec![b'x'; 1 << 20];
+    let frame = encode(TEXT, &payload, false);
+    for piece in frame.chunks(frame.len().div_ceil(PIECES)) {
+        let read = async {
+            let mut bytes = vec![0; piece.len()];
+            pair.client.stream.read_exact(&mut bytes).await.expect("bytes");
+            bytes
+        };
+        let (written, passed) = tokio::join!(pair.backend.stream.write_all(piece), read);
+        written.expect("the session reads");
+        assert_eq!(passed, piece);
+        broadcast(&pair, &["for all"]);
+        settle().await;
+    }
+    for _ in 0..PIECES {
+        pair.client.expect(TEXT, b"for all").await;
     }
 }
 
@@ -202,6 +230,38 @@ async fn a_session_that_closes_gets_no_message_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_when_a_session_ends_is_missed() {
+    let mut pair = Pair::new(rules());
+    broadcast_and_expect(&mut pair, "in time").await;
+    pair.backend.send(TEXT_BEGINS, b"an end that").await;
+    pair.client.expect(TEXT_BEGINS, b"an end that").await;
+    broadcast(&pair, &["waits", "too"]);
+    settle().await;
+    let traffic = Arc::clone(&pair.traffic);
+    assert_eq!(traffic.broadcast.missed.get(), 0, "the message may still end");
+    pair.client.send_close(1000).await;
+    pair.backend.answer_close(1000).await;
+    pair.client.expect_close(1000).await;
+    let end = pair.end_without_peers().await;
+    let got = (end.reason, end.broadcast.messages, end.broadcast.missed);
+    assert_eq!(got, (EndReason::Closed, 1, 2));
+    assert_eq!(traffic.broadcast.missed.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_a_session_is_broken_off_is_counted() {
+    let mut pair = Pair::new(rules());
+    pair.backend.send(TEXT_BEGINS, b"an end that").await;
+    pair.client.expect(TEXT_BEGINS, b"an end that").await;
+    broadcast(&pair, &["waits", "too"]);
+    let traffic = Arc::clone(&pair.traffic);
+    drop(pair);
+    // The session is dropped by the runtime, in a turn of its own.
+    settle().await;
+    assert_eq!(traffic.broadcast.missed.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn messages_for_all_keep_a_session_from_being_idle_and_drains_still_end_it() {
     let mut pair = Pair::new(SessionRules {
         idle: Some(Duration::from_secs(10)),
@@ -209,12 +269,10 @@ async fn messages_for_all_keep_a_session_from_being_idle_and_drains_still_end_it
     });
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_secs(8)).await;
-        broadcast(&pair, &["tick"]);
-        pair.client.expect(TEXT, b"tick").await;
+        broadcast_and_expect(&mut pair, "tick").await;
     }
     pair.control.drain(Duration::from_secs(3));
-    broadcast(&pair, &["last"]);
-    pair.client.expect(TEXT, b"last").await;
+    broadcast_and_expect(&mut pair, "last").await;
     pair.client.answer_close(1001).await;
 }
 
@@ -227,8 +285,7 @@ async fn the_moment_of_a_drain_is_not_drawn_anew_for_each_message() {
         let mut pair = Pair::new(rules());
         pair.control.drain(window);
         for _ in 0..1000 {
-            broadcast(&pair, &["tick"]);
-            pair.client.expect(TEXT, b"tick").await;
+            broadcast_and_expect(&mut pair, "tick").await;
         }
         early += usize::from(timeout(window / 100, pair.client.frame()).await.is_ok());
     }

