@@ -68,8 +68,8 @@ impl Client {
     }
 }
 
-/// Answers the handshake of a client in HTTP/2, whose key the proxy has made up.
-async fn switch(backend: &Backend, lines: &str) -> (Peer<TcpStream>, Head) {
+/// Answers a handshake, also that of a client in HTTP/2, whose key the proxy has made up.
+pub(crate) async fn switch(backend: &Backend, lines: &str) -> (Peer<TcpStream>, Head) {
     let mut server = backend.accept().await;
     let head = server.head().await;
     let accept = derive_accept_key(head.all("sec-websocket-key")[0].as_bytes());

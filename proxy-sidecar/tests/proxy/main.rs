@@ -35,6 +35,8 @@ mod retries;
 #[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
+mod stopwatch;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod termination;

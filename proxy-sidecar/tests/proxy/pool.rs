@@ -23,11 +23,11 @@ async fn a_handshake_that_a_connection_ended_under_is_made_on_another() {
     let backend = Backend::listen().await;
     let proxy = proxy(&backend).await;
     let mut client = proxy.knock("/", "").await;
-    let mut first = Wire::accept(&backend).await;
-    first.request().await;
+    let mut first = Wire::accept(backend.accept().await.stream).await;
+    first.headers().await;
     first.go_away().await;
-    let mut second = Wire::accept(&backend).await;
-    let stream = second.request().await;
+    let mut second = Wire::accept(backend.accept().await.stream).await;
+    let stream = second.headers().await;
     second.switch(stream).await;
     assert_eq!(client.head().await.status(), 101);
     assert_eq!(proxy.metric(FAILURES).await, 0.0);
@@ -38,11 +38,11 @@ async fn a_handshake_that_was_refused_before_it_was_looked_at_is_made_on_another
     let backend = Backend::listen().await;
     let proxy = proxy(&backend).await;
     let mut client = proxy.knock("/", "").await;
-    let mut first = Wire::accept(&backend).await;
-    let stream = first.request().await;
+    let mut first = Wire::accept(backend.accept().await.stream).await;
+    let stream = first.headers().await;
     first.refuse(stream).await;
-    let mut second = Wire::accept(&backend).await;
-    let stream = second.request().await;
+    let mut second = Wire::accept(backend.accept().await.stream).await;
+    let stream = second.headers().await;
     second.switch(stream).await;
     assert_eq!(client.head().await.status(), 101);
     assert_eq!(proxy.metric(FAILURES).await, 0.0);
@@ -56,8 +56,8 @@ async fn a_backend_that_refuses_every_stream_fails() {
     let refuse = async {
         let mut open = Vec::new();
         loop {
-            let mut wire = Wire::accept(&backend).await;
-            let stream = wire.request().await;
+            let mut wire = Wire::accept(backend.accept().await.stream).await;
+            let stream = wire.headers().await;
             wire.refuse(stream).await;
             open.push(wire);
         }

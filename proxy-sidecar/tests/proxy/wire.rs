@@ -1,9 +1,8 @@
-//! A backend that speaks HTTP/2 frame by frame (RFC 9113), and says what the test has it say.
+//! A peer that speaks HTTP/2 frame by frame (RFC 9113), and says what the test has it say.
 
-use crate::support::{Backend, Peer};
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use crate::stopwatch::unless_stuck;
+use crate::support::{Peer, Proxy};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -26,14 +25,23 @@ const CANCEL: u32 = 8;
 const WINDOW: usize = 65_535;
 const FRAME_LIMIT: usize = 16_384;
 
-/// A window that is not updated for so long is not going to be.
-const STILL: Duration = Duration::from_millis(500);
-
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, 3).
 const ENABLE_CONNECT_PROTOCOL: [u8; 6] = [0, 8, 0, 0, 0, 1];
 
 /// `:status: 200` by the static table (RFC 7541, A).
 const STATUS_200: [u8; 1] = [0x88];
+
+/// `:scheme: http` and `:path: /` by the same table.
+const HTTP_ROOT: [u8; 2] = [0x86, 0x84];
+
+/// The first stream of a client.
+const FIRST_STREAM: u32 = 1;
+
+/// A header field as it is, name and value (RFC 7541, 6.2.2).
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [vec![0], text(name), text(value)].concat()
+}
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -41,26 +49,56 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&head, payload].concat()
 }
 
-/// One connection of the proxy.
-pub(crate) struct Wire(pub(crate) Peer<TcpStream>);
+/// One connection to or from the proxy.
+pub(crate) struct Wire<S>(pub(crate) Peer<S>);
 
-impl Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Takes a connection, and says that it takes WebSocket.
-    pub(crate) async fn accept(backend: &Backend) -> Self {
-        let mut peer = backend.accept().await;
+    pub(crate) async fn accept(stream: S) -> Self {
+        let mut peer = Peer::new(stream);
         assert_eq!(peer.bytes(PREFACE.len()).await, PREFACE);
         peer.send(frame(SETTINGS, 0, 0, &ENABLE_CONNECT_PROTOCOL)).await;
         peer.send(frame(SETTINGS, ACK, 0, &[])).await;
         Self(peer)
     }
 
-    /// Waits for a request, and gives its stream.
-    pub(crate) async fn request(&mut self) -> u32 {
+    /// Begins a connection.
+    pub(crate) async fn connect(stream: S) -> Self {
+        let mut peer = Peer::new(stream);
+        peer.send(PREFACE).await;
+        peer.send(frame(SETTINGS, 0, 0, &[])).await;
+        let mut wire = Self(peer);
+        wire.frame_of(SETTINGS).await;
+        wire.0.send(frame(SETTINGS, ACK, 0, &[])).await;
+        wire
+    }
+
+    /// Asks for a session, the only one of this connection, and gives its stream.
+    pub(crate) async fn ask(&mut self) -> u32 {
+        let fields = [
+            field(":method", "CONNECT"),
+            field(":protocol", "websocket"),
+            HTTP_ROOT.to_vec(),
+            field(":authority", "chat.example.com"),
+            field("sec-websocket-version", "13"),
+        ];
+        let request = frame(HEADERS, END_HEADERS, FIRST_STREAM, &fields.concat());
+        self.0.send(request).await;
+        FIRST_STREAM
+    }
+
+    /// Waits for a request or an answer, and gives its stream.
+    pub(crate) async fn headers(&mut self) -> u32 {
+        self.frame_of(HEADERS).await
+    }
+
+    /// Reads to the end of the next frame of this kind, and gives its stream.
+    async fn frame_of(&mut self, kind: u8) -> u32 {
         loop {
             let head = self.0.bytes(9).await;
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             self.0.bytes(usize::try_from(length).unwrap()).await;
-            if head[3] == HEADERS {
+            if head[3] == kind {
                 return u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
             }
         }
@@ -80,7 +118,7 @@ impl Wire {
     }
 
     /// Sends `bytes` over and over, until no more of them are taken.
-    pub(crate) async fn flood(&mut self, stream: u32, bytes: &[u8]) {
+    pub(crate) async fn flood(&mut self, stream: u32, proxy: &Proxy, bytes: &[u8]) {
         let mut window = WINDOW;
         let mut next = bytes.iter().copied().cycle();
         loop {
@@ -89,7 +127,7 @@ impl Wire {
                 window -= piece.len();
                 self.0.send(frame(DATA, 0, stream, &piece)).await;
             }
-            let Ok(update) = timeout(STILL, self.update(stream)).await else {
+            let Some(update) = unless_stuck(proxy, self.update(stream)).await else {
                 return;
             };
             window += update;
@@ -120,9 +158,7 @@ impl Wire {
     /// Says that it has looked at no stream, and ends the connection.
     pub(crate) async fn go_away(mut self) {
         self.0.send(frame(GOAWAY, 0, 0, &[0; 8])).await;
-        tokio::io::AsyncWriteExt::shutdown(&mut self.0.stream)
-            .await
-            .unwrap();
+        self.0.stream.shutdown().await.unwrap();
         self.0.rest().await;
     }
 }
