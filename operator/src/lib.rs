@@ -3,6 +3,7 @@
 //! [`main`] is all there is to call: it reads the settings, takes part in the election of a leader, runs the controllers
 //! while it leads, and serves probes and metrics all the time.
 
+mod attempt;
 mod broadcaster;
 mod cache;
 mod certificates;
@@ -21,6 +22,7 @@ mod settings;
 mod sharding;
 mod source;
 mod sse_subscription;
+mod watches;
 mod webhook;
 mod work_queue;
 mod write_status;

@@ -1,25 +1,22 @@
 //! Runs reconciles: watches what can make one necessary, and looks at each subscription once at a time.
 
 use super::world::Guarded;
-use super::{SubscriptionContext, reconcile};
+use super::{ReconcileError, SubscriptionContext, reconcile};
+use crate::attempt::{Attempted, attempt};
 use crate::cache::{Scope, scopes};
 use crate::context::sleep_until;
 use crate::descriptors;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
+use crate::watches::{Seen, Watches};
 use crate::work_queue::Queue;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{self, BoxStream};
-use heddle_telemetry::ErrorChain;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -58,12 +55,6 @@ impl Synced {
 }
 
 /// What a watch has seen.
-struct Seen {
-    kind: &'static str,
-    scope: Scope,
-    event: Result<Change, watcher::Error>,
-}
-
 enum Change {
     Subscription(Box<Event<Guarded>>),
     Secret(Box<Event<PartialObjectMeta<Secret>>>),
@@ -79,7 +70,7 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
         heartbeat,
         synced,
     } = controller;
-    let mut seen = watches(&context.client, &namespaces);
+    let mut seen = watches(&context, &namespaces);
     let mut view = context.view.clone();
     let mut queue = Queue::new(concurrency);
     let failures = Failures::default();
@@ -132,31 +123,10 @@ async fn stop_watchers(context: &SubscriptionContext) {
     context.metrics.subscriptions.watched.set(0);
 }
 
-type Reconciled = Result<Option<Duration>, Failure>;
-
-/// Why a reconcile failed, in a form that survives its task.
-struct Failure {
-    class: &'static str,
-    text: String,
-}
-
-/// Each runs in a task of its own, so that a panic of one does not stop the others.
-async fn reconcile_one(context: Arc<SubscriptionContext>, key: String) -> (String, Reconciled) {
-    let of_task = (Arc::clone(&context), key.clone());
-    let mut task = JoinSet::new();
-    task.spawn(async move { reconcile(&of_task.0, &of_task.1).await });
-    let result = match task.join_next().await {
-        Some(Ok(Ok(again))) => Ok(again),
-        Some(Ok(Err(error))) => Err(Failure {
-            class: error.class(),
-            text: ErrorChain(&error).to_string(),
-        }),
-        Some(Err(_)) | None => Err(Failure {
-            class: "panic",
-            text: "failed to reconcile: it panicked, which is logged with its place".into(),
-        }),
-    };
-    (key, result)
+async fn reconcile_one(context: Arc<SubscriptionContext>, key: String) -> (String, Attempted) {
+    let of_task = key.clone();
+    let work = async move { reconcile(&context, &of_task).await };
+    (key, attempt(work, ReconcileError::class).await)
 }
 
 /// Errors are logged here and nowhere else. How soon to look again.
@@ -164,7 +134,7 @@ fn report(
     context: &SubscriptionContext,
     failures: &Failures,
     key: &str,
-    result: Reconciled,
+    result: Attempted,
 ) -> Option<Duration> {
     match result {
         Ok(again) => {
@@ -189,11 +159,15 @@ fn report(
 }
 
 /// Remembers what was seen. The subscriptions to look at.
-fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen) -> Vec<String> {
-    let Seen { kind, scope, event } = seen;
-    match event {
-        Ok(Change::Subscription(event)) => {
-            let is_listed = matches!(*event, Event::InitDone);
+fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen<Change>) -> Vec<String> {
+    let Seen {
+        scope,
+        change,
+        is_listed,
+        ..
+    } = seen;
+    match change {
+        Change::Subscription(event) => {
             let keys = context.world.take(&scope, *event);
             let known = i64::try_from(context.world.len()).unwrap_or(i64::MAX);
             context.metrics.subscriptions.known.set(known);
@@ -202,7 +176,7 @@ fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen) -> Vec<Strin
             }
             keys
         }
-        Ok(Change::Secret(event)) => match *event {
+        Change::Secret(event) => match *event {
             Event::InitApply(secret) | Event::Apply(secret) | Event::Delete(secret) => {
                 let (namespace, name) = (secret.metadata.namespace, secret.metadata.name);
                 context
@@ -211,60 +185,19 @@ fn take(context: &SubscriptionContext, synced: &Synced, seen: Seen) -> Vec<Strin
             }
             Event::Init | Event::InitDone => Vec::new(),
         },
-        Ok(Change::ConfigMap(event)) => context.world.take_index(&scope, *event),
-        Err(error) => {
-            context.metrics.count_watch_error(kind);
-            tracing::warn!(kind, error = %ErrorChain(&error), "watch broke and is started again");
-            Vec::new()
-        }
+        Change::ConfigMap(event) => context.world.take_index(&scope, *event),
     }
 }
 
-fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
-    let descriptors = descriptors::labels();
+fn watches(context: &SubscriptionContext, namespaces: &[String]) -> BoxStream<'static, Seen<Change>> {
+    let (client, metrics) = (&context.client, &context.metrics);
+    let (watches, descriptors) = (Watches { client, metrics }, descriptors::labels());
     let all = scopes(namespaces).into_iter().flat_map(|scope| {
         [
-            watch(client, &scope, "", SUBSCRIPTIONS, |event| {
-                Change::Subscription(Box::new(event))
-            }),
-            watch(client, &scope, "", SECRETS, |event| {
-                Change::Secret(Box::new(event))
-            }),
-            watch(client, &scope, &descriptors, CONFIG_MAPS, |event| {
-                Change::ConfigMap(Box::new(event))
-            }),
+            watches.begin(&scope, "", SUBSCRIPTIONS, Change::Subscription),
+            watches.begin(&scope, "", SECRETS, Change::Secret),
+            watches.begin(&scope, &descriptors, CONFIG_MAPS, Change::ConfigMap),
         ]
     });
     stream::select_all(all).boxed()
-}
-
-/// Each watch has a backoff of its own, so that one that is forbidden does not hold up the others.
-fn watch<K>(
-    client: &Client,
-    scope: &Scope,
-    labels: &str,
-    kind: &'static str,
-    change: impl Fn(Event<K>) -> Change + Send + 'static,
-) -> BoxStream<'static, Seen>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let api: Api<K> = match scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let scope = scope.clone();
-    watcher(api, watcher::Config::default().labels(labels))
-        .default_backoff()
-        .map(move |event| Seen {
-            kind,
-            scope: scope.clone(),
-            event: event.map(&change),
-        })
-        .boxed()
 }

@@ -1,24 +1,21 @@
 //! Runs reconciles: watches what can make one necessary, and looks at each namespace once at a time.
 
 use super::world::{self, Caches, RawRoute};
-use super::{WsRouteContext, reconcile};
+use super::{ReconcileError, WsRouteContext, reconcile};
+use crate::attempt::{Attempted, attempt};
 use crate::cache::{Scope, scopes};
 use crate::context::sleep_until;
 use crate::descriptors;
 use crate::failures::Failures;
 use crate::health::{Health, Heartbeat};
+use crate::watches::{Seen, Watches};
 use crate::work_queue::Queue;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use heddle_telemetry::ErrorChain;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -69,13 +66,6 @@ impl Synced {
 }
 
 /// What a watch has seen.
-struct Seen {
-    kind: &'static str,
-    scope: Scope,
-    event: Result<Change, watcher::Error>,
-    is_listed: bool,
-}
-
 enum Change {
     Route(Box<Event<RawRoute>>),
     Pod(Box<Event<Pod>>),
@@ -92,7 +82,7 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
         heartbeat,
         synced,
     } = controller;
-    let mut seen = watches(&context.client, &namespaces);
+    let mut seen = watches(&context, &namespaces);
     let mut bundle = context.trust_bundle.clone();
     let mut queue = Queue::new(concurrency);
     let failures = Failures::default();
@@ -131,31 +121,11 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
     while running.join_next().await.is_some() {}
 }
 
-type Reconciled = Result<Option<Duration>, Failure>;
-
-/// Why a reconcile failed, in a form that survives its task.
-struct Failure {
-    class: &'static str,
-    text: String,
-}
-
-/// Each runs in a task of its own, so that a panic of one does not stop the others.
-async fn reconcile_one(context: Arc<WsRouteContext>, namespace: String) -> (String, Reconciled) {
+async fn reconcile_one(context: Arc<WsRouteContext>, namespace: String) -> (String, Attempted) {
     let started = Instant::now();
     let of_task = (Arc::clone(&context), namespace.clone());
-    let mut task = JoinSet::new();
-    task.spawn(async move { reconcile(&of_task.0, &of_task.1).await });
-    let result = match task.join_next().await {
-        Some(Ok(Ok(again))) => Ok(again),
-        Some(Ok(Err(error))) => Err(Failure {
-            class: error.class(),
-            text: ErrorChain(&error).to_string(),
-        }),
-        Some(Err(_)) | None => Err(Failure {
-            class: "panic",
-            text: "failed to reconcile: it panicked, which is logged with its place".into(),
-        }),
-    };
+    let work = async move { reconcile(&of_task.0, &of_task.1).await };
+    let result = attempt(work, ReconcileError::class).await;
     context.metrics.observe_ws_route_reconcile(started.elapsed());
     (namespace, result)
 }
@@ -165,7 +135,7 @@ fn report(
     context: &WsRouteContext,
     failures: &Failures,
     namespace: &str,
-    result: Reconciled,
+    result: Attempted,
 ) -> Option<Duration> {
     match result {
         Ok(again) => {
@@ -183,21 +153,13 @@ fn report(
 }
 
 /// Remembers what was seen. The namespaces to look at.
-fn take(context: &WsRouteContext, synced: &Synced, seen: Seen) -> BTreeSet<String> {
+fn take(context: &WsRouteContext, synced: &Synced, seen: Seen<Change>) -> BTreeSet<String> {
     let Seen {
         kind,
         scope,
-        event,
+        change,
         is_listed,
     } = seen;
-    let change = match event {
-        Ok(change) => change,
-        Err(error) => {
-            context.metrics.count_watch_error(kind);
-            tracing::warn!(kind, error = %ErrorChain(&error), "watch broke and is started again");
-            return BTreeSet::new();
-        }
-    };
     let mut caches = context.world.caches();
     let namespaces = match change {
         Change::Route(event) => caches.routes.take(&scope, *event, world::route),
@@ -221,51 +183,16 @@ fn concerns_routes(caches: &Caches, namespace: &str) -> bool {
         || pods().is_some_and(|pods| pods.values().any(|pod| pod.has_sidecar))
 }
 
-fn watches(client: &Client, namespaces: &[String]) -> BoxStream<'static, Seen> {
-    let descriptors = descriptors::labels();
+fn watches(context: &WsRouteContext, namespaces: &[String]) -> BoxStream<'static, Seen<Change>> {
+    let (client, metrics) = (&context.client, &context.metrics);
+    let (watches, descriptors) = (Watches { client, metrics }, descriptors::labels());
     let all = scopes(namespaces).into_iter().flat_map(|scope| {
         [
-            watch(client, &scope, "", ROUTES, |event| Change::Route(Box::new(event))),
-            watch(client, &scope, "", PODS, |event| Change::Pod(Box::new(event))),
-            watch(client, &scope, "", SECRETS, |event| {
-                Change::Secret(Box::new(event))
-            }),
-            watch(client, &scope, &descriptors, CONFIG_MAPS, |event| {
-                Change::ConfigMap(Box::new(event))
-            }),
+            watches.begin(&scope, "", ROUTES, Change::Route),
+            watches.begin(&scope, "", PODS, Change::Pod),
+            watches.begin(&scope, "", SECRETS, Change::Secret),
+            watches.begin(&scope, &descriptors, CONFIG_MAPS, Change::ConfigMap),
         ]
     });
     stream::select_all(all).boxed()
-}
-
-/// Each watch has a backoff of its own, so that one that is forbidden does not hold up the others.
-fn watch<K>(
-    client: &Client,
-    scope: &Scope,
-    labels: &str,
-    kind: &'static str,
-    change: impl Fn(Event<K>) -> Change + Send + 'static,
-) -> BoxStream<'static, Seen>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let api: Api<K> = match scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let scope = scope.clone();
-    watcher(api, watcher::Config::default().labels(labels))
-        .default_backoff()
-        .map(move |event| Seen {
-            kind,
-            scope: scope.clone(),
-            is_listed: matches!(event, Ok(Event::InitDone)),
-            event: event.map(&change),
-        })
-        .boxed()
 }
