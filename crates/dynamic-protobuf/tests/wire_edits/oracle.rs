@@ -1,13 +1,16 @@
 //! The same operations on messages that prost-reflect has decoded.
 
+mod masks;
+mod reading;
+
+use heddle_dynamic_protobuf::Scalar;
 use heddle_dynamic_protobuf::edit::{Edit, NewValue};
 use heddle_dynamic_protobuf::path::Path;
-use heddle_dynamic_protobuf::{Scalar, view};
-use prost::Message as _;
-use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
-};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
 use std::ops::Range;
+
+pub(crate) use masks::{MaskStep, Selection, mask_text, narrow, trim};
+pub(crate) use reading::{Plain, get, plain};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -79,119 +82,12 @@ pub(crate) fn text(steps: &[Step]) -> String {
     text.join(".")
 }
 
-/// Values in a form in which both sides can be compared.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Plain {
-    Int(i128),
-    Float(u64),
-    Bytes(Vec<u8>),
-    /// What is left of a message, list or map: fields, elements and entries in an order of their own.
-    Message(Vec<(u32, Plain)>),
-    List(Vec<Plain>),
-    Map(Vec<(String, Plain)>),
-}
-
-fn map(mut entries: Vec<(String, Plain)>) -> Plain {
-    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Plain::Map(entries)
-}
-
-pub(crate) fn plain(value: &view::Value<'_, '_>) -> Plain {
-    use view::Value as V;
-    match value {
-        V::Bool(value) => Plain::Int(i128::from(*value)),
-        V::I32(value) | V::Enum(_, value) => Plain::Int(i128::from(*value)),
-        V::I64(value) => Plain::Int(i128::from(*value)),
-        V::U32(value) => Plain::Int(i128::from(*value)),
-        V::U64(value) => Plain::Int(i128::from(*value)),
-        V::F32(value) => Plain::Float(f64::from(*value).to_bits()),
-        V::F64(value) => Plain::Float(value.to_bits()),
-        V::String(value) => Plain::Bytes(value.as_bytes().to_vec()),
-        V::Bytes(value) => Plain::Bytes(value.to_vec()),
-        V::Message(view) => {
-            let mut fields = Vec::new();
-            for field in view.descriptor().fields() {
-                if let Some(value) = view.get(field).unwrap() {
-                    fields.push((field.number(), plain(&value)));
-                }
-            }
-            Plain::Message(fields)
-        }
-        V::List(list) => {
-            let elements: Vec<_> = list.iter().map(|value| plain(&value.unwrap())).collect();
-            assert_eq!(list.count().unwrap(), elements.len());
-            for (index, element) in elements.iter().enumerate() {
-                assert_eq!(&plain(&list.get(index).unwrap().unwrap()), element);
-            }
-            Plain::List(elements)
-        }
-        V::Map(found) => {
-            let mut entries = Vec::new();
-            found
-                .for_each(|(key, value)| entries.push((format!("{:?}", plain(&key)), plain(&value))))
-                .unwrap();
-            map(entries)
-        }
-        other => panic!("{other:?} is new"),
-    }
-}
-
-fn plain_value(value: &Value) -> Plain {
-    match value {
-        Value::Bool(value) => Plain::Int(i128::from(*value)),
-        Value::I32(value) | Value::EnumNumber(value) => Plain::Int(i128::from(*value)),
-        Value::I64(value) => Plain::Int(i128::from(*value)),
-        Value::U32(value) => Plain::Int(i128::from(*value)),
-        Value::U64(value) => Plain::Int(i128::from(*value)),
-        Value::F32(value) => Plain::Float(f64::from(*value).to_bits()),
-        Value::F64(value) => Plain::Float(value.to_bits()),
-        Value::String(value) => Plain::Bytes(value.as_bytes().to_vec()),
-        Value::Bytes(value) => Plain::Bytes(value.to_vec()),
-        Value::Message(message) => Plain::Message(
-            message
-                .descriptor()
-                .fields()
-                .filter(|field| message.has_field(field))
-                .map(|field| (field.number(), plain_value(&message.get_field(&field))))
-                .collect(),
-        ),
-        Value::List(values) => Plain::List(values.iter().map(plain_value).collect()),
-        Value::Map(entries) => map(entries
-            .iter()
-            .map(|(key, value)| {
-                let key = plain_value(&Value::from(key.clone()));
-                (format!("{key:?}"), plain_value(value))
-            })
-            .collect()),
-    }
-}
-
 fn position(index: i64, count: usize) -> Option<usize> {
     if index < 0 {
         count.checked_sub(index.unsigned_abs() as usize)
     } else {
         Some(index as usize).filter(|index| *index < count)
     }
-}
-
-pub(crate) fn get(message: &DynamicMessage, steps: &[Step]) -> Option<Plain> {
-    let (step, rest) = steps.split_first()?;
-    if !message.has_field(&step.field) {
-        return None;
-    }
-    let value = message.get_field(&step.field);
-    let value = match &step.key {
-        None => value.into_owned(),
-        Some(Key::Int(index)) if step.field.is_list() => {
-            let list = value.as_list()?;
-            list.get(position(*index, list.len())?)?.clone()
-        }
-        Some(key) => value.as_map()?.get(&key.map_key(&step.field))?.clone(),
-    };
-    if rest.is_empty() {
-        return Some(plain_value(&value));
-    }
-    get(value.as_message()?, rest)
 }
 
 fn single(field: &FieldDescriptor, (value, bytes): &NewSingle) -> Value {
@@ -375,136 +271,4 @@ pub(crate) fn edit<'e>(change: &Change, path: &'e Path, values: &'e Values<'e>) 
         (Change::Keep(range), _) => Edit::slice(path, range.clone()),
         _ => Edit::remove(path),
     }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct MaskStep {
-    pub(crate) field: FieldDescriptor,
-    pub(crate) selection: Selection,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Selection {
-    /// No brackets: everything.
-    Silent,
-    All,
-    Range(usize, usize),
-    Key(Key),
-}
-
-/// The path in our syntax.
-pub(crate) fn mask_text(steps: &[MaskStep]) -> String {
-    let steps = steps.iter().map(|step| {
-        let name = step.field.name();
-        match &step.selection {
-            Selection::Silent => name.to_owned(),
-            Selection::All => format!("{name}[*]"),
-            Selection::Range(start, end) => format!("{name}[{start}:{end}]"),
-            Selection::Key(Key::Int(key)) => format!("{name}[{key}]"),
-            Selection::Key(Key::Bool(key)) => format!("{name}[{key}]"),
-            Selection::Key(Key::String(key)) => format!("{name}[{key:?}]"),
-        }
-    });
-    steps.collect::<Vec<_>>().join(".")
-}
-
-/// A message with what the paths select, and no unknown fields.
-pub(crate) fn trim(message: &DynamicMessage, paths: &[&[MaskStep]]) -> DynamicMessage {
-    let mut trimmed = DynamicMessage::new(message.descriptor());
-    for field in message
-        .descriptor()
-        .fields()
-        .filter(|field| message.has_field(field))
-    {
-        let paths: Vec<_> = paths
-            .iter()
-            .copied()
-            .filter(|path| path[0].field == field)
-            .collect();
-        if paths.is_empty() {
-            continue;
-        }
-        let value = match message.get_field(&field).as_ref() {
-            Value::List(list) => {
-                let selected = list.iter().enumerate().filter_map(|(index, value)| {
-                    trim_value(value, &paths, |selection| match selection {
-                        Selection::Silent | Selection::All => true,
-                        Selection::Range(start, end) => (*start..*end).contains(&index),
-                        Selection::Key(Key::Int(wanted)) => position(*wanted, list.len()) == Some(index),
-                        Selection::Key(_) => false,
-                    })
-                });
-                Some(Value::List(selected.collect()))
-            }
-            Value::Map(map) => {
-                let selected = map.iter().filter_map(|(key, value)| {
-                    let value = trim_value(value, &paths, |selection| match selection {
-                        Selection::Key(wanted) => wanted.map_key(&field) == *key,
-                        _ => true,
-                    })?;
-                    Some((key.clone(), value))
-                });
-                Some(Value::Map(selected.collect()))
-            }
-            value => trim_value(value, &paths, |_| true),
-        };
-        if let Some(value) = value {
-            trimmed.set_field(&field, value);
-        }
-    }
-    trimmed
-}
-
-fn trim_value(value: &Value, paths: &[&[MaskStep]], selects: impl Fn(&Selection) -> bool) -> Option<Value> {
-    let paths: Vec<_> = paths
-        .iter()
-        .copied()
-        .filter(|path| selects(&path[0].selection))
-        .collect();
-    if paths.is_empty() {
-        return None;
-    }
-    if paths.iter().any(|path| path.len() == 1) {
-        return Some(value.clone());
-    }
-    let rests: Vec<_> = paths.iter().map(|path| &path[1..]).collect();
-    Some(Value::Message(trim(value.as_message()?, &rests)))
-}
-
-/// A message as a narrower type reads it, without unknown fields and these.
-pub(crate) fn narrow(
-    message: &DynamicMessage,
-    narrow: &MessageDescriptor,
-    without: &[&str],
-) -> DynamicMessage {
-    let mut kept = DynamicMessage::new(message.descriptor());
-    for field in narrow.fields().filter(|field| !without.contains(&field.name())) {
-        let wide = message.descriptor().get_field(field.number()).unwrap();
-        if !message.has_field(&wide) {
-            continue;
-        }
-        let mut kind = field.kind();
-        if let (true, Kind::Message(entry)) = (field.is_map(), &kind) {
-            kind = entry.map_entry_value_field().kind();
-        }
-        // Without the narrower message's unknown fields; back in the wide type, so that it can be put into the parent.
-        let inner = |value: &Value| match (&kind, value) {
-            (Kind::Message(narrow), Value::Message(inner)) => {
-                let narrowed = self::narrow(inner, narrow, without).encode_to_vec();
-                Value::Message(DynamicMessage::decode(inner.descriptor(), narrowed.as_slice()).unwrap())
-            }
-            (_, value) => value.clone(),
-        };
-        let value = match message.get_field(&wide).as_ref() {
-            Value::List(list) => Value::List(list.iter().map(inner).collect()),
-            Value::Map(map) => Value::Map(
-                map.iter()
-                    .map(|(key, value)| (key.clone(), inner(value)))
-                    .collect(),
-            ),
-            value => inner(value),
-        };
-        kept.set_field(&wide, value);
-    }
-    DynamicMessage::decode(narrow.clone(), kept.encode_to_vec().as_slice()).unwrap()
 }
