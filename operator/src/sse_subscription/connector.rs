@@ -2,7 +2,7 @@
 
 use heddle_git_remote::AddressPolicy;
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -11,10 +11,8 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +28,9 @@ pub(crate) enum ConnectError {
     #[error("failed to agree on TLS")]
     Handshake(#[source] io::Error),
 }
+
+/// A connection, plain or not.
+pub(crate) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Makes connections.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ impl Connector {
         }
     }
 
-    async fn connect(self, uri: Uri) -> Result<TokioIo<Stream>, ConnectError> {
+    async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
         let host = uri.host().ok_or(ConnectError::Host)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let is_secure = uri.scheme_str() == Some("https");
@@ -61,16 +62,17 @@ impl Connector {
         let tcp = self.dial(host, port).await?;
         // What is sent is whole requests; waiting for more would only delay them.
         tcp.set_nodelay(true).map_err(ConnectError::Connect)?;
+        let tcp = TokioIo::new(tcp);
         if !is_secure {
-            return Ok(TokioIo::new(Stream::Plain(tcp)));
+            return Ok(Stream::Http(tcp));
         }
         let name = match self.server_name {
             Some(name) => name,
             None => ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Host)?,
         };
-        let connected = TlsConnector::from(self.tls).connect(name, tcp).await;
-        let stream = connected.map_err(ConnectError::Handshake)?;
-        Ok(TokioIo::new(Stream::Tls(Box::new(stream))))
+        let connector = TlsConnector::from(self.tls);
+        let connected = connector.connect(name, TokioIo::new(tcp)).await;
+        connected.map(Stream::from).map_err(ConnectError::Handshake)
     }
 
     async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
@@ -91,7 +93,7 @@ impl Connector {
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
+    type Response = Stream;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -101,59 +103,5 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(self.clone().connect(uri))
-    }
-}
-
-/// A connection, plain or not.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match self {
-            Self::Plain(_) => Connected::new(),
-            Self::Tls(stream) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Connected::new().negotiated_h2(),
-                _ => Connected::new(),
-            },
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
     }
 }
