@@ -10,8 +10,14 @@
 //! still finds the old chunks. A reader checks the digest of each chunk and reads the index again when one does not
 //! match, as the slot has been filled again since.
 
+#[cfg(feature = "uncompress")]
+mod uncompress;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+#[cfg(feature = "uncompress")]
+pub use uncompress::{UncompressError, uncompress};
 
 /// The most bytes of one chunk. A ConfigMap may hold 1 MiB of values and keys; the rest is for the index.
 pub const CHUNK_BYTES: usize = 1000 * 1024;

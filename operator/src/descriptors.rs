@@ -2,6 +2,7 @@
 //! needed and kept as long as they are what is published.
 
 use crate::cache::Remembered;
+use crate::conditions::Problem;
 use heddle_crds::publication::{CHUNK_KEY, INDEX_KEY, Index, ReadError, SET_KEY, index_name};
 use heddle_crds::{IdlRepo, metadata};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -59,6 +60,19 @@ pub(crate) enum Unavailable {
     Unreadable { idl_repo: String, why: String },
 }
 
+impl Unavailable {
+    /// As a kind reports it that has a reason for an IdlRepo that is missing, and one for a set that is.
+    pub(crate) fn problem<R>(&self, no_idl_repo: R, no_set: R) -> Problem<R> {
+        Problem {
+            reason: match self {
+                Self::NoIdlRepo(_) => no_idl_repo,
+                Self::NotPublished(_) | Self::Unreadable { .. } => no_set,
+            },
+            message: self.to_string(),
+        }
+    }
+}
+
 /// Why it could not be found out what is published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
@@ -93,6 +107,31 @@ impl<V: Clone> DescriptorsCache<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was made of the set that an IdlRepo has published, or what `make` makes of it now. `index` is what the watch has
+    /// seen of it, which may not be all there is.
+    pub(crate) async fn read(
+        &self,
+        client: &Client,
+        namespace: &str,
+        idl_repo: &str,
+        index: Option<&StoredIndex>,
+        make: impl AsyncFnOnce(Published) -> V,
+    ) -> Result<Result<V, Unavailable>, FetchError> {
+        let known = index.and_then(|index| self.known(namespace, idl_repo, &index.digest));
+        if let Some(known) = known {
+            return Ok(Ok(known));
+        }
+        Ok(match fetch(client, namespace, idl_repo).await? {
+            Ok(published) => {
+                let digest = published.index.digest.clone();
+                let made = make(published).await;
+                self.keep(namespace, idl_repo, digest, made.clone());
+                Ok(made)
+            }
+            Err(unavailable) => Err(unavailable),
+        })
+    }
+
     /// What was made of the set with this digest.
     pub(crate) fn known(&self, namespace: &str, idl_repo: &str, digest: &str) -> Option<V> {
         let kept = self.kept();
@@ -114,7 +153,7 @@ impl<V: Clone> DescriptorsCache<V> {
 }
 
 /// Reads what an IdlRepo has published.
-pub(crate) async fn fetch(
+async fn fetch(
     client: &Client,
     namespace: &str,
     idl_repo: &str,

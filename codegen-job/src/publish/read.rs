@@ -1,11 +1,10 @@
 //! Reads what is published, as any program in the cluster can.
 
 use heddle_crds::publication::{
-    CHUNK_KEY, INDEX_KEY, Index, ReadError, SET_BYTES_LIMIT, SET_KEY, index_name,
+    CHUNK_KEY, INDEX_KEY, Index, ReadError, SET_BYTES_LIMIT, SET_KEY, UncompressError, index_name, uncompress,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
-use std::io::Read;
 
 /// How often the index is read again when chunks do not match it.
 const TRIES: u32 = 5;
@@ -31,9 +30,9 @@ pub enum ReadPublishedError {
     /// What is there is no set.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It is not compressed as it should be.
-    #[error("failed to decompress the descriptor set")]
-    Decompress(#[source] std::io::Error),
+    /// It is not compressed as it should be, or too large.
+    #[error(transparent)]
+    Uncompress(#[from] UncompressError),
 }
 
 /// The descriptor set that is published for an IdlRepo, serialised.
@@ -79,7 +78,7 @@ async fn read_once(api: &Api<ConfigMap>, name: &str) -> Result<Vec<u8>, ReadPubl
         chunk.check(&bytes)?;
         compressed.extend(bytes);
     }
-    let set = decompress(&compressed)?;
+    let set = uncompress(&*compressed, SET_BYTES_LIMIT)?;
     index.check(&set)?;
     Ok(set)
 }
@@ -95,36 +94,4 @@ async fn get(api: &Api<ConfigMap>, name: &str) -> Result<ConfigMap, ReadPublishe
 fn value(config_map: &ConfigMap, key: &str) -> Option<Vec<u8>> {
     let data = config_map.binary_data.as_ref()?;
     data.get(key).map(|bytes| bytes.0.clone())
-}
-
-/// Takes no more memory than a set may have, whatever the frame says of itself.
-fn decompress(compressed: &[u8]) -> Result<Vec<u8>, ReadPublishedError> {
-    let decoder = zstd::stream::read::Decoder::new(compressed).map_err(ReadPublishedError::Decompress)?;
-    let mut set = Vec::new();
-    let limit = SET_BYTES_LIMIT as u64 + 1;
-    let read = decoder.take(limit).read_to_end(&mut set);
-    read.map_err(ReadPublishedError::Decompress)?;
-    if set.len() > SET_BYTES_LIMIT {
-        return Err(ReadError::Exceed.into());
-    }
-    Ok(set)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bomb_is_refused() {
-        let bomb = zstd::bulk::compress(&vec![0; SET_BYTES_LIMIT + 1], 1).unwrap();
-        assert!(bomb.len() < 100_000, "{}", bomb.len());
-        assert!(matches!(
-            decompress(&bomb),
-            Err(ReadPublishedError::Read(ReadError::Exceed))
-        ));
-        assert!(matches!(
-            decompress(b"nothing"),
-            Err(ReadPublishedError::Decompress(_))
-        ));
-    }
 }

@@ -2,17 +2,17 @@
 //! share them.
 
 use crate::conditions;
-use crate::descriptors::{self, DescriptorsCache, FetchError, Published, StoredIndex, Unavailable};
+use crate::descriptors::{DescriptorsCache, FetchError, Published, StoredIndex, Unavailable};
+use heddle_crds::publication::{ReadError, UncompressError, uncompress};
 use heddle_crds::sse_subscription::{Reason, Transcoding};
 use heddle_crds::transcoding::Descriptors;
 use heddle_dynamic_protobuf::Schema;
 use heddle_telemetry::ErrorChain;
 use kube::Client;
-use std::io::{self, Read};
 use std::sync::Arc;
 
 /// The most bytes of a descriptor set: the operator holds many at the same time, and takes several times as much for each.
-const SET_BYTES_LIMIT: u64 = 16 << 20;
+const SET_BYTES_LIMIT: usize = 16 << 20;
 
 type Problem = conditions::Problem<Reason>;
 
@@ -27,14 +27,10 @@ pub(crate) struct Types {
 /// Why a set is of no use. It tells of the set's own elements and nothing else.
 #[derive(Debug, thiserror::Error)]
 enum UnusableSet {
-    #[error(
-        "the descriptor set has more than {SET_BYTES_LIMIT} bytes, which is the most that events are transcoded by"
-    )]
-    Exceed,
-    #[error("failed to uncompress the descriptor set")]
-    Uncompress(#[source] io::Error),
     #[error(transparent)]
-    Read(#[from] heddle_crds::publication::ReadError),
+    Uncompress(#[from] UncompressError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error("failed to use the descriptor set: {0}")]
     Compile(#[from] heddle_dynamic_protobuf::SchemaErrors),
     #[error("failed to use the descriptor set: compiling it panicked, which is logged with its place")]
@@ -53,39 +49,20 @@ pub(crate) async fn read(
     index: Option<&StoredIndex>,
 ) -> Result<Result<Arc<Types>, Problem>, FetchError> {
     let idl_repo = &transcoding.idl_repo_ref.name;
-    let known = index.and_then(|index| cache.known(namespace, idl_repo, &index.digest));
-    let types = match known {
-        Some(known) => known,
-        None => match descriptors::fetch(client, namespace, idl_repo).await? {
-            Ok(published) => {
-                let digest = published.index.digest.clone();
-                let types = compiled(idl_repo, published).await;
-                cache.retain(|_, _, types| is_in_use(types));
-                cache.keep(namespace, idl_repo, digest, types.clone());
-                types
-            }
-            Err(unavailable) => Err(unavailable),
-        },
+    let make = async |published| {
+        cache.retain(|_, _, types| is_in_use(types));
+        compiled(idl_repo, published).await
     };
-    Ok(match types {
+    let types = cache.read(client, namespace, idl_repo, index, make).await?;
+    Ok(match types.flatten() {
         Ok(types) => with_message(types, transcoding),
-        Err(unavailable) => Err(problem(&unavailable)),
+        Err(unavailable) => Err(unavailable.problem(Reason::IdlRepoNotFound, Reason::DescriptorsUnavailable)),
     })
 }
 
 /// Whether anybody but the cache has them.
 fn is_in_use(types: &Result<Arc<Types>, Unavailable>) -> bool {
     types.as_ref().is_ok_and(|types| Arc::strong_count(types) > 1)
-}
-
-fn problem(unavailable: &Unavailable) -> Problem {
-    Problem {
-        reason: match unavailable {
-            Unavailable::NoIdlRepo(_) => Reason::IdlRepoNotFound,
-            Unavailable::NotPublished(_) | Unavailable::Unreadable { .. } => Reason::DescriptorsUnavailable,
-        },
-        message: unavailable.to_string(),
-    }
 }
 
 fn with_message(types: Arc<Types>, transcoding: &Transcoding) -> Result<Arc<Types>, Problem> {
@@ -118,7 +95,7 @@ async fn compiled(idl_repo: &str, published: Published) -> Result<Arc<Types>, Un
 }
 
 fn compile(published: &Published) -> Result<Types, UnusableSet> {
-    let set = uncompress(&published.compressed)?;
+    let set = uncompress(&*published.compressed, SET_BYTES_LIMIT)?;
     published.index.check(&set)?;
     Ok(Types {
         descriptors: Descriptors {
@@ -127,17 +104,6 @@ fn compile(published: &Published) -> Result<Types, UnusableSet> {
         },
         schema: Schema::from_descriptor_set(&set)?,
     })
-}
-
-/// Takes no more memory than it may, whatever the frame says of itself.
-fn uncompress(compressed: &[u8]) -> Result<Vec<u8>, UnusableSet> {
-    let decoder = zstd::Decoder::new(compressed).map_err(UnusableSet::Uncompress)?;
-    let mut set = Vec::new();
-    let read = decoder.take(SET_BYTES_LIMIT + 1).read_to_end(&mut set);
-    match read.map_err(UnusableSet::Uncompress)? as u64 > SET_BYTES_LIMIT {
-        true => Err(UnusableSet::Exceed),
-        false => Ok(set),
-    }
 }
 
 #[cfg(test)]
@@ -182,15 +148,21 @@ pub(crate) mod tests {
         let mut torn = published("message Order {}");
         torn.index.digest = digest(b"another");
         assert!(matches!(compile(&torn), Err(UnusableSet::Read(_))));
-        let large = vec![0; usize::try_from(SET_BYTES_LIMIT).unwrap() + 1];
-        assert!(matches!(compile(&of_bytes(&large)), Err(UnusableSet::Exceed)));
+        let large = vec![0; SET_BYTES_LIMIT + 1];
+        assert!(matches!(
+            compile(&of_bytes(&large)),
+            Err(UnusableSet::Uncompress(UncompressError::Exceed { .. }))
+        ));
         assert!(matches!(
             compile(&of_bytes(b"\xff")),
             Err(UnusableSet::Compile(_))
         ));
         let mut plain = published("message Order {}");
         plain.compressed = b"nothing".to_vec();
-        assert!(matches!(compile(&plain), Err(UnusableSet::Uncompress(_))));
+        assert!(matches!(
+            compile(&plain),
+            Err(UnusableSet::Uncompress(UncompressError::Read(_)))
+        ));
     }
 
     #[test]

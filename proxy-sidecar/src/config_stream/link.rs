@@ -9,6 +9,7 @@ use crate::backoff::Backoff;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use futures::channel::mpsc as body_channel;
+use heddle_crds::publication::UncompressError;
 use heddle_route_config::protocol::{
     Acknowledgement, AssemblyError, Broadcast, BroadcastResult, Configuration, Hello, LinesError, ToOperator,
     line,
@@ -61,8 +62,8 @@ enum LinkError {
     Lines(#[from] LinesError),
     #[error(transparent)]
     Assembly(#[from] AssemblyError),
-    #[error("failed to uncompress a descriptor set")]
-    Uncompress(#[source] io::Error),
+    #[error(transparent)]
+    Uncompress(#[from] UncompressError),
     #[error("failed to receive a descriptor set: it is not the one that was announced")]
     Digest,
 }

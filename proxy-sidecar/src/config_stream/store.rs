@@ -2,12 +2,12 @@
 //! routes last, so that what they name is there. Sets are compressed: as many fit the folder as the operator can send.
 
 use crate::config::DescriptorSets;
-use heddle_crds::publication::{SET_BYTES_LIMIT, digest};
+use heddle_crds::publication::{SET_BYTES_LIMIT, digest, uncompress};
 use heddle_route_config::protocol::{Configuration, SentRoute};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -165,11 +165,7 @@ impl Store {
 
 /// No more than is ever published.
 fn read_set(path: &Path) -> io::Result<Vec<u8>> {
-    let mut set = Vec::new();
-    zstd::Decoder::new(File::open(path)?)?
-        .take(SET_BYTES_LIMIT as u64)
-        .read_to_end(&mut set)?;
-    Ok(set)
+    uncompress(File::open(path)?, SET_BYTES_LIMIT).map_err(io::Error::other)
 }
 
 /// Whoever reads sees the old content or the new one, also after the power went.

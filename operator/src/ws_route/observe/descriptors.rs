@@ -2,7 +2,7 @@
 
 use super::Problem;
 use crate::config_stream::Descriptors;
-use crate::descriptors::{self, FetchError, Published, StoredIndex, Unavailable};
+use crate::descriptors::{self, FetchError, Published, StoredIndex};
 use heddle_crds::publication::index_name;
 use heddle_crds::ws_route::Reason;
 use heddle_route_config::protocol::DescriptorsReference;
@@ -25,19 +25,11 @@ pub(super) async fn read(
     let mut found = BTreeMap::new();
     for idl_repo in idl_repos {
         let index = indexes.get(&index_name(idl_repo));
-        let known = index.and_then(|index| cache.known(namespace, idl_repo, &index.digest));
-        let published = match known {
-            Some(known) => Ok(known),
-            None => match descriptors::fetch(client, namespace, idl_repo).await? {
-                Ok(published) => {
-                    let descriptors = Arc::new(ready(idl_repo, published));
-                    let digest = descriptors.reference.digest.clone();
-                    cache.keep(namespace, idl_repo, digest, Arc::clone(&descriptors));
-                    Ok(descriptors)
-                }
-                Err(unavailable) => Err(problem(&unavailable)),
-            },
-        };
+        let make = async |published| Arc::new(ready(idl_repo, published));
+        let published = cache.read(client, namespace, idl_repo, index, make).await?;
+        let published = published.map_err(|unavailable| {
+            unavailable.problem(Reason::IdlRepoNotFound, Reason::DescriptorsUnavailable)
+        });
         found.insert((*idl_repo).to_owned(), published);
     }
     Ok(found)
@@ -50,14 +42,4 @@ fn ready(idl_repo: &str, published: Published) -> Descriptors {
         digest: index.digest,
     };
     Descriptors::new(reference, index.source_commit, index.bytes, &compressed)
-}
-
-fn problem(unavailable: &Unavailable) -> Problem {
-    Problem {
-        reason: match unavailable {
-            Unavailable::NoIdlRepo(_) => Reason::IdlRepoNotFound,
-            Unavailable::NotPublished(_) | Unavailable::Unreadable { .. } => Reason::DescriptorsUnavailable,
-        },
-        message: unavailable.to_string(),
-    }
 }

@@ -1,12 +1,11 @@
 //! Reads what the operator sends.
 
 use super::{Arrived, LinkError, Received};
-use heddle_crds::publication::{SET_BYTES_LIMIT, digest};
+use heddle_crds::publication::{SET_BYTES_LIMIT, digest, uncompress};
 use heddle_route_config::protocol::{Assembly, DescriptorsPart, LINE_BYTES_LIMIT, Lines, ToSidecar};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::sync::Arc;
 
 /// Makes configurations of what arrives.
@@ -56,7 +55,8 @@ impl Reader {
         let Some(compressed) = self.assembly.add(part)? else {
             return Ok(());
         };
-        let set = uncompress(&compressed, part.bytes)?;
+        let announced = usize::try_from(part.bytes).unwrap_or(SET_BYTES_LIMIT);
+        let set = uncompress(&*compressed, announced.min(SET_BYTES_LIMIT))?;
         if digest(&set) != part.digest {
             return Err(LinkError::Digest);
         }
@@ -65,21 +65,10 @@ impl Reader {
     }
 }
 
-/// No more than was announced, and no more than is ever published.
-fn uncompress(compressed: &[u8], bytes: u64) -> Result<Vec<u8>, LinkError> {
-    let limit = bytes.min(SET_BYTES_LIMIT as u64);
-    let decoder = zstd::Decoder::new(compressed).map_err(LinkError::Uncompress)?;
-    let mut set = Vec::new();
-    decoder
-        .take(limit)
-        .read_to_end(&mut set)
-        .map_err(LinkError::Uncompress)?;
-    Ok(set)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heddle_crds::publication::UncompressError;
     use heddle_route_config::protocol::parts;
 
     #[test]
@@ -98,6 +87,9 @@ mod tests {
         assert_eq!(*sets[&right], *set);
         assert!(matches!(add("sha256:0", 3_000_000), Err(LinkError::Digest)));
         // One that is larger than it says is not read to its end.
-        assert!(matches!(add(&right, 1000), Err(LinkError::Digest)));
+        assert!(matches!(
+            add(&right, 1000),
+            Err(LinkError::Uncompress(UncompressError::Exceed { limit: 1000 }))
+        ));
     }
 }
