@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use heddle_http_server::{Limits, Protocol, serve};
-use http::Response;
+use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
@@ -24,58 +25,98 @@ const SHORT: Duration = Duration::from_millis(300);
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// The end of a body in chunks (RFC 9112, section 7.1).
+const END: &str = "\r\n0\r\n\r\n";
+
 /// The client's connection preface and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
+/// What is answered when the test lets it be.
+const GET_HELD: &[u8] = b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n";
+
 struct Server {
     address: SocketAddr,
+    held: Arc<Held>,
     stop: CancellationToken,
     task: JoinSet<()>,
 }
 
-/// How long an answer takes: until it begins, and its body after that.
-#[derive(Clone, Copy, Default)]
-struct Slowness {
-    head: Duration,
-    body: Duration,
+/// An answer that is held back: a permit each for that the request has arrived, for the head, and for the body.
+struct Held {
+    arrived: Semaphore,
+    head: Semaphore,
+    body: Semaphore,
+}
+
+impl Held {
+    fn new() -> Arc<Self> {
+        let [arrived, head, body] = [(); 3].map(|()| Semaphore::new(0));
+        Arc::new(Self { arrived, head, body })
+    }
+
+    async fn answer(self: Arc<Self>) -> Response<Body> {
+        self.arrived.add_permits(1);
+        self.head.acquire().await.unwrap().forget();
+        let body = futures::stream::once(async move {
+            self.body.acquire().await.unwrap().forget();
+            Ok(Frame::data(Bytes::from_static(b"x")))
+        });
+        Response::new(StreamBody::new(body).boxed_unsync())
+    }
 }
 
 impl Server {
-    async fn start(limits: Limits, slowness: Slowness, tls: Option<rustls::ServerConfig>) -> Self {
+    async fn start(limits: Limits, tls: Option<rustls::ServerConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let service = move |_| async move {
-            tokio::time::sleep(slowness.head).await;
-            Response::new(body_after(slowness.body))
+        let held = Held::new();
+        let of_service = Arc::clone(&held);
+        let service = move |request: Request<_>| {
+            let held = Arc::clone(&of_service);
+            async move {
+                match request.uri().path() {
+                    "/held" => held.answer().await,
+                    _ => Response::new(Full::new(Bytes::from_static(b"x")).boxed_unsync()),
+                }
+            }
         };
         let mut task = JoinSet::new();
         let protocol = Protocol::Either;
         task.spawn(serve(listener, tls, protocol, limits, service, stop.clone()));
-        Self { address, stop, task }
+        Self {
+            address,
+            held,
+            stop,
+            task,
+        }
     }
 
     async fn plain(limits: Limits) -> Self {
-        Self::start(limits, Slowness::default(), None).await
+        Self::start(limits, None).await
     }
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
+
+    /// A connection whose answer is held back.
+    async fn ask_held(&self) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(GET_HELD).await.unwrap();
+        let arrived = tokio::time::timeout(SOON, self.held.arrived.acquire()).await;
+        arrived.expect("the request arrives").unwrap().forget();
+        stream
+    }
+
+    /// Waits for as long as it takes until a connection that begins now is closed.
+    async fn outlast_another(&self) {
+        let mut other = self.connect().await;
+        answer(&mut other).await;
+        assert_eq!(rest(&mut other).await, "");
+    }
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
-
-/// A body of one byte that takes so long.
-fn body_after(pause: Duration) -> Body {
-    if pause.is_zero() {
-        return Full::new(Bytes::from_static(b"x")).boxed_unsync();
-    }
-    let stream = futures::stream::once(async move {
-        tokio::time::sleep(pause).await;
-        Ok(Frame::data(Bytes::from_static(b"x")))
-    });
-    StreamBody::new(stream).boxed_unsync()
-}
 
 fn limits() -> Limits {
     Limits {
@@ -100,6 +141,10 @@ async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
 /// One answer.
 async fn answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
     stream.write_all(GET).await.unwrap();
+    read_answer(stream).await
+}
+
+async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"x") {
         let byte = tokio::time::timeout(SOON, stream.read_u8()).await;
@@ -134,7 +179,7 @@ async fn a_peer_that_does_not_make_its_tls_handshake_is_closed() {
         handshake: SHORT,
         ..limits()
     };
-    let server = Server::start(limits, Slowness::default(), Some(tls().0)).await;
+    let server = Server::start(limits, Some(tls().0)).await;
     let mut silent = server.connect().await;
     assert_eq!(rest(&mut silent).await, "");
     let mut halfway = server.connect().await;
@@ -150,7 +195,7 @@ async fn a_peer_that_sends_no_request_after_its_tls_handshake_is_closed() {
         ..limits()
     };
     let (config, connector) = tls();
-    let server = Server::start(limits, Slowness::default(), Some(config)).await;
+    let server = Server::start(limits, Some(config)).await;
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = connector.connect(name, server.connect().await).await.unwrap();
     assert_eq!(rest(&mut stream).await, "");
@@ -233,57 +278,55 @@ async fn one_peer_cannot_take_all_connections() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_an_open_request_is_not() {
-    let slowness = Slowness {
-        head: SHORT * 3,
-        body: SHORT * 3,
-    };
     let limits = Limits {
         idle: SHORT,
         ..limits()
     };
-    let server = Server::start(limits, slowness, None).await;
-    let mut stream = server.connect().await;
-    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    let server = Server::plain(limits).await;
+    let mut stream = server.ask_held().await;
+    server.outlast_another().await;
+    server.held.head.add_permits(1);
+    server.outlast_another().await;
+    server.held.body.add_permits(1);
+    let answer = read_answer(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"),
+        "{answer}"
+    );
     // The end of the answer's body, and of the connection.
-    assert_eq!(rest(&mut stream).await, "\r\n0\r\n\r\n");
+    assert_eq!(rest(&mut stream).await, END);
 }
 
 #[tokio::test]
 async fn an_old_connection_answers_what_is_open_and_is_closed() {
-    let slowness = Slowness {
-        head: SHORT * 2,
-        body: Duration::ZERO,
-    };
     let limits = Limits {
         age: Some(SHORT),
         grace: SOON,
         ..limits()
     };
-    let server = Server::start(limits, slowness, None).await;
-    let mut stream = server.connect().await;
-    let answer = answer(&mut stream).await;
+    let server = Server::plain(limits).await;
+    let mut stream = server.ask_held().await;
+    server.outlast_another().await;
+    server.held.head.add_permits(1);
+    server.held.body.add_permits(1);
+    let answer = read_answer(&mut stream).await;
     assert!(answer.contains("connection: close"), "{answer}");
-    assert_eq!(rest(&mut stream).await, "");
+    assert_eq!(rest(&mut stream).await, END);
 }
 
 #[tokio::test]
 async fn a_server_that_stops_answers_what_is_open_and_ends() {
-    let slowness = Slowness {
-        head: SHORT,
-        body: Duration::ZERO,
-    };
     let limits = Limits {
         grace: SOON,
         ..limits()
     };
-    let mut server = Server::start(limits, slowness, None).await;
-    let (mut idle, mut asking) = (server.connect().await, server.connect().await);
-    asking.write_all(GET).await.unwrap();
-    // The request has arrived when the server has answered one that came later.
-    answer(&mut server.connect().await).await;
+    let mut server = Server::plain(limits).await;
+    let (mut idle, mut asking) = (server.connect().await, server.ask_held().await);
     server.stop.cancel();
-    assert!(rest(&mut asking).await.starts_with("HTTP/1.1 200"));
     assert_eq!(rest(&mut idle).await, "");
+    server.held.head.add_permits(1);
+    server.held.body.add_permits(1);
+    assert!(rest(&mut asking).await.starts_with("HTTP/1.1 200"));
     let ended = tokio::time::timeout(SOON, server.task.join_next()).await;
     ended.expect("the server ends").unwrap().unwrap();
 }
