@@ -67,10 +67,19 @@ impl Chat {
     /// # Errors
     /// When the cluster refuses.
     pub fn beside_operator() -> Result<Self> {
+        let namespace = Environment::read()?.namespace;
+        Self::within(&namespace)
+    }
+
+    /// In a namespace that is there.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub fn within(namespace: &str) -> Result<Self> {
         let environment = Environment::read()?;
         Ok(Self {
             kubectl: environment.kubectl()?,
-            namespace: environment.namespace.clone(),
+            namespace: namespace.to_owned(),
             environment,
             owns_namespace: false,
         })
@@ -319,6 +328,17 @@ impl Chat {
     /// # Errors
     /// When there is none in time.
     pub fn await_access_line(&self, pod: &str, route: &str) -> Result<Value> {
+        self.await_line(pod, |line| {
+            line["target"] == "heddle_proxy::access" && line["route"] == route
+        })
+        .with_context(|| format!("the sidecar has logged no session on {route}"))
+    }
+
+    /// The first line that the sidecar of a pod logs, or has logged, of which `is_wanted` holds.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub fn await_line(&self, pod: &str, is_wanted: impl FnMut(&Value) -> bool) -> Result<Value> {
         let arguments = [
             "logs",
             "--follow",
@@ -328,12 +348,7 @@ impl Chat {
             "--container",
             SIDECAR,
         ];
-        self.kubectl
-            .follow(&arguments)?
-            .find(DEADLINE, |line| {
-                line["target"] == "heddle_proxy::access" && line["route"] == route
-            })
-            .with_context(|| format!("the sidecar has logged no session on {route}"))
+        self.kubectl.follow(&arguments)?.find(DEADLINE, is_wanted)
     }
 
     /// Deletes the WsRoute.

@@ -1,8 +1,9 @@
 //! SseSubscriptions on a whole cluster: what users see of them.
 
-use anyhow::{Context, Result, ensure};
-use heddle_e2e::{Scenario, trace_lines};
+use anyhow::{Context, Result, anyhow, ensure};
+use heddle_e2e::{Chat, Scenario, trace_lines};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 const USER: (&str, &str) = (
@@ -63,6 +64,67 @@ fn a_push_in_the_stream_of_a_forge_becomes_code_at_once_under_one_trace() -> Res
     ensure!(
         !log.contains("is forbidden: User"),
         "the chart grants less than the operator needs:\n{log}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_push_in_the_stream_of_a_forge_is_heard_by_all_who_chat_through_a_sidecar_under_one_trace() -> Result<()>
+{
+    let scenario = Scenario::new("heard")?;
+    scenario.push(&[USER], "Describe users")?;
+    let chat = Chat::within(scenario.namespace())?;
+    chat.apply_route(|_| ())?;
+    chat.deploy()?;
+    scenario.subscribe("ssesubscription.yaml", |spec| {
+        spec["sinks"] = json!([
+            { "name": "sessions", "wsRoute": { "name": "chat", "format": "CloudEvent" } },
+            { "name": "log", "log": {} },
+        ]);
+    })?;
+    chat.await_ready_pods(1)?;
+    let pod = chat.pod()?;
+    let mut guests = [chat.enter(&pod, "lobby")?, chat.enter(&pod, "kitchen")?];
+    for guest in &mut guests {
+        guest.say("good morning")?;
+    }
+    scenario.await_subscription("pushes", "condition=Ready")?;
+
+    let pushed = Instant::now();
+    let text = USER.1.replace("name", "full_name");
+    let commit = scenario.push(&[("user.proto", &text)], "Rename a field")?;
+    let mut traces = BTreeSet::new();
+    for guest in &mut guests {
+        let event = guest.hear(|message| message["data"]["after"] == commit)?;
+        ensure!(
+            event["specversion"] == "1.0" && event["type"] == "push",
+            "no CloudEvent of a push: {event}"
+        );
+        let traceparent = event["traceparent"].as_str().unwrap_or_default();
+        traces.extend(traceparent.split('-').nth(1).map(str::to_owned));
+        guest.say("did you hear that")?;
+    }
+    println!("heard {:.1} s after the push", pushed.elapsed().as_secs_f64());
+    let [trace] = Vec::from_iter(traces)
+        .try_into()
+        .map_err(|traces| anyhow!("all hear the same event in one trace: {traces:?}"))?;
+
+    let queued = chat.await_line(&pod, |line| {
+        line["message"] == "message queued for all sessions" && line["trace_id"] == trace
+    })?;
+    ensure!(queued["sessions"] == 2, "{queued}");
+    let log = scenario.operator_log()?;
+    let lines = trace_lines(&log, &trace);
+    ensure!(
+        lines.iter().any(|line| line["message"] == "event received"),
+        "the event is not in trace {trace}: {lines:?}"
+    );
+    let [first, _second] = guests;
+    first.leave()?;
+    let ended = chat.await_access_line(&pod, "chat")?;
+    ensure!(
+        ended["messages_broadcast"] == 1 && ended["messages_missed"] == 0,
+        "{ended}"
     );
     Ok(())
 }

@@ -57,13 +57,21 @@ impl Guest {
         self.socket
             .send(Message::text(message))
             .context("failed to send")?;
+        self.hear(|heard| heard["text"] == text).map(drop)
+    }
+
+    /// Waits for a message in JSON that is wanted, and passes over others.
+    ///
+    /// # Errors
+    /// When the session ends before.
+    pub fn hear(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         loop {
             let message = self.socket.read().context("failed to read")?;
             let Ok(heard) = message.to_text() else { continue };
             ensure!(!message.is_close(), "the session ended: {message:?}");
             let heard: Value = serde_json::from_str(heard).unwrap_or_default();
-            if heard["text"] == text {
-                return Ok(());
+            if is_wanted(&heard) {
+                return Ok(heard);
             }
         }
     }
