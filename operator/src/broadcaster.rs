@@ -248,3 +248,6 @@ fn trusting(bundle: &str) -> Result<ClientConfig, AskError> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,6 +211,27 @@ mod tests {
         assert_eq!(pod(&user("system:node:a", &[POD_NAME, POD_UID])), None);
     }
 
+    #[tokio::test]
+    async fn a_replica_is_believed_for_a_while_and_no_more_of_them_than_there_is_room_for() {
+        let config = kube::Config::new(http::Uri::from_static("https://127.0.0.1:1"));
+        let authenticator = Authenticator::new(Client::try_from(config).unwrap(), None);
+        let now = Instant::now();
+        authenticator.believe([0; 32], now);
+        assert!(authenticator.is_believed(&[0; 32], now + REPLICA_TRUST / 2));
+        assert!(!authenticator.is_believed(&[1; 32], now));
+        assert!(!authenticator.is_believed(&[0; 32], now + REPLICA_TRUST));
+        let digests = (1..=REPLICAS_LIMIT as u8).map(|number| [number; 32]);
+        digests
+            .clone()
+            .for_each(|digest| authenticator.believe(digest, now));
+        let believed = digests.filter(|digest| authenticator.is_believed(digest, now));
+        assert_eq!(believed.count(), REPLICAS_LIMIT - 1);
+        // Those whose time is over make room.
+        let later = now + REPLICA_TRUST;
+        authenticator.believe([255; 32], later);
+        assert!(authenticator.is_believed(&[255; 32], later));
+    }
+
     #[test]
     fn a_token_is_found_whatever_the_case_of_its_scheme() {
         let with = |value: &'static str| {

@@ -69,3 +69,37 @@ fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heddle_route_config::protocol::BroadcastMessage;
+
+    #[test]
+    fn no_more_is_relayed_than_sidecars_read_as_one_line() {
+        let of = |count: usize, bytes: usize| Broadcast {
+            messages: vec![
+                BroadcastMessage {
+                    text: "x".repeat(bytes),
+                    ..BroadcastMessage::default()
+                };
+                count
+            ],
+            ..Broadcast::default()
+        };
+        let most = TEXTS_BYTES_LIMIT / TEXT_BYTES_LIMIT;
+        for (count, bytes, expected) in [
+            (MESSAGES_LIMIT, 1, true),
+            (MESSAGES_LIMIT + 1, 1, false),
+            (most, TEXT_BYTES_LIMIT, true),
+            (most + 1, TEXT_BYTES_LIMIT, false),
+            (1, TEXT_BYTES_LIMIT + 1, false),
+        ] {
+            assert_eq!(
+                is_within_limits(&of(count, bytes)),
+                expected,
+                "{count} of {bytes}"
+            );
+        }
+    }
+}

@@ -55,8 +55,13 @@ impl WsRouteSink {
         let bytes = match self.format {
             MessageFormat::Data => event.data.to_vec(),
             MessageFormat::CloudEvent => {
+                // What transcoding has made of the data is for others.
+                let event = Event {
+                    protobuf: None,
+                    ..event.clone()
+                };
                 let mut bytes = Vec::new();
-                cloud_event::write_json(&mut bytes, origin, event, None);
+                cloud_event::write_json(&mut bytes, origin, &event, None);
                 bytes
             }
         };
@@ -107,6 +112,46 @@ fn pieces(messages: Vec<BroadcastMessage>) -> Vec<Vec<BroadcastMessage>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sse_subscription::watcher::event::Protobuf;
+    use bytes::Bytes;
+    use heddle_crds::sse_subscription::Reason;
+    use k8s_openapi::jiff::Timestamp;
+    use serde_json::{Value, json};
+    use std::time::Instant;
+    use tokio::sync::watch;
+
+    #[test]
+    fn messages_hold_the_data_as_it_came_where_it_is_transcoded_for_others() {
+        let sink = |format| WsRouteSink {
+            broadcaster: Broadcaster::new(None, watch::channel("".into()).1),
+            namespace: "shop".into(),
+            route: "chat".into(),
+            format,
+            timeout: Duration::from_secs(1),
+        };
+        let event = Event {
+            id: "7".into(),
+            last_event_id: "7".into(),
+            type_: "push".into(),
+            data: Bytes::from_static(br#"{"a":1}"#),
+            protobuf: Some(Protobuf {
+                wire: Bytes::from_static(b"\x08\x01"),
+                schema: "tag:a#b".into(),
+            }),
+            received_at: Instant::now(),
+            time: Timestamp::UNIX_EPOCH,
+            traceparent: None,
+        };
+        let origin = Origin::new("/apis/heddle.dev", "https://forge.example/events");
+        let text = |format| sink(format).message(&origin, &event).unwrap().text;
+        assert_eq!(text(MessageFormat::Data), r#"{"a":1}"#);
+        let whole: Value = serde_json::from_str(&text(MessageFormat::CloudEvent)).unwrap();
+        assert_eq!(whole["data"], json!({ "a": 1 }));
+        assert_eq!(whole["datacontenttype"], "application/json");
+        for name in ["data_base64", "dataschema"] {
+            assert_eq!(whole.get(name), None, "{name}");
+        }
+    }
 
     fn messages(count: usize, bytes: usize) -> Vec<BroadcastMessage> {
         let message = |id: usize| BroadcastMessage {
@@ -115,6 +160,21 @@ mod tests {
             traceparent: None,
         };
         (0..count).map(message).collect()
+    }
+
+    #[test]
+    fn what_can_never_be_taken_is_refused_and_everything_else_is_waited_for() {
+        let waits = Unreached::new(Reason::RouteNotFound, "not there");
+        let expected = Failure::NotReady {
+            reason: Reason::RouteNotFound,
+            message: "not there".into(),
+        };
+        assert_eq!(failure(waits.clone()), expected);
+        let hopeless = Unreached {
+            is_final: true,
+            ..waits
+        };
+        assert_eq!(failure(hopeless), Failure::Refused("not there".into()));
     }
 
     #[test]
