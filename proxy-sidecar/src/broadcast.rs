@@ -121,6 +121,9 @@ pub(crate) async fn pace(number: u64, mut reach: Reach) -> BroadcastResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heddle_ws_session::{Endpoint, SessionContext, SessionControl};
+    use std::pin::pin;
+    use std::sync::Arc;
 
     fn message(id: &str, text: &str) -> BroadcastMessage {
         BroadcastMessage {
@@ -128,6 +131,25 @@ mod tests {
             text: text.into(),
             traceparent: None,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_do_not_look_hold_up_the_answer_for_a_while_only() {
+        let context = SessionContext {
+            rules: Arc::default(),
+            control: SessionControl::new(),
+            traffic: Arc::default(),
+        };
+        let control = context.control.clone();
+        let end = || Endpoint::new(tokio::io::duplex(1).0);
+        let _stuck = heddle_ws_session::run(end(), end(), context);
+        let reach = control.broadcast(vec![session::Broadcast::text("for all")]);
+        let mut answer = pin!(pace(7, reach));
+        timeout(LOOK_TIMEOUT / 2, &mut answer)
+            .await
+            .expect_err("it may still look");
+        let result = timeout(LOOK_TIMEOUT, answer).await.expect("an answer");
+        assert_eq!((result.sessions, result.error), (1, None));
     }
 
     #[test]

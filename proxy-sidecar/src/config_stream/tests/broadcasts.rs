@@ -6,8 +6,9 @@ mod transport;
 
 use super::*;
 use futures::FutureExt as _;
-use heddle_route_config::protocol::{BroadcastMessage, TEXT_BYTES_LIMIT};
+use heddle_route_config::protocol::{BroadcastMessage, MESSAGES_LIMIT, TEXT_BYTES_LIMIT};
 use heddle_telemetry::MetricsRegistry;
+use heddle_ws_session::Endpoint;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -113,21 +114,7 @@ impl Served {
 
     /// Sends messages to all sessions, and waits for the answer.
     async fn broadcast(&mut self, route: &str, messages: &[(&str, &str)]) -> BroadcastResult {
-        let message = |(id, text): &(&str, &str)| BroadcastMessage {
-            id: (*id).into(),
-            text: (*text).into(),
-            traceparent: None,
-        };
-        let broadcast = Broadcast {
-            number: 7,
-            namespace: "shop".into(),
-            route: route.into(),
-            source: "/pushes".into(),
-            messages: messages.iter().map(message).collect(),
-        };
-        self.sidecar
-            .stream
-            .broadcast(&broadcast, &self.sidecar.configurator);
+        self.begin_broadcast(7, route, messages);
         let answered = async {
             loop {
                 // Nothing arrives, for the operator is away, but answers are taken up.
@@ -141,6 +128,24 @@ impl Served {
         let result = timeout(PATIENCE, answered).await.unwrap();
         assert_eq!(result.number, 7);
         result
+    }
+
+    fn begin_broadcast(&mut self, number: u64, route: &str, messages: &[(&str, &str)]) {
+        let message = |(id, text): &(&str, &str)| BroadcastMessage {
+            id: (*id).into(),
+            text: (*text).into(),
+            traceparent: None,
+        };
+        let broadcast = Broadcast {
+            number,
+            namespace: "shop".into(),
+            route: route.into(),
+            source: "/pushes".into(),
+            messages: messages.iter().map(message).collect(),
+        };
+        self.sidecar
+            .stream
+            .broadcast(&broadcast, &self.sidecar.configurator);
     }
 
     fn metric(&self, name: &str) -> String {
@@ -239,6 +244,47 @@ async fn what_cannot_be_queued_is_said_and_queues_nothing() {
         served.broadcast("chat", &[("1", &long)]).await,
         refused(BroadcastError::MessageTooLong)
     );
+}
+
+#[tokio::test]
+async fn a_source_that_is_faster_than_sessions_waits_for_them() {
+    const BROADCASTS: usize = 40;
+    let mut served = Served::start(&[], &[]).await;
+    let mut session = served.session().await;
+    let numbers: Vec<_> = (0..MESSAGES_LIMIT * BROADCASTS)
+        .map(|number| format!("{number:05}"))
+        .collect();
+    let sends = async {
+        for together in numbers.chunks(MESSAGES_LIMIT) {
+            let messages: Vec<_> = together.iter().map(|id| (id.as_str(), id.as_str())).collect();
+            assert_eq!(served.broadcast("chat", &messages).await, queued(1));
+        }
+    };
+    let reads = async {
+        for number in &numbers {
+            session.client.expect(b"\x81\x05").await;
+            session.client.expect(number.as_bytes()).await;
+        }
+    };
+    tokio::join!(sends, reads);
+}
+
+#[tokio::test]
+async fn broadcasts_that_there_is_no_room_for_are_refused_at_once() {
+    let mut served = Served::start(&[], &[]).await;
+    let routes = served.sidecar.shared.routes();
+    let context = routes.iter().next().unwrap().session_context();
+    let end = || Endpoint::new(tokio::io::duplex(1).0);
+    // It never looks, so that all of them wait.
+    let _stuck = heddle_ws_session::run(end(), end(), context);
+    let most = BROADCASTS_LIMIT as u64;
+    for number in 0..most {
+        served.begin_broadcast(number, "chat", &[(&number.to_string(), "waits")]);
+    }
+    assert_eq!(served.sidecar.stream.link.take_answer(), None);
+    served.begin_broadcast(most, "chat", &[("too many", "refused")]);
+    let answer = served.sidecar.stream.link.take_answer().unwrap();
+    assert_eq!((answer.number, answer.error), (most, Some(BroadcastError::Busy)));
 }
 
 #[tokio::test]
