@@ -239,7 +239,7 @@ async fn data_that_does_not_fit_goes_to_the_dead_letter_as_it_came() -> Result<(
         ("/delivery/batch", json!({ "maxEvents": 10 })),
     ];
     let data = [
-        r#"{"count":1}"#,
+        r#"{"name":"a","count":1}"#,
         r#"{"count":"canary"}"#,
         "canary",
         r#"{"count":4}"#,
@@ -250,6 +250,8 @@ async fn data_that_does_not_fit_goes_to_the_dead_letter_as_it_came() -> Result<(
     world.wait_for_events(&dead, 2).await?;
     world.wait_for_checkpoint("pushes", last).await?;
     assert_eq!(ids(&world.sink), [1, 4]);
+    let others = [json!({ "name": "a", "count": 1 }), json!({ "count": 4 })];
+    assert_eq!(orders(&world.sink)?, others);
     let letters = dead.acknowledged();
     assert_eq!(ids(&dead), [2, 3]);
     assert_eq!((&*letters[0].data, &*letters[1].data), (data[1], data[2]));

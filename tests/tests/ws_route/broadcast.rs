@@ -24,8 +24,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use source::Source;
 use std::collections::BTreeSet;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// What replicas show each other.
 const AUDIENCE: &str = "heddle-broadcasts";
@@ -33,13 +32,13 @@ const AUDIENCE: &str = "heddle-broadcasts";
 /// Enough for two replicas to have some of them each.
 const SUBSCRIPTIONS: usize = 12;
 
-struct Subscriptions<'a> {
+pub(super) struct Subscriptions<'a> {
     world: &'a World,
-    source: Source,
+    pub(super) source: Source,
 }
 
 impl<'a> Subscriptions<'a> {
-    async fn create(world: &'a World) -> Result<Self> {
+    pub(super) async fn create(world: &'a World) -> Result<Self> {
         let source = Source::start().await?;
         Ok(Self { world, source })
     }
@@ -50,7 +49,13 @@ impl<'a> Subscriptions<'a> {
 
     /// A subscription whose events go to the sessions of the route `chat`.
     async fn apply(&self, name: &str, format: &str) -> Result<()> {
+        self.apply_with(name, format, json!({})).await
+    }
+
+    /// The same, delivered as `delivery` says.
+    pub(super) async fn apply_with(&self, name: &str, format: &str, mut delivery: Value) -> Result<()> {
         let backoff = json!({ "initial": "50ms", "max": "200ms" });
+        delivery["backoff"] = backoff.clone();
         let object = json!({
             "apiVersion": "heddle.dev/v1alpha1",
             "kind": "SseSubscription",
@@ -58,7 +63,7 @@ impl<'a> Subscriptions<'a> {
             "spec": {
                 "source": { "url": self.source.url(), "reconnect": backoff },
                 "sinks": [{ "name": "sessions", "wsRoute": { "name": "chat", "format": format } }],
-                "delivery": { "backoff": backoff },
+                "delivery": delivery,
             },
         });
         let parameters = PatchParams::apply("kubectl").force();
@@ -77,7 +82,7 @@ impl<'a> Subscriptions<'a> {
         eventually_has_status(&self.api(), name, what, SOON, wanted).await
     }
 
-    async fn wait_for_reason(&self, name: &str, reason: &str) -> Result<Condition> {
+    pub(super) async fn wait_for_reason(&self, name: &str, reason: &str) -> Result<Condition> {
         let what = format!("{name} has Ready with reason {reason}");
         let find = |status: &SseSubscriptionStatus| {
             let found = condition::find(&status.conditions, "Ready").cloned();
@@ -112,7 +117,7 @@ impl<'a> Subscriptions<'a> {
 }
 
 /// The text of the next message for a client.
-async fn message(client: &mut TcpStream) -> Result<String> {
+pub(super) async fn message(client: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     let read = async {
         let (first, length) = (client.read_u8().await?, client.read_u8().await?);
         anyhow::ensure!(first == 0x81, "not a text message: {first:#x}");
@@ -196,6 +201,25 @@ async fn events_reach_every_session_of_the_real_sidecar_in_one_trace() -> Result
         assert_eq!(event["data"]["price"], 8);
     }
     subscriptions.wait_for_place("prices", id).await?;
+
+    // One that is closing gets no more; it may not have come to that yet.
+    first.write_all(b"\x88\x82\0\0\0\0\x03\xe8").await?;
+    let id = subscriptions.source.push(r#"{"price": 9}"#);
+    message(&mut second).await.with_context(|| proxy.log())?;
+    subscriptions.wait_for_place("prices", id).await?;
+    drop(first);
+    let ended = eventually("the session has ended", SOON, || async {
+        Ok(match line_of(&proxy.log(), "session ended") {
+            Some(line) => Probe::Seen(line),
+            None => Probe::NotYet(proxy.log()),
+        })
+    });
+    let ended = ended.await?;
+    let counts = ["messages_broadcast", "messages_missed"].map(|field| ended[field].as_u64());
+    assert!(
+        [[Some(2), Some(1)], [Some(3), Some(0)]].contains(&counts),
+        "{ended}"
+    );
     Ok(())
 }
 
@@ -281,6 +305,14 @@ async fn the_place_moves_when_every_ready_sidecar_has_answered_and_conditions_sa
     let second = subscriptions.source.push("two");
     let lost = next_broadcast(&mut other).await?;
     assert_eq!(texts(&lost), ["two"]);
+    let taken = next_broadcast(&mut sidecar).await?;
+    sidecar.answer(&taken, None).await?;
+    let silent = subscriptions.wait_for_reason("prices", "SinkFailing").await?;
+    let expected = "the sidecar of pod b does not answer";
+    assert!(
+        silent.message.contains(expected) && !silent.message.contains("pod a"),
+        "{silent:?}"
+    );
     drop(other);
     let mut other = world.connect(&b, &newer).await?;
     let both = async {

@@ -4,6 +4,7 @@
 mod broadcast;
 mod certificates;
 mod endpoint;
+mod fan_out;
 mod injection;
 mod proxy;
 mod sidecar;

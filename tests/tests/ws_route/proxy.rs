@@ -347,6 +347,15 @@ async fn greet(mut stream: TcpStream, stop: CancellationToken) -> Result<u64> {
     Ok(answered)
 }
 
+/// A session that something has gone through.
+pub(crate) async fn open_greeted_session(port: u16) -> Result<TcpStream> {
+    let mut stream = open_session(port).await?;
+    stream.write_all(FROM_CLIENT).await?;
+    let mut answer = [0; FROM_SERVER.len()];
+    tokio::time::timeout(SOON, stream.read_exact(&mut answer)).await??;
+    Ok(stream)
+}
+
 pub(crate) async fn open_session(port: u16) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = "GET /one HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
