@@ -41,19 +41,7 @@ impl Chat {
         let environment = Environment::read()?;
         let kubectl = environment.kubectl()?;
         let namespace = format!("e2e-chat-{name}");
-        kubectl.run(&[
-            "delete",
-            "namespace",
-            &namespace,
-            "--ignore-not-found",
-            "--wait",
-            "--timeout=60s",
-        ])?;
-        kubectl.apply(&json!({
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": { "name": namespace, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
-        }))?;
+        kubectl.renew_namespace(&namespace)?;
         Ok(Self {
             environment,
             kubectl,

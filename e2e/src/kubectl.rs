@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use heddle_e2e_cluster::{PortForward, Values};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -134,6 +134,27 @@ impl Kubectl {
             }
         }
         Ok(objects)
+    }
+
+    /// Makes a namespace under the restricted pod security standard, with nothing in it: what an earlier run has left goes.
+    ///
+    /// # Errors
+    /// When the cluster refuses.
+    pub fn renew_namespace(&self, name: &str) -> Result<()> {
+        self.run(&[
+            "delete",
+            "namespace",
+            name,
+            "--ignore-not-found",
+            "--wait",
+            "--timeout=60s",
+        ])?;
+        self.apply(&json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": { "name": name, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
+        }))?;
+        Ok(())
     }
 
     /// An object, or a list of them, as the API server has it.

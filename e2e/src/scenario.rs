@@ -36,19 +36,7 @@ impl Scenario {
         let kubectl = environment.kubectl()?;
         let namespace = format!("e2e-{name}");
         let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
-        kubectl.run(&[
-            "delete",
-            "namespace",
-            &namespace,
-            "--ignore-not-found",
-            "--wait",
-            "--timeout=60s",
-        ])?;
-        kubectl.apply(&json!({
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": { "name": namespace, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
-        }))?;
+        kubectl.renew_namespace(&namespace)?;
         let url = format!("{}/{namespace}-idl.git", environment.git_outside);
         let source = WorkCopy::init(
             &url,
