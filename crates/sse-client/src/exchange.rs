@@ -41,8 +41,9 @@ async fn http1(
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_BUFFER_BYTES);
     let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await?;
-    let response = sender.send_request(request);
-    let driver = Driver::new(connection, Tasks::default(), sender);
+    // For as long as it lives, a connection has room for 32 requests: they had better be small.
+    let response = sender.send_request(request.map(Box::new));
+    let driver = Driver::new(connection, None, sender);
     drive_until(response, driver).await
 }
 
@@ -57,7 +58,7 @@ async fn http2(
         .initial_connection_window_size(WINDOW_BYTES);
     let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await?;
     let response = sender.send_request(request);
-    let driver = Driver::new(connection, tasks, sender);
+    let driver = Driver::new(connection, Some(tasks), sender);
     drive_until(response, driver).await
 }
 

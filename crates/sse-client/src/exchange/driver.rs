@@ -29,8 +29,11 @@ impl Tasks {
 
 /// A connection and its tasks. To drop it is to close the connection.
 pub(crate) struct Driver {
+    /// Absent when it has ended. How it did is told to the reader of the response too.
+    connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
     running: Vec<Task>,
-    started: Tasks,
+    /// Only HTTP/2 has any.
+    started: Option<Tasks>,
     /// HTTP/2 says goodbye when nobody can send any more.
     _sender: Box<dyn Any + Send>,
 }
@@ -38,13 +41,12 @@ pub(crate) struct Driver {
 impl Driver {
     pub(super) fn new(
         connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
-        started: Tasks,
+        started: Option<Tasks>,
         sender: impl Any + Send,
     ) -> Self {
-        // How the connection ends is told to the reader of the response too.
-        let connection: Task = Box::pin(async { connection.await.unwrap_or_default() });
         Self {
-            running: vec![connection],
+            connection: Some(Box::pin(connection)),
+            running: Vec::new(),
             started,
             _sender: Box::new(sender),
         }
@@ -53,9 +55,15 @@ impl Driver {
     /// Does what can be done now.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
         loop {
+            if let Some(connection) = &mut self.connection
+                && connection.as_mut().poll(context).is_ready()
+            {
+                self.connection = None;
+            }
             self.running
                 .retain_mut(|task| task.as_mut().poll(context).is_pending());
-            let mut started = self.started.lock();
+            let Some(started) = &self.started else { return };
+            let mut started = started.lock();
             if started.is_empty() {
                 return;
             }
