@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use subscriptions::SubscriptionMetrics;
@@ -45,7 +46,7 @@ pub(crate) struct Metrics {
     certificate_expiry: Gauge,
     authority_expiry: Gauge,
     pub(crate) certificate_failures: Counter,
-    pub(crate) subscriptions: SubscriptionMetrics,
+    pub(crate) subscriptions: Arc<SubscriptionMetrics>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -116,7 +117,7 @@ impl Metrics {
             certificate_expiry: Gauge::default(),
             authority_expiry: Gauge::default(),
             certificate_failures: Counter::default(),
-            subscriptions: SubscriptionMetrics::default(),
+            subscriptions: Arc::default(),
         };
         metrics.register(registry);
         metrics.register_ws_routes(registry);

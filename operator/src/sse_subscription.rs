@@ -32,7 +32,7 @@ use observe::ObserveError;
 use resolve::SinkFactory;
 use status::Watched;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tls::TlsMaterialError;
 use tokio::sync::watch;
@@ -162,10 +162,12 @@ async fn advance(context: &SubscriptionContext, key: &str) -> Result<Option<Dura
         context.watchers.stop(key).await;
         return Ok(None);
     };
-    let observed = observe::observe(context, key, std::sync::Arc::clone(&stored)).await?;
+    // One after the other, each with room of its own: together they would have the room of the largest for as long as any of
+    // them waits, and what is allocated for long in between would lie scattered over it.
+    let observed = Box::pin(observe::observe(context, key, Arc::clone(&stored))).await?;
     let plan = plan::plan(&observed);
     let is_unresolved = matches!(observed.types, Some(Err(_)));
-    let applied = apply::apply(context, key, observed, plan).await?;
+    let applied = Box::pin(apply::apply(context, key, observed, plan)).await?;
     let subscriptions = &context.metrics.subscriptions;
     subscriptions
         .watched
@@ -174,7 +176,7 @@ async fn advance(context: &SubscriptionContext, key: &str) -> Result<Option<Dura
         Applied::Nothing => Ok(None),
         Applied::Again(delay) => Ok(Some(delay)),
         Applied::Resting(_) | Applied::Watching | Applied::WatchingDespite(_) => {
-            let again = write_status(context, key, &stored, &applied).await?;
+            let again = Box::pin(write_status(context, key, &stored, &applied)).await?;
             Ok(again.or(is_unresolved.then_some(UNRESOLVED_DELAY)))
         }
     }
@@ -219,5 +221,42 @@ async fn write_status(
         // The watch brings what is there now.
         Err(WriteStatusError::Outdated) => Ok(Some(STATUS_INTERVAL)),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heddle_crds::SseSubscriptionSpec;
+    use std::mem::size_of;
+    use watcher::Watcher;
+    use watcher::sink::http::HttpSink;
+
+    fn watching_bytes<F>(_: impl FnOnce(Box<Watcher>, tokio_util::sync::CancellationToken) -> F) -> usize {
+        size_of::<Watcher>() + size_of::<F>()
+    }
+
+    fn looking_bytes<'a, F>(_: fn(&'a SubscriptionContext, &'a str) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// There are ten thousand of each; what is seldom there or soon over has a box of its own.
+    #[test]
+    fn what_is_held_for_a_subscription_that_has_nothing_to_do_is_small() {
+        let sizes = [
+            ("what the watch has brought", size_of::<StoredSubscription>(), 720),
+            ("a specification", size_of::<SseSubscriptionSpec>(), 680),
+            ("a sink", size_of::<HttpSink>(), 256),
+            ("a watcher and its task", watching_bytes(Watcher::run), 1400),
+        ];
+        for (what, bytes, limit) in sizes {
+            assert!(bytes <= limit, "{what} takes {bytes} bytes, and not {limit}");
+        }
+    }
+
+    #[test]
+    fn a_reconcile_has_room_for_each_of_its_steps_only_while_that_runs() {
+        let bytes = looking_bytes(reconcile);
+        assert!(bytes <= 2048, "{bytes} bytes");
     }
 }

@@ -38,7 +38,7 @@ pub struct Delivery {
     /// Where events go that a sink refuses, or does not acknowledge after all retries, or whose data `transcoding` cannot turn.
     /// The stream then goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead_letter: Option<DeadLetter>,
+    pub dead_letter: Option<Box<DeadLetter>>,
 }
 
 /// Events that are delivered and acknowledged together.

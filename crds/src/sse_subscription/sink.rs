@@ -45,7 +45,7 @@ pub struct HttpSink {
     pub mode: ContentMode,
     /// How Heddle proves who it is. Not at all, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authentication: Option<SinkAuthentication>,
+    pub authentication: Option<Box<SinkAuthentication>>,
     /// More header fields of each request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

@@ -122,7 +122,7 @@ async fn start(
         Err(problem) => return Ok(Applied::Resting(problem)),
     };
     let checkpoint = Checkpoint::of(context.client.clone(), &stored.metadata);
-    let Some(claimed) = claim(&checkpoint, before, &own).await? else {
+    let Some(claimed) = Box::pin(claim(&checkpoint, before, &own)).await? else {
         return Ok(Applied::Again(CLAIM_INTERVAL));
     };
     let types = observed
@@ -194,7 +194,7 @@ impl Start<'_> {
         let progress = Arc::new(Progress::new(
             self.key.to_owned(),
             self.context.news.clone(),
-            self.context.metrics.subscriptions.clone(),
+            Arc::clone(&self.context.metrics.subscriptions),
             Arc::clone(&resume_after),
             &place.counts,
             place.last_event_at.as_ref().map(|time| time.0),
@@ -221,10 +221,9 @@ impl Start<'_> {
             Arc::clone(&progress),
             resume_after,
         ));
-        let news = self.context.news.clone();
         let watchers = &self.context.watchers;
         let (key, circumstances) = (self.key.to_owned(), self.circumstances);
-        watchers.start(key, circumstances, self.types, progress, watcher, news);
+        watchers.start(key, circumstances, self.types, progress, watcher);
         Applied::Watching
     }
 

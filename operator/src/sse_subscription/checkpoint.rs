@@ -91,40 +91,41 @@ pub(crate) enum CheckpointError {
     },
 }
 
-/// The checkpoint of one subscription.
+/// The checkpoint of one subscription. It is held for as long as a watcher runs, and so what can be made of it is not in it.
 #[derive(Clone)]
 pub(crate) struct Checkpoint {
-    api: Api<ConfigMap>,
-    name: String,
+    client: Client,
+    namespace: String,
     subscription: String,
-    owner: OwnerReference,
+    /// Of the subscription.
+    uid: String,
 }
 
 impl Checkpoint {
     /// Of this object, which the API server has stored.
     pub(crate) fn of(client: Client, object: &ObjectMeta) -> Self {
-        let subscription = object.name.clone().unwrap_or_default();
         Self {
-            api: Api::namespaced(client, object.namespace.as_deref().unwrap_or_default()),
-            name: format!("{subscription}-checkpoint"),
-            owner: OwnerReference {
-                api_version: SseSubscription::api_version(&()).into(),
-                kind: SseSubscription::kind(&()).into(),
-                name: subscription.clone(),
-                uid: object.uid.clone().unwrap_or_default(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            },
-            subscription,
+            client,
+            namespace: object.namespace.clone().unwrap_or_default(),
+            subscription: object.name.clone().unwrap_or_default(),
+            uid: object.uid.clone().unwrap_or_default(),
         }
+    }
+
+    fn api(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn name(&self) -> String {
+        format!("{}-checkpoint", self.subscription)
     }
 
     /// What is stored.
     pub(crate) async fn read(&self) -> Result<Option<Stored>, CheckpointError> {
-        let read = tokio::time::timeout(TIMEOUT, self.api.get_opt(&self.name)).await;
+        let read = tokio::time::timeout(TIMEOUT, self.api().get_opt(&self.name())).await;
         let read = read.map_err(|_| self.timeout())?;
         let found = read.map_err(|source| CheckpointError::Get {
-            name: self.name.clone(),
+            name: self.name(),
             source,
         })?;
         found.map(|found| self.parse(found)).transpose()
@@ -145,13 +146,11 @@ impl Checkpoint {
         let written = match written.map_err(|_| self.timeout())? {
             Ok(written) => written,
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
-                return Err(CheckpointError::Outdated {
-                    name: self.name.clone(),
-                });
+                return Err(CheckpointError::Outdated { name: self.name() });
             }
             Err(source) => {
                 return Err(CheckpointError::Write {
-                    name: self.name.clone(),
+                    name: self.name(),
                     source,
                 });
             }
@@ -186,9 +185,9 @@ impl Checkpoint {
         ];
         let config_map = ConfigMap {
             metadata: ObjectMeta {
-                name: Some(self.name.clone()),
+                name: Some(self.name()),
                 labels: Some(BTreeMap::from(labels)),
-                owner_references: Some(vec![self.owner.clone()]),
+                owner_references: Some(vec![self.owner()]),
                 ..ObjectMeta::default()
             },
             data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
@@ -198,7 +197,18 @@ impl Checkpoint {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
-        self.api.create(&parameters, &config_map).await
+        self.api().create(&parameters, &config_map).await
+    }
+
+    fn owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: SseSubscription::api_version(&()).into(),
+            kind: SseSubscription::kind(&()).into(),
+            name: self.subscription.clone(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }
     }
 
     async fn replace(&self, before: &Stored, text: &str) -> Result<ConfigMap, kube::Error> {
@@ -207,22 +217,20 @@ impl Checkpoint {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PatchParams::default()
         };
-        self.api
-            .patch(&self.name, &parameters, &Patch::Merge(&patch))
+        self.api()
+            .patch(&self.name(), &parameters, &Patch::Merge(&patch))
             .await
     }
 
     fn parse(&self, found: ConfigMap) -> Result<Stored, CheckpointError> {
         let owners = found.metadata.owner_references.unwrap_or_default();
-        if !owners.iter().any(|owner| owner.uid == self.owner.uid) {
-            return Err(CheckpointError::Foreign {
-                name: self.name.clone(),
-            });
+        if !owners.iter().any(|owner| owner.uid == self.uid) {
+            return Err(CheckpointError::Foreign { name: self.name() });
         }
         let text = found.data.as_ref().and_then(|data| data.get(KEY));
         let place = match text {
             Some(text) => serde_json::from_str(text).map_err(|source| CheckpointError::Parse {
-                name: self.name.clone(),
+                name: self.name(),
                 source,
             })?,
             None => Place::default(),
@@ -234,9 +242,7 @@ impl Checkpoint {
     }
 
     fn timeout(&self) -> CheckpointError {
-        CheckpointError::Timeout {
-            name: self.name.clone(),
-        }
+        CheckpointError::Timeout { name: self.name() }
     }
 }
 

@@ -67,8 +67,8 @@ pub(crate) async fn observe(
 ) -> Result<Observed, ObserveError> {
     let view = context.view.borrow().clone();
     let running = context.watchers.find(key);
-    let validated = match &stored.object {
-        Ok(object) => validate(object).map_err(Invalid::Spec),
+    let validated = match &stored.spec {
+        Ok(spec) => validate(spec).map_err(Invalid::Spec),
         Err(error) => Err(Invalid::Object(error.clone())),
     };
     let is_wanted =

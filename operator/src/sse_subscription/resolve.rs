@@ -60,7 +60,7 @@ pub(crate) struct SinkFactory {
     policy: Arc<AddressPolicy>,
     broadcaster: Broadcaster,
     /// For all sinks without TLS settings of their own.
-    plain: HttpClient,
+    plain: Arc<HttpClient>,
 }
 
 /// The names of the Secrets that a specification names.
@@ -190,7 +190,7 @@ impl SinkFactory {
         broadcaster: Broadcaster,
     ) -> Result<Self, super::tls::TlsMaterialError> {
         let policy = Arc::new(policy);
-        let plain = http_client(&policy, &TlsMaterial::default())?;
+        let plain = http_client(&policy, &TlsMaterial::default())?.into();
         Ok(Self {
             kube,
             policy,
@@ -257,15 +257,16 @@ impl SinkFactory {
             message: format!("{}.", ErrorChain(&error)),
         };
         let mut headers = validate::headers("spec.sinks[].http.headers", &http.headers).map_err(invalid)?;
-        let signature = authenticate(http.authentication.as_ref(), &mut headers, secrets)?;
+        let signature = authenticate(http.authentication.as_deref(), &mut headers, secrets)?;
         let client = match &http.tls {
-            None => self.plain.clone(),
+            None => Arc::clone(&self.plain),
             Some(tls) => {
                 let material = tls_material(Some(tls), secrets)?;
-                http_client(&self.policy, &material).map_err(|error| Problem {
+                let client = http_client(&self.policy, &material).map_err(|error| Problem {
                     reason: Reason::SecretInvalid,
                     message: format!("{}.", ErrorChain(&error)),
-                })?
+                })?;
+                Arc::new(client)
             }
         };
         Ok(Target::Http(Box::new(HttpSink {
@@ -284,7 +285,7 @@ fn authenticate(
     how: Option<&SinkAuthentication>,
     headers: &mut HeaderMap,
     secrets: &Secrets,
-) -> Result<Option<Signature>, Problem> {
+) -> Result<Option<Box<Signature>>, Problem> {
     let Some(how) = how else { return Ok(None) };
     if let Some(bearer) = &how.bearer {
         let reference = &bearer.secret_key_ref;
@@ -303,9 +304,11 @@ fn authenticate(
     let Some(hmac) = &how.hmac else { return Ok(None) };
     let reference = &hmac.secret_key_ref;
     let key = value(secrets, &reference.name, &reference.key)?;
-    Ok(HeaderName::try_from(&hmac.header).ok().map(|header| Signature {
-        header,
-        key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key),
+    Ok(HeaderName::try_from(&hmac.header).ok().map(|header| {
+        Box::new(Signature {
+            header,
+            key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key),
+        })
     }))
 }
 

@@ -2,7 +2,6 @@
 
 use super::watcher::filter::{Filter, InvalidFilter};
 use super::watcher::retry::RetryDelays;
-use heddle_crds::SseSubscription;
 use heddle_crds::duration::Duration as ApiDuration;
 use heddle_crds::sse_subscription::{Backoff, Header, HttpSink, Reason, SseSubscriptionSpec, Tls};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -83,9 +82,8 @@ pub(crate) struct Times {
     pub(crate) max_delay: Option<Duration>,
 }
 
-/// Reads an SseSubscription.
-pub(crate) fn validate(object: &SseSubscription) -> Result<ValidatedSubscription, InvalidSpec> {
-    let spec = &object.spec;
+/// Reads the specification of an SseSubscription.
+pub(crate) fn validate(spec: &Arc<SseSubscriptionSpec>) -> Result<ValidatedSubscription, InvalidSpec> {
     let url = url("spec.source.url", &spec.source.url)?;
     server_name("spec.source.tls", spec.source.tls.as_ref())?;
     let headers = headers("spec.source.headers", &spec.source.headers)?;
@@ -111,7 +109,7 @@ pub(crate) fn validate(object: &SseSubscription) -> Result<ValidatedSubscription
         check_sink("spec.delivery.deadLetter", &kinds, dead_letter.http.as_ref())?;
     }
     Ok(ValidatedSubscription {
-        spec: Arc::new(spec.clone()),
+        spec: Arc::clone(spec),
         filter: Arc::new(Filter::compile(spec.filter.as_ref())?),
         url,
         headers,
@@ -231,10 +229,8 @@ mod tests {
             let (parent, key) = pointer.rsplit_once('/').unwrap();
             spec.pointer_mut(parent).unwrap()[key] = value.clone();
         }
-        validate(&SseSubscription::new(
-            "pushes",
-            serde_json::from_value(spec).unwrap(),
-        ))
+        let spec: SseSubscriptionSpec = serde_json::from_value(spec).unwrap();
+        validate(&spec.into())
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The watchers that run in this process.
 
 use super::types::Types;
-use super::watcher::progress::{News, Progress};
+use super::watcher::progress::Progress;
 use super::watcher::{Outcome, Watcher};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What a watcher was started with; when any of it changes, it is started anew.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,23 +26,15 @@ struct Running {
     types: Option<watch::Sender<Arc<Types>>>,
     progress: Arc<Progress>,
     stop: CancellationToken,
-    /// Cancelled when it has ended.
-    ended: CancellationToken,
-    /// One task, which is aborted when this is dropped.
-    task: JoinSet<Outcome>,
+    task: AbortOnDropHandle<Outcome>,
 }
 
 /// Tells of the end of a watcher when it is dropped, however that ends.
-struct Ending {
-    ended: CancellationToken,
-    news: News,
-    key: String,
-}
+struct Ending(Arc<Progress>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.ended.cancel();
-        self.news.note(&self.key);
+        self.0.end();
     }
 }
 
@@ -69,7 +62,7 @@ impl Watchers {
             circumstances: running.circumstances.clone(),
             types: running.types.as_ref().map(|types| Arc::clone(&types.borrow())),
             progress: Arc::clone(&running.progress),
-            has_ended: running.ended.is_cancelled(),
+            has_ended: running.progress.has_ended(),
         })
     }
 
@@ -96,17 +89,10 @@ impl Watchers {
         types: Option<watch::Sender<Arc<Types>>>,
         progress: Arc<Progress>,
         watcher: Box<Watcher>,
-        news: News,
     ) {
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let ending = Ending {
-            ended: ended.clone(),
-            news,
-            key: key.clone(),
-        };
-        let until = stop.clone();
-        let mut task = JoinSet::new();
-        task.spawn(async move {
+        let stop = CancellationToken::new();
+        let (until, ending) = (stop.clone(), Ending(Arc::clone(&progress)));
+        let task = Handle::current().spawn(async move {
             let _ending = ending;
             watcher.run(until).await
         });
@@ -115,18 +101,16 @@ impl Watchers {
             types,
             progress,
             stop,
-            ended,
-            task,
+            task: AbortOnDropHandle::new(task),
         };
         self.all().insert(key, running);
     }
 
     /// Stops one and waits for its end. How it ended; nothing, if there was none.
     pub(crate) async fn stop(&self, key: &str) -> Option<Outcome> {
-        let mut running = self.all().remove(key)?;
+        let running = self.all().remove(key)?;
         running.stop.cancel();
         // One that has panicked has left things as one that was killed.
-        let ended = running.task.join_next().await.and_then(Result::ok);
-        Some(ended.unwrap_or(Outcome::Deposed))
+        Some(running.task.await.unwrap_or(Outcome::Deposed))
     }
 }

@@ -22,8 +22,8 @@ pub(super) type Guarded = DeserializeGuard<SseSubscription>;
 #[derive(Clone, Debug)]
 pub(crate) struct StoredSubscription {
     pub(crate) metadata: ObjectMeta,
-    /// What it says, or why it cannot be read. Its metadata and status are here and not in it.
-    pub(crate) object: Result<SseSubscription, String>,
+    /// What it says, or why it cannot be read.
+    pub(crate) spec: Result<Arc<SseSubscriptionSpec>, String>,
     /// Of one that can be read.
     pub(crate) status: Option<SseSubscriptionStatus>,
 }
@@ -192,8 +192,8 @@ impl State {
         let from = format!("{namespace}/");
         let until = format!("{namespace}0");
         let such = self.subscriptions.range(from..until).filter(|(_, stored)| {
-            let object = stored.object.as_ref().ok();
-            object.is_some_and(|object| is_such(&object.spec))
+            let spec = stored.spec.as_ref().ok();
+            spec.is_some_and(|spec| is_such(spec))
         });
         such.map(|(key, _)| key.clone()).collect()
     }
@@ -215,19 +215,19 @@ fn key(metadata: &ObjectMeta) -> String {
 
 fn stored(object: Guarded) -> StoredSubscription {
     match object.0 {
-        Ok(mut object) => {
-            let mut metadata = std::mem::take(&mut object.metadata);
+        Ok(object) => {
+            let mut metadata = object.metadata;
             metadata.managed_fields = None;
             StoredSubscription {
                 metadata,
-                status: object.status.take(),
-                object: Ok(object),
+                spec: Ok(object.spec.into()),
+                status: object.status,
             }
         }
         Err(error) => StoredSubscription {
             metadata: error.metadata,
             status: None,
-            object: Err(error.error.to_string()),
+            spec: Err(error.error.to_string()),
         },
     }
 }
@@ -344,6 +344,6 @@ mod tests {
         .unwrap();
         let world = World::default();
         world.take(&None, Event::Apply(guarded));
-        assert!(world.subscription("a/x").unwrap().object.is_err());
+        assert!(world.subscription("a/x").unwrap().spec.is_err());
     }
 }

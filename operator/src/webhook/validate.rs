@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 /// What becomes of a WsRoute.
 pub(super) fn review_ws_route(request: &ReviewRequest, admin_port: u16) -> Verdict {
-    review(request, |object: &WsRoute| match ws_route::validate(object) {
+    review(request, |object: WsRoute| match ws_route::validate(&object) {
         Ok(validated) if validated.route.port == admin_port => {
             Err(taken_by_sidecar(&validated.route.id.to_string(), admin_port))
         }
@@ -20,8 +20,8 @@ pub(super) fn review_ws_route(request: &ReviewRequest, admin_port: u16) -> Verdi
 
 /// What becomes of an SseSubscription.
 pub(super) fn review_sse_subscription(request: &ReviewRequest) -> Verdict {
-    review(request, |object: &SseSubscription| {
-        let validated = sse_subscription::validate(object);
+    review(request, |object: SseSubscription| {
+        let validated = sse_subscription::validate(&object.spec.into());
         validated
             .map(drop)
             .map_err(|error| ErrorChain(&error).to_string())
@@ -31,13 +31,13 @@ pub(super) fn review_sse_subscription(request: &ReviewRequest) -> Verdict {
 /// One whose specification stays as it is is let through: it may have to lose a finalizer.
 fn review<K: DeserializeOwned>(
     request: &ReviewRequest,
-    validate: impl Fn(&K) -> Result<(), String>,
+    validate: impl Fn(K) -> Result<(), String>,
 ) -> Verdict {
     if request.old_object.get("spec") == request.object.get("spec") {
         return Verdict::Allow;
     }
     match serde_json::from_value::<K>(request.object.clone()) {
-        Ok(object) => validate(&object).map_or_else(Verdict::Refuse, |()| Verdict::Allow),
+        Ok(object) => validate(object).map_or_else(Verdict::Refuse, |()| Verdict::Allow),
         Err(error) => Verdict::Refuse(error.to_string()),
     }
 }

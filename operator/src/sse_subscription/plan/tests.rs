@@ -1,5 +1,4 @@
 use super::*;
-use crate::metrics::SubscriptionMetrics;
 use crate::sharding::View;
 use crate::sse_subscription::checkpoint::{CheckpointError, Place};
 use crate::sse_subscription::resolve::Secrets;
@@ -35,14 +34,15 @@ fn object(spec: &Value) -> SseSubscription {
 
 fn observed(spec: &Value, place: Option<Place>) -> Observed {
     let object = object(spec);
+    let spec = Arc::new(object.spec);
     Observed {
         stored: Arc::new(StoredSubscription {
-            metadata: object.metadata.clone(),
+            metadata: object.metadata,
             status: None,
-            object: Ok(object.clone()),
+            spec: Ok(Arc::clone(&spec)),
         }),
         view: View::alone(OWN, "pod-0"),
-        validated: validate(&object).map_err(Invalid::Spec),
+        validated: validate(&spec).map_err(Invalid::Spec),
         running: None,
         found: Some(found(Ok(place.map(Stored::for_test)))),
         types: None,
@@ -59,7 +59,7 @@ fn found(checkpoint: Result<Option<Stored>, CheckpointError>) -> Found {
 
 fn running(generation: i64, has_ended: bool) -> RunningWatcher {
     let news = News::default();
-    let metrics = SubscriptionMetrics::default();
+    let metrics = Arc::default();
     let progress = Progress::new("k".into(), news, metrics, "".into(), &Counts::default(), None);
     RunningWatcher {
         circumstances: Circumstances {

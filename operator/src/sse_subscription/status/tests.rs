@@ -10,7 +10,7 @@ fn stored(status: Option<SseSubscriptionStatus>) -> StoredSubscription {
             generation: Some(1),
             ..ObjectMeta::default()
         },
-        object: Err("not needed here".into()),
+        spec: Err("not needed here".into()),
         status,
     }
 }

@@ -8,7 +8,7 @@ use heddle_crds::sse_subscription::{Counts, Reason};
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 pub(crate) struct Progress {
     key: String,
     news: News,
-    metrics: SubscriptionMetrics,
+    metrics: Arc<SubscriptionMetrics>,
     counts: AtomicCounts,
+    has_ended: AtomicBool,
     told: Mutex<Told>,
     /// Since when each sink that does not acknowledge has been tried.
     tried_since: Mutex<BTreeMap<Arc<str>, Instant>>,
@@ -106,7 +107,7 @@ impl Progress {
     pub(crate) fn new(
         key: String,
         news: News,
-        metrics: SubscriptionMetrics,
+        metrics: Arc<SubscriptionMetrics>,
         done_up_to: Arc<str>,
         counts: &Counts,
         last_event_at: Option<Timestamp>,
@@ -123,6 +124,7 @@ impl Progress {
                 dead_lettered: counts.dead_lettered.into(),
                 connection_attempts: counts.connection_attempts.into(),
             },
+            has_ended: AtomicBool::new(false),
             tried_since: Mutex::default(),
             told: Mutex::new(Told {
                 connection: Connection::Connecting,
@@ -155,6 +157,16 @@ impl Progress {
     /// Has the controller look, for numbers that have changed.
     pub(super) fn tell(&self) {
         self.news.note(&self.key);
+    }
+
+    /// The watcher runs no more.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.news.note(&self.key);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     fn change(&self, change: impl FnOnce(&mut Told)) {

@@ -15,22 +15,24 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use k8s_openapi::jiff::Timestamp;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most bytes of an answer that are read, so that the connection can be used again.
 const ANSWER_LIMIT: usize = 64 << 10;
 
-/// How requests are made; clones share connections.
+/// How requests are made.
 pub(crate) type HttpClient = Client<Connector, Full<Bytes>>;
 
 /// An HTTP endpoint, with all that a request to it has.
 pub(crate) struct HttpSink {
-    pub(crate) client: HttpClient,
+    /// Most sinks share one.
+    pub(crate) client: Arc<HttpClient>,
     pub(crate) uri: Uri,
     pub(crate) mode: ContentMode,
     /// Of each request, credentials among them.
     pub(crate) headers: HeaderMap,
-    pub(crate) signature: Option<Signature>,
+    pub(crate) signature: Option<Box<Signature>>,
     pub(crate) timeout: Duration,
 }
 
@@ -99,7 +101,7 @@ impl HttpSink {
                 cloud_event::batch(origin, events, fault)
             }
         };
-        if let Some(Signature { header, key }) = &self.signature {
+        if let Some(Signature { header, key }) = self.signature.as_deref() {
             headers.insert(header.clone(), signature(key, &body));
         }
         if let Some(Ok(value)) = first.traceparent.as_deref().map(HeaderValue::from_str) {
