@@ -3,6 +3,7 @@
 use crate::stopwatch::Stopwatch;
 use crate::support::{Backend, Peer, Proxy, to, until};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -19,9 +20,14 @@ fn raise_file_limit() {
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
 }
 
+/// Files that are open once or more. A thread that begins to accept has the listener's socket too, and keeps it for a while:
+/// that is a descriptor, and none of a session's.
 fn open_files(proxy: &Proxy) -> usize {
     let folder = format!("/proc/{}/fd", proxy.child.id().unwrap());
-    std::fs::read_dir(folder).unwrap().count()
+    let descriptors = std::fs::read_dir(folder).unwrap();
+    // Those that are closed meanwhile cannot be read.
+    let files = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.unwrap().path()).ok());
+    files.collect::<HashSet<_>>().len()
 }
 
 /// Closes so that the other side gets RST and no FIN.
@@ -39,7 +45,6 @@ async fn a_reset_on_either_side_frees_everything_within_a_second() {
     drop((client, server));
     proxy.until_metric("heddle_proxy_connections", 0.0).await;
     let before = open_files(&proxy);
-    let mut waits = Vec::new();
     for _ in 0..SESSIONS / BATCH {
         let mut open = Vec::new();
         for _ in 0..BATCH {
@@ -65,11 +70,8 @@ async fn a_reset_on_either_side_frees_everything_within_a_second() {
             (open_files(&proxy) <= before).then_some(())
         })
         .await;
-        waits.push(stopwatch.waited());
+        let waited = stopwatch.waited();
+        assert!(waited <= LIMIT, "{waited:?}");
     }
-    // The kernel's own threads, which carry packets over loopback on a busy machine, are waited for as well: so the median
-    // has to keep the limit. What the proxy waited for by intent would be in each.
-    waits.sort_unstable();
-    assert!(waits[waits.len() / 2] <= LIMIT, "{waits:?}");
     proxy.until_metric("heddle_proxy_connections", 0.0).await;
 }
