@@ -10,9 +10,9 @@ use heddle_route_config::protocol::{
 };
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::namespace::SOON;
-use http::{Request, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
@@ -67,20 +67,10 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) async fn connect(port: u16, trust: &Trust, token: &str, hello: &Hello) -> Result<Self> {
-        let stream = connect(port, trust).await?;
-        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (mut requests, connection) = handshake.await?;
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            // How it ends is what the test sees of the stream.
-            connection.await.ok();
-        });
         let (mut sender, receiver) = mpsc::channel(16);
-        let request = Request::post(format!("https://127.0.0.1:{port}{PATH}"))
-            .header(header::AUTHORIZATION, format!("Bearer {token}"))
-            .body(StreamBody::new(receiver))?;
         sender.send(Ok(frame(&ToOperator::Hello(hello.clone())))).await?;
-        let response = tokio::time::timeout(SOON, requests.send_request(request)).await??;
+        let body = StreamBody::new(receiver);
+        let (response, connection) = ask(port, trust, token, PATH, body).await?;
         let status = response.status();
         if !status.is_success() {
             let body = response.into_body().collect().await?.to_bytes();
@@ -90,7 +80,7 @@ impl Sidecar {
             sender,
             incoming: response.into_body(),
             lines: Lines::new(LINE_BYTES_LIMIT),
-            _connection: task,
+            _connection: connection,
         })
     }
 
@@ -176,19 +166,36 @@ async fn connect(port: u16, trust: &Trust) -> Result<TlsStream<TcpStream>> {
     connector.connect(name, stream).await.context("TLS handshake")
 }
 
-/// The status that a request at the stream's port is answered with.
-pub(crate) async fn post(port: u16, trust: &Trust, token: &str, path: &str, body: &str) -> Result<u16> {
+/// Makes a request at the stream's port, over a connection that lasts as long as what comes with the answer.
+async fn ask<B>(
+    port: u16,
+    trust: &Trust,
+    token: &str,
+    path: &str,
+    body: B,
+) -> Result<(Response<Incoming>, JoinSet<()>)>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
     let stream = connect(port, trust).await?;
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut requests, connection) = handshake.await?;
     let mut task = JoinSet::new();
     task.spawn(async move {
+        // How it ends is what the test sees of the stream.
         connection.await.ok();
     });
     let request = Request::post(format!("https://127.0.0.1:{port}{path}"))
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+        .body(body)?;
     let response = tokio::time::timeout(SOON, requests.send_request(request)).await??;
+    Ok((response, task))
+}
+
+/// The status that a request at the stream's port is answered with.
+pub(crate) async fn post(port: u16, trust: &Trust, token: &str, path: &str, body: &str) -> Result<u16> {
+    let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+    let (response, _connection) = ask(port, trust, token, path, body).await?;
     Ok(response.status().as_u16())
 }
 
