@@ -34,14 +34,28 @@ async fn at_the_end_every_session_is_closed_in_order_and_nothing_is_accepted() {
 #[tokio::test]
 async fn messages_still_pass_while_a_session_waits_for_its_moment() {
     let backend = Backend::listen().await;
-    let mut proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { drain: 1s }")).await;
-    let (mut client, mut server) = proxy.session(&backend).await;
+    let mut proxy = Proxy::start(|port| to(port, &backend, "  timeouts: { drain: 2s }")).await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(proxy.session(&backend).await);
+    }
     proxy.terminate();
     proxy.logged("draining").await;
-    server.send(text("late")).await;
-    assert_eq!(client.bytes(6).await, text("late"));
-    client.expect_close(1001).await;
-    drop((client, server));
+    for (_, server) in &mut sessions {
+        server.send(text("late")).await;
+    }
+    // Moments are random: those of some sessions came before the message, but hardly those of all.
+    let mut reached = 0;
+    for (client, _) in &mut sessions {
+        assert!(client.arrived().await);
+        if !client.is_close() {
+            assert_eq!(client.bytes(6).await, text("late"));
+            reached += 1;
+        }
+        client.expect_close(1001).await;
+    }
+    assert!(reached > 0);
+    drop(sessions);
     assert_eq!(proxy.ended().await, Some(0));
 }
 
