@@ -32,8 +32,12 @@ pub(crate) struct Remembered {
 impl Remembered {
     /// Whether it is new. It is none from now on.
     fn remember(&mut self, source: &str, message: &BroadcastMessage) -> bool {
-        // The text too: a source that began anew may have given an id to something else.
-        let hash = self.hasher.hash_one((source, &message.id, &message.text));
+        // Not by the id alone: a source that began anew may have given it to something else.
+        let BroadcastMessage { id, text, digest, .. } = message;
+        let hash = match digest {
+            Some(digest) => self.hasher.hash_one((source, id, true, digest)),
+            None => self.hasher.hash_one((source, id, false, text)),
+        };
         if !self.hashes.insert(hash) {
             return false;
         }
@@ -129,7 +133,7 @@ mod tests {
         BroadcastMessage {
             id: id.into(),
             text: text.into(),
-            traceparent: None,
+            ..BroadcastMessage::default()
         }
     }
 
@@ -165,6 +169,22 @@ mod tests {
         assert!(remembered.remember("b", &message("1", "x")));
         assert!(remembered.remember("a", &message("2", "x")));
         assert!(remembered.remember("a", &message("1", "y")));
+    }
+
+    #[test]
+    fn a_message_with_a_digest_is_known_by_that_whatever_its_text_says() {
+        let mut remembered = Remembered::default();
+        let with = |digest: &str, text| BroadcastMessage {
+            digest: Some(digest.into()),
+            ..message("1", text)
+        };
+        assert!(remembered.remember("a", &with("x", "at noon")));
+        assert!(!remembered.remember("a", &with("x", "at one")));
+        assert!(remembered.remember("a", &with("y", "at one")));
+        assert!(
+            remembered.remember("a", &message("1", "x")),
+            "a text is no digest"
+        );
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn broadcast() -> Broadcast {
         messages: vec![BroadcastMessage {
             id: "1".into(),
             text: "for all".into(),
-            traceparent: None,
+            ..BroadcastMessage::default()
         }],
         ..Broadcast::default()
     }

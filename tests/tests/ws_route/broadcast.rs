@@ -224,6 +224,45 @@ async fn events_reach_every_session_of_the_real_sidecar_in_one_trace() -> Result
     Ok(())
 }
 
+#[tokio::test]
+async fn what_is_read_again_after_a_crash_reaches_the_same_sessions_once() -> Result<()> {
+    let world = World::create().await?;
+    let settings = ["--sse-checkpoint-interval=60000"];
+    let operator = world.operator_with("operator-0", &settings).await?;
+    let backend = greet_back().await?;
+    let port = free_port()?;
+    let pod = world.ready_pod("a", "chat").await?;
+    let proxy = Proxy::create(&world, &pod).await?;
+    world.apply("chat", &changes(port, &backend, "/one")).await?;
+    world
+        .wait_for_reason("chat", "Ready", "Programmed")
+        .await
+        .with_context(|| proxy.log())?;
+    let mut client = open_session(port).await?;
+    let mut next = async || -> Result<Value> {
+        let text = message(&mut client).await.with_context(|| proxy.log())?;
+        Ok(serde_json::from_str::<Value>(&text)?["id"].take())
+    };
+    let subscriptions = Subscriptions::create(&world).await?;
+    subscriptions.apply("prices", "CloudEvent").await?;
+    subscriptions.wait_for_reason("prices", "Streaming").await?;
+    let id = subscriptions.source.push("one");
+    assert_eq!(next().await?, "1");
+    subscriptions.wait_for_place("prices", id).await?;
+    // Its place is not stored before a minute is over.
+    subscriptions.source.push("two");
+    assert_eq!(next().await?, "2");
+    operator.kill().await?;
+
+    let _successor = world.operator_with("operator-1", &settings).await?;
+    subscriptions.source.push("three");
+    assert_eq!(next().await?, "3");
+    let requests = subscriptions.source.requests();
+    let resumed = requests.last().context("a request")?;
+    assert_eq!(resumed.headers["last-event-id"], "1", "{requests:?}");
+    Ok(())
+}
+
 /// The next broadcast; configurations before it are acknowledged.
 async fn next_broadcast(sidecar: &mut Sidecar) -> Result<Broadcast> {
     loop {

@@ -21,20 +21,24 @@ pub struct Broadcast {
     pub namespace: String,
     /// The route.
     pub route: String,
-    /// Who has these messages. Two of one source that have the same id and text are one and the same.
+    /// Who has these messages. Two of one source that have the same id and text, or digest, are one and the same.
     pub source: String,
     /// At most [`MESSAGES_LIMIT`].
     pub messages: Vec<BroadcastMessage>,
 }
 
 /// A message for all sessions.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BroadcastMessage {
     /// The same when it is sent again.
     pub id: String,
     /// What clients get, in a text frame: at most [`TEXT_BYTES_LIMIT`] bytes.
     pub text: String,
+    /// Tells it from others of the same id in place of the text, where that says when it was made, or of which trace it is,
+    /// and so is another when it is made again. Any string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The trace that it is part of, as W3C writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

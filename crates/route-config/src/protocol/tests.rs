@@ -136,7 +136,8 @@ fn the_longest_broadcast_fits_a_line_however_its_text_is_written() {
     let message = BroadcastMessage {
         id: "\u{1}".repeat(1024),
         text,
-        traceparent: None,
+        digest: Some("0".repeat(64)),
+        traceparent: Some("0".repeat(55)),
     };
     let broadcast = Broadcast {
         messages: vec![message; MESSAGES_LIMIT],

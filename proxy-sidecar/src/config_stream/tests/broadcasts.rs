@@ -134,7 +134,7 @@ impl Served {
         let message = |(id, text): &(&str, &str)| BroadcastMessage {
             id: (*id).into(),
             text: (*text).into(),
-            traceparent: None,
+            ..BroadcastMessage::default()
         };
         let broadcast = Broadcast {
             number,

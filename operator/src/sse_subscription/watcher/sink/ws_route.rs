@@ -9,6 +9,7 @@ use heddle_crds::sse_subscription::MessageFormat;
 use heddle_route_config::protocol::{
     Broadcast, BroadcastMessage, MESSAGES_LIMIT, TEXT_BYTES_LIMIT, TEXTS_BYTES_LIMIT,
 };
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// A route whose sessions get events.
@@ -52,18 +53,9 @@ impl WsRouteSink {
     }
 
     fn message(&self, origin: &Origin, event: &Event) -> Result<BroadcastMessage, Failure> {
-        let bytes = match self.format {
-            MessageFormat::Data => event.data.to_vec(),
-            MessageFormat::CloudEvent => {
-                // What transcoding has made of the data is for others.
-                let event = Event {
-                    protobuf: None,
-                    ..event.clone()
-                };
-                let mut bytes = Vec::new();
-                cloud_event::write_json(&mut bytes, origin, &event, None);
-                bytes
-            }
+        let (bytes, digest) = match self.format {
+            MessageFormat::Data => (event.data.to_vec(), None),
+            MessageFormat::CloudEvent => (whole(origin, event), Some(digest(event))),
         };
         if bytes.len() > TEXT_BYTES_LIMIT {
             let length = bytes.len();
@@ -76,9 +68,32 @@ impl WsRouteSink {
             id: event.id.to_string(),
             // Streams of events are UTF-8, and so is JSON.
             text: String::from_utf8_lossy(&bytes).into_owned(),
+            digest,
             traceparent: event.traceparent.as_deref().map(str::to_owned),
         })
     }
+}
+
+/// The event as CloudEvents' JSON.
+fn whole(origin: &Origin, event: &Event) -> Vec<u8> {
+    // What transcoding has made of the data is for others.
+    let event = Event {
+        protobuf: None,
+        ..event.clone()
+    };
+    let mut bytes = Vec::new();
+    cloud_event::write_json(&mut bytes, origin, &event, None);
+    bytes
+}
+
+/// What is the same when the source sends the event again, unlike its time and trace, which are those of its receipt.
+fn digest(event: &Event) -> String {
+    let digest = Sha256::new()
+        .chain_update(event.type_.len().to_le_bytes())
+        .chain_update(&*event.type_)
+        .chain_update(&event.data)
+        .finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failure(unreached: Unreached) -> Failure {
@@ -120,30 +135,70 @@ mod tests {
     use std::time::Instant;
     use tokio::sync::watch;
 
-    #[test]
-    fn messages_hold_the_data_as_it_came_where_it_is_transcoded_for_others() {
-        let sink = |format| WsRouteSink {
+    fn message(format: MessageFormat, event: &Event) -> BroadcastMessage {
+        let sink = WsRouteSink {
             broadcaster: Broadcaster::new(None, watch::channel("".into()).1),
             namespace: "shop".into(),
             route: "chat".into(),
             format,
             timeout: Duration::from_secs(1),
         };
-        let event = Event {
+        let origin = Origin::new("/apis/heddle.dev", "https://forge.example/events");
+        sink.message(&origin, event).unwrap()
+    }
+
+    fn event() -> Event {
+        Event {
             id: "7".into(),
             last_event_id: "7".into(),
             type_: "push".into(),
             data: Bytes::from_static(br#"{"a":1}"#),
+            protobuf: None,
+            received_at: Instant::now(),
+            time: Timestamp::UNIX_EPOCH,
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_received_again_has_the_same_digest_and_another_one_has_not() {
+        let digest = |event: Event| message(MessageFormat::CloudEvent, &event).digest.unwrap();
+        let first = digest(event());
+        let again = Event {
+            time: Timestamp::from_second(7).unwrap(),
+            traceparent: Some("00-1-2-01".into()),
+            ..event()
+        };
+        let whole = message(MessageFormat::CloudEvent, &again);
+        assert_ne!(whole.text, message(MessageFormat::CloudEvent, &event()).text);
+        assert_eq!(whole.digest, Some(first.clone()));
+        let other_data = Event {
+            data: Bytes::from_static(b"{}"),
+            ..event()
+        };
+        // Where the one ends and the other begins counts too.
+        let other_border = Event {
+            type_: "push{".into(),
+            data: Bytes::from_static(br#""a":1}"#),
+            ..event()
+        };
+        for other in [other_data, other_border] {
+            assert_ne!(digest(other), first);
+        }
+        let data = message(MessageFormat::Data, &event());
+        assert_eq!(data.digest, None, "its text is enough");
+    }
+
+    #[test]
+    fn messages_hold_the_data_as_it_came_where_it_is_transcoded_for_others() {
+        let event = Event {
             protobuf: Some(Protobuf {
                 wire: Bytes::from_static(b"\x08\x01"),
                 schema: "tag:a#b".into(),
             }),
-            received_at: Instant::now(),
-            time: Timestamp::UNIX_EPOCH,
-            traceparent: None,
+            ..event()
         };
-        let origin = Origin::new("/apis/heddle.dev", "https://forge.example/events");
-        let text = |format| sink(format).message(&origin, &event).unwrap().text;
+        let text = |format| message(format, &event).text;
         assert_eq!(text(MessageFormat::Data), r#"{"a":1}"#);
         let whole: Value = serde_json::from_str(&text(MessageFormat::CloudEvent)).unwrap();
         assert_eq!(whole["data"], json!({ "a": 1 }));
@@ -157,7 +212,7 @@ mod tests {
         let message = |id: usize| BroadcastMessage {
             id: id.to_string(),
             text: "x".repeat(bytes),
-            traceparent: None,
+            ..BroadcastMessage::default()
         };
         (0..count).map(message).collect()
     }
