@@ -59,6 +59,11 @@ struct LeaderAtWork {
 
 impl LeaderAtWork {
     async fn start(address: SocketAddr, identity: &Identity, said: Said) -> Self {
+        Self::start_after(0, address, identity, said).await
+    }
+
+    /// One that does not answer the first few requests.
+    async fn start_after(silences: usize, address: SocketAddr, identity: &Identity, said: Said) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let asked = Arc::<SyncMutex<Vec<_>>>::default();
         let (notes, stop) = (Arc::clone(&asked), CancellationToken::new());
@@ -71,10 +76,14 @@ impl LeaderAtWork {
                     .unwrap()
                     .to_owned();
                 let body = request.into_body().collect().await.unwrap().to_bytes();
-                notes
-                    .lock()
-                    .unwrap()
-                    .push((bearer, serde_json::from_slice(&body).unwrap()));
+                let count = {
+                    let mut notes = notes.lock().unwrap();
+                    notes.push((bearer, serde_json::from_slice(&body).unwrap()));
+                    notes.len()
+                };
+                if count <= silences {
+                    std::future::pending::<()>().await;
+                }
                 let mut response = Response::new(Full::new(Bytes::from(said.1)));
                 *response.status_mut() = said.0;
                 response
@@ -192,6 +201,23 @@ async fn the_leader_is_asked_with_the_replicas_token_and_after_it_the_next_one()
         assert!(began.elapsed() < PATIENCE, "the next leader is not found");
     }
     assert_eq!(next.asked.lock().unwrap()[0].0, "Bearer newer");
+}
+
+#[tokio::test]
+async fn a_leader_that_says_nothing_is_given_up_and_connected_to_anew() {
+    let identity = Identity::new();
+    let (said, expected) = reached(1, 2);
+    let busy = LeaderAtWork::start_after(1, anywhere(), &identity, said).await;
+    // Its connections wait to be accepted, and nobody does.
+    let deaf = TcpListener::bind(anywhere()).await.unwrap();
+    let replicas = [busy.address, deaf.local_addr().unwrap()].map(|address| Replica::new(address, &identity));
+    let [answer, handshake] = [&replicas[0], &replicas[1]].map(Replica::failure);
+    let (answer, handshake) = tokio::join!(answer, handshake);
+    for failure in [answer, handshake] {
+        assert_eq!(failure, "failed to hear from the leader in time");
+    }
+    assert_eq!(replicas[0].ask().await, Ok(expected));
+    assert_eq!(busy.asked.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

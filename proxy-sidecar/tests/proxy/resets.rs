@@ -364,3 +364,8 @@ async fn a_backend_in_http_2_that_resets_its_connection_is_noticed() {
 async fn a_backend_in_http_2_that_resets_its_connection_beneath_tls_is_noticed() {
     is_noticed(Side::Backend, Carrier::Http2OverTls, Breaks::Connection).await;
 }
+
+#[tokio::test]
+async fn a_backend_in_http_2_that_cancels_its_stream_over_tls_is_noticed() {
+    is_noticed(Side::Backend, Carrier::Http2OverTls, Breaks::Stream).await;
+}
