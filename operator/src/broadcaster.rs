@@ -43,6 +43,17 @@ pub(crate) struct LeaderSettings {
     pub(crate) token_file: PathBuf,
 }
 
+/// Why a replica that does not lead has no way to sessions.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum NoWay {
+    #[error("this replica of the operator does not lead, and was given no token to ask the leader with")]
+    Token,
+    #[error(
+        "WsRoutes are not looked after where this operator runs; the chart's value proxy.enabled has them be"
+    )]
+    Sidecars,
+}
+
 /// Has messages go to all sessions of a route. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Broadcaster(Arc<Shared>);
@@ -50,7 +61,7 @@ pub(crate) struct Broadcaster(Arc<Shared>);
 struct Shared {
     /// Set when this replica leads. A process that no longer leads ends.
     own: OnceLock<Relay>,
-    leader: Option<Leader>,
+    leader: Result<Leader, NoWay>,
 }
 
 /// The leader, as another replica reaches it.
@@ -102,8 +113,8 @@ fn hint(status: StatusCode) -> &'static str {
 }
 
 impl Broadcaster {
-    /// Of a replica that does not lead yet. Without settings it has no way to the leader.
-    pub(crate) fn new(leader: Option<LeaderSettings>, bundle: watch::Receiver<Arc<str>>) -> Self {
+    /// Of a replica that does not lead yet.
+    pub(crate) fn new(leader: Result<LeaderSettings, NoWay>, bundle: watch::Receiver<Arc<str>>) -> Self {
         let leader = leader.map(|settings| Leader {
             settings,
             bundle,
@@ -126,11 +137,9 @@ impl Broadcaster {
         if let Some(own) = self.0.own.get() {
             return own.relay(broadcast).await;
         }
-        let Some(leader) = &self.0.leader else {
-            return Err(Unreached::new(
-                Reason::SinkFailing,
-                "this replica of the operator does not lead, and was given no token to ask the leader with",
-            ));
+        let leader = match &self.0.leader {
+            Ok(leader) => leader,
+            Err(none) => return Err(Unreached::new(Reason::SinkFailing, none.to_string())),
         };
         let asked = leader.ask(&broadcast).await;
         asked.unwrap_or_else(|error| {

@@ -134,7 +134,7 @@ impl Replica {
         };
         let bundle = watch::channel(Arc::from(trusts.certificate.as_str())).1;
         Self {
-            broadcaster: Broadcaster::new(Some(settings), bundle),
+            broadcaster: Broadcaster::new(Ok(settings), bundle),
             token,
             _folder: folder,
         }
@@ -264,9 +264,14 @@ async fn what_the_leader_says_is_passed_on_and_what_it_cannot_be_asked_for_is_to
 }
 
 #[tokio::test]
-async fn a_replica_without_a_token_reaches_nobody_until_it_leads() {
-    let bundle = watch::channel(Arc::from("")).1;
-    let unreached = Broadcaster::new(None, bundle).broadcast(broadcast()).await;
-    let message = unreached.unwrap_err().message;
-    assert!(message.contains("does not lead"), "{message}");
+async fn a_replica_without_a_way_to_sessions_says_what_it_lacks() {
+    for (none, expected) in [(NoWay::Token, "no token"), (NoWay::Sidecars, "proxy.enabled")] {
+        let bundle = watch::channel(Arc::from("")).1;
+        let unreached = Broadcaster::new(Err(none), bundle)
+            .broadcast(broadcast())
+            .await
+            .unwrap_err();
+        assert!(unreached.message.contains(expected), "{unreached:?}");
+        assert!(!unreached.is_final, "settings may change");
+    }
 }

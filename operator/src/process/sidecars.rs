@@ -1,7 +1,7 @@
 //! What runs for WsRoutes: the webhook on every replica, the rest on the leader.
 
 use super::{Process, ProcessError, listen};
-use crate::broadcaster::{Broadcaster, LeaderSettings};
+use crate::broadcaster::{Broadcaster, LeaderSettings, NoWay};
 use crate::certificates::{self, Serving};
 use crate::config_stream::{self, Relay, Sidecars};
 use crate::settings::SidecarsSettings;
@@ -14,13 +14,15 @@ use tokio_util::sync::CancellationToken;
 
 /// How this replica has messages go to all sessions of a route.
 pub(super) fn broadcaster(sidecars: Option<&SidecarsSettings>, serving: &Serving) -> Broadcaster {
-    let leader = sidecars.and_then(|sidecars| {
-        Some(LeaderSettings {
+    let leader = || {
+        let sidecars = sidecars.ok_or(NoWay::Sidecars)?;
+        let token_file = sidecars.stream.broadcast_token_file.clone();
+        Ok(LeaderSettings {
             url: sidecars.sidecar.configuration_url.clone(),
-            token_file: sidecars.stream.broadcast_token_file.clone()?,
+            token_file: token_file.ok_or(NoWay::Token)?,
         })
-    });
-    Broadcaster::new(leader, serving.bundle())
+    };
+    Broadcaster::new(leader(), serving.bundle())
 }
 
 /// Starts what every replica runs. It goes on until `stop` is cancelled.

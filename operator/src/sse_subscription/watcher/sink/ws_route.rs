@@ -127,6 +127,7 @@ fn pieces(messages: Vec<BroadcastMessage>) -> Vec<Vec<BroadcastMessage>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broadcaster::NoWay;
     use crate::sse_subscription::watcher::event::Protobuf;
     use bytes::Bytes;
     use heddle_crds::sse_subscription::Reason;
@@ -137,7 +138,7 @@ mod tests {
 
     fn message(format: MessageFormat, event: &Event) -> BroadcastMessage {
         let sink = WsRouteSink {
-            broadcaster: Broadcaster::new(None, watch::channel("".into()).1),
+            broadcaster: Broadcaster::new(Err(NoWay::Sidecars), watch::channel("".into()).1),
             namespace: "shop".into(),
             route: "chat".into(),
             format,
