@@ -43,12 +43,18 @@ pub enum ConditionStatus {
 }
 
 /// The types of one kind's conditions.
-pub trait ConditionType: Copy {
+pub trait ConditionType: Copy + 'static {
     /// What their reasons are.
     type Reason: crate::reason::Reason;
 
+    /// Every type, in the order of the documentation.
+    const ALL: &'static [Self];
+
     /// As it stands in a condition's `type`.
     fn as_str(self) -> &'static str;
+
+    /// What is the case when it is true, for the reference.
+    fn description(self) -> &'static str;
 }
 
 /// Defines a kind's enum of condition types from their names and descriptions. Their reasons are the enum `Reason` beside it.
@@ -70,8 +76,14 @@ macro_rules! condition_types {
         impl $crate::condition::ConditionType for ConditionType {
             type Reason = Reason;
 
+            const ALL: &'static [Self] = &[$(Self::$name,)+];
+
             fn as_str(self) -> &'static str {
                 self.as_str()
+            }
+
+            fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
         }
     };

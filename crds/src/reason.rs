@@ -24,6 +24,9 @@ pub trait Reason: Copy + Eq + 'static {
     /// As it stands in a condition's `reason`.
     fn as_str(self) -> &'static str;
 
+    /// What it means, for the reference.
+    fn description(self) -> &'static str;
+
     /// When Heddle tries again.
     fn retry(self) -> Retry;
 }
@@ -46,11 +49,6 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
 
-            /// What it means, for the reference.
-            pub fn description(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
-            }
-
             /// When Heddle tries again.
             pub fn retry(self) -> $crate::reason::Retry {
                 match self { $(Self::$name => $crate::reason::Retry::$retry,)+ }
@@ -62,6 +60,10 @@ macro_rules! reasons {
 
             fn as_str(self) -> &'static str {
                 self.as_str()
+            }
+
+            fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)+ }
             }
 
             fn retry(self) -> $crate::reason::Retry {

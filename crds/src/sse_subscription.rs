@@ -111,7 +111,7 @@ pub struct SseSubscriptionSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("has(self.eventTypes) || has(self.cel)").message("filter: name eventTypes, cel or both"))]
 pub struct Filter {
-    /// The types of events, as in the stream's `event` field; an event without one is a `message`. Every type, if empty.
+    /// The types of events, as in the stream's `event` field; an event without one is a `message`. Every type, if absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub event_types: Vec<String>,

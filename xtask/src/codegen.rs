@@ -6,6 +6,7 @@ mod reference;
 
 use crate::root;
 use anyhow::{Context, Result, bail};
+use heddle_crds::condition::ConditionType;
 use heddle_crds::{idl_repo, sse_subscription, ws_route};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::fs;
@@ -83,28 +84,21 @@ fn specification_page(crd: &CustomResourceDefinition) -> Result<Generated> {
         .with_context(|| format!("failed to read {}", path.display()))?;
     let page = reference::replace(&page, "fields", &reference::fields(crd, "spec")?)?;
     let page = reference::replace(&page, "status", &reference::fields(crd, "status")?)?;
-    let content = reference::replace(&page, "reasons", &reasons(&crd.spec.names.kind)?)?;
+    let (conditions, reasons) = conditions_and_reasons(&crd.spec.names.kind)?;
+    let page = reference::replace(&page, "conditions", &conditions)?;
+    let content = reference::replace(&page, "reasons", &reasons)?;
     Ok(Generated { path, content })
 }
 
-/// Every reason of a kind's conditions.
-fn reasons(kind: &str) -> Result<String> {
+/// The tables of a kind's types of conditions and of their reasons.
+fn conditions_and_reasons(kind: &str) -> Result<(String, String)> {
+    fn tables<T: ConditionType>() -> (String, String) {
+        (reference::conditions::<T>(), reference::reasons::<T::Reason>())
+    }
     match kind {
-        "IdlRepo" => {
-            Ok(reference::reasons(idl_repo::Reason::ALL.iter().map(|reason| {
-                (reason.as_str(), reason.description(), reason.retry())
-            })))
-        }
-        "WsRoute" => {
-            Ok(reference::reasons(ws_route::Reason::ALL.iter().map(|reason| {
-                (reason.as_str(), reason.description(), reason.retry())
-            })))
-        }
-        "SseSubscription" => {
-            Ok(reference::reasons(sse_subscription::Reason::ALL.iter().map(
-                |reason| (reason.as_str(), reason.description(), reason.retry()),
-            )))
-        }
-        other => bail!("{other} has no reasons; name its enum in xtask/src/codegen.rs"),
+        "IdlRepo" => Ok(tables::<idl_repo::ConditionType>()),
+        "WsRoute" => Ok(tables::<ws_route::ConditionType>()),
+        "SseSubscription" => Ok(tables::<sse_subscription::ConditionType>()),
+        other => bail!("{other} has no conditions; name its enum in xtask/src/codegen.rs"),
     }
 }

@@ -41,7 +41,7 @@ enum Command {
     },
     /// Checks that crates depend only on what the architecture allows.
     Layers,
-    /// Builds the images of the operator and of the codegen Jobs, in the release profile, as archives to push.
+    /// Builds the images of the operator, of the codegen Jobs and of the sidecars, in the release profile, as archives to push.
     Images,
     /// Measures beside peers and writes tables and charts to bench/results.
     Bench {

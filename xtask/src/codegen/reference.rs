@@ -1,7 +1,8 @@
 //! Reference tables in Markdown, from a definition's schema and from the enum of reasons.
 
 use anyhow::{Context, Result};
-use heddle_crds::reason::Retry;
+use heddle_crds::condition::ConditionType;
+use heddle_crds::reason::{Reason, Retry};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
@@ -93,7 +94,34 @@ fn meaning(field: &JSONSchemaProps) -> String {
             text.push_str(&format!(" One of {}.", values.join(", ")));
         }
     }
+    for bounds in [numbers(field), items(field)].into_iter().flatten() {
+        text.push_str(&format!(" {bounds}."));
+    }
     text
+}
+
+/// How small and large a number may be.
+fn numbers(field: &JSONSchemaProps) -> Option<String> {
+    match (field.minimum, field.maximum) {
+        (Some(least), Some(most)) => Some(format!("From {least} to {most}")),
+        (Some(least), None) if least != 0.0 => Some(format!("At least {least}")),
+        (None, Some(most)) => Some(format!("At most {most}")),
+        _ => None,
+    }
+}
+
+/// How many entries a list or map may have.
+fn items(field: &JSONSchemaProps) -> Option<String> {
+    let (least, most) = match field.type_.as_deref() {
+        Some("array") => (field.min_items, field.max_items),
+        _ => (field.min_properties, field.max_properties),
+    };
+    match (least.filter(|least| *least > 0), most) {
+        (Some(least), Some(most)) => Some(format!("From {least} to {most} entries")),
+        (Some(least), None) => Some(format!("At least {least} entries")),
+        (None, Some(most)) => Some(format!("At most {most} entries")),
+        (None, None) => None,
+    }
 }
 
 fn type_name(field: &JSONSchemaProps) -> String {
@@ -105,15 +133,26 @@ fn type_name(field: &JSONSchemaProps) -> String {
     }
 }
 
+/// Every type of condition with what is the case when it is true.
+pub(super) fn conditions<T: ConditionType>() -> String {
+    let mut table = String::from("| type | True when |\n| --- | --- |\n");
+    for type_ in T::ALL {
+        let (name, description) = (type_.as_str(), type_.description());
+        table.push_str(&format!("| `{name}` | {description} |\n"));
+    }
+    table
+}
+
 /// Every reason of a condition with its meaning and when Heddle tries again.
-pub(super) fn reasons<'a>(all: impl Iterator<Item = (&'a str, &'a str, Retry)>) -> String {
+pub(super) fn reasons<R: Reason>() -> String {
     let mut table = String::from("| reason | meaning | tried again |\n| --- | --- | --- |\n");
-    for (name, description, retry) in all {
-        let retry = match retry {
+    for reason in R::ALL {
+        let retry = match reason.retry() {
             Retry::NotNeeded => "",
             Retry::Backoff => "by itself, with backoff",
             Retry::OnChange => "when something it depends on changes",
         };
+        let (name, description) = (reason.as_str(), reason.description());
         table.push_str(&format!("| `{name}` | {description} | {retry} |\n"));
     }
     table
