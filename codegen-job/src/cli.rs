@@ -127,7 +127,8 @@ pub(crate) struct CommonArguments {
     /// Where to keep what is fetched while working; a temporary folder, if absent.
     #[arg(long, value_name = "FOLDER")]
     work_folder: Option<PathBuf>,
-    /// Networks not to connect to, separated by commas, instead of loopback, link-local and multicast ones.
+    /// Networks not to connect to, separated by commas, instead of loopback, link-local, multicast and unspecified
+    /// addresses and the metadata services of clouds.
     #[arg(long, value_name = "CIDRS", value_parser = parse_networks)]
     denied_cidrs: Option<Networks>,
     /// How long everything may take, such as 90s or 10m; `spec.timeout`, if absent.

@@ -21,6 +21,9 @@ const RECONCILE_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5
 /// Bounds in seconds of how long a run takes.
 const RUN_BUCKETS: [f64; 10] = [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0];
 
+/// One that is there once its value is known: zero would be a time that is long over.
+type Known = Family<[(&'static str, &'static str); 0], Gauge>;
+
 /// The metrics, cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -43,8 +46,8 @@ pub(crate) struct Metrics {
     acknowledgements: Family<AcknowledgementLabels, Counter>,
     broadcasts: Family<AcknowledgementLabels, Counter>,
     reviews: Family<ReviewLabels, Counter>,
-    certificate_expiry: Gauge,
-    authority_expiry: Gauge,
+    certificate_expiry: Known,
+    authority_expiry: Known,
     pub(crate) certificate_failures: Counter,
     pub(crate) subscriptions: Arc<SubscriptionMetrics>,
 }
@@ -114,8 +117,8 @@ impl Metrics {
             acknowledgements: Family::default(),
             broadcasts: Family::default(),
             reviews: Family::default(),
-            certificate_expiry: Gauge::default(),
-            authority_expiry: Gauge::default(),
+            certificate_expiry: Known::default(),
+            authority_expiry: Known::default(),
             certificate_failures: Counter::default(),
             subscriptions: Arc::default(),
         };
@@ -266,8 +269,8 @@ impl Metrics {
 
     /// Both in seconds since 1970.
     pub(crate) fn note_certificates(&self, certificate: i64, authority: i64) {
-        self.certificate_expiry.set(certificate);
-        self.authority_expiry.set(authority);
+        self.certificate_expiry.get_or_create(&[]).set(certificate);
+        self.authority_expiry.get_or_create(&[]).set(authority);
     }
 
     pub(crate) fn count_reconcile(&self, outcome: &'static str, took: Duration) {
@@ -322,5 +325,87 @@ impl Metrics {
             self.run_seconds
                 .observe(finished_at.0.duration_since(run.started_at.0).as_secs_f64());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// As samples are called, out of a line of OpenMetrics such as `# TYPE heddle_runs_started counter`.
+    fn sample_name(line: &str) -> Option<String> {
+        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+        Some(match kind {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        })
+    }
+
+    /// What has labels is there when it has counted something.
+    fn count_once(metrics: &Metrics) {
+        metrics.count_reconcile("", Duration::ZERO);
+        metrics.count_reconcile_error("");
+        metrics.count_watch_error("");
+        let labels = OutcomeLabels {
+            outcome: "",
+            reason: "",
+        };
+        metrics.checks.get_or_create(&labels).inc();
+        metrics.runs_finished.get_or_create(&labels).inc();
+        metrics
+            .runs_started
+            .get_or_create(&CauseLabels { cause: "" })
+            .inc();
+        metrics.count_sidecar_refused("");
+        metrics.count_acknowledgement(false);
+        metrics.count_broadcast("");
+        metrics.count_review("", "");
+        metrics.note_certificates(0, 0);
+    }
+
+    #[test]
+    fn the_page_for_those_who_run_it_has_every_metric_and_no_other() {
+        let page = include_str!("../../docs/operations.md");
+        let cells = page.lines().filter_map(|line| line.strip_prefix("| `heddle_"));
+        let cells = cells.filter_map(|rest| rest.split(" |").next());
+        let documented = cells
+            .flat_map(|cell| cell.split(", "))
+            .map(|name| format!("heddle_{}", name.trim_matches('`').trim_start_matches("heddle_")));
+        // What telemetry counts of its own work belongs to every component.
+        let documented: BTreeSet<_> = documented
+            .filter(|name| !name.starts_with("heddle_telemetry_"))
+            .collect();
+
+        let mut registry = MetricsRegistry::new("operator", "0");
+        count_once(&Metrics::new(&mut registry));
+        let text = registry.encode().unwrap();
+        let registered: BTreeSet<_> = text.lines().filter_map(sample_name).collect();
+        assert_eq!(documented, registered);
+    }
+
+    #[test]
+    fn nothing_is_told_of_certificates_before_it_is_known() {
+        let mut registry = MetricsRegistry::new("operator", "0");
+        let metrics = Metrics::new(&mut registry);
+        let told = |registry: &MetricsRegistry| {
+            let text = registry.encode().unwrap();
+            let is_expiry =
+                |line: &&str| line.contains("_expiry_timestamp_seconds") && !line.starts_with('#');
+            text.lines()
+                .filter(is_expiry)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert!(told(&registry).is_empty());
+        metrics.note_certificates(1, 2);
+        assert_eq!(
+            told(&registry),
+            [
+                "heddle_certificate_expiry_timestamp_seconds{} 1",
+                "heddle_authority_expiry_timestamp_seconds{} 2"
+            ]
+        );
     }
 }

@@ -55,12 +55,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [idlrepos, ssesubscriptions, wsroutes]
   verbs: [get, list, watch]
 - apiGroups: [heddle.dev]
-  resources: [idlrepos/status, ssesubscriptions/status, wsroutes/status]
+  resources: [idlrepos/status{{ if .Values.subscriptions.enabled }}, ssesubscriptions/status{{ end }}{{ if .Values.proxy.enabled }}, wsroutes/status{{ end }}]
   verbs: [patch]
+{{- if .Values.subscriptions.enabled }}
 # SseSubscriptions may ask IdlRepos to look.
 - apiGroups: [heddle.dev]
   resources: [idlrepos]
   verbs: [patch]
+{{- end }}
 # Owner references with blockOwnerDeletion need this where that admission plugin is on.
 - apiGroups: [heddle.dev]
   resources: [idlrepos/finalizers]

@@ -29,7 +29,7 @@ const SHAPES: [&str; 9] = [
      nodeSelector.disk=ssd,podLabels.a=b,podAnnotations.c=d",
     "watchNamespaces={default,kube-system},network.deniedCidrs={10.0.0.0/8},subscriptions.deniedCidrs={fd00::/8},rbac.aggregate=false,\
      metrics.proxyPodMonitor.enabled=true",
-    "serviceAccount.create=false,networkPolicy.enabled=false,imagePullSecrets={a},codegen.imagePullSecrets={a,b},\
+    "serviceAccount.create=false,networkPolicy.enabled=false,imagePullSecrets={a},codegen.imagePullSecrets={a,b},codegen.workSizeLimit=2Gi,\
      proxy.imagePullSecrets={a,b},proxy.adminPort=15999,proxy.image.registry=registry.example/,crds.enabled=false",
     "rbac.create=false,certificates.additionalAuthorities=PEM,extraEnv[0].name=A,extraEnv[0].value=b",
 ];
@@ -254,5 +254,53 @@ fn what_sidecars_are_made_by_reaches_the_operator() -> Result<()> {
     let arguments = rendered.arguments()?;
     assert!(arguments.contains(&"--proxy-image-pull-secrets=a,b"));
     assert!(arguments.contains(&"--proxy-admin-port=15999"));
+    Ok(())
+}
+
+#[test]
+fn a_sampler_argument_of_zero_is_one() -> Result<()> {
+    for (value, expected) in [("0", json!("0")), ("0.5", json!("0.5")), ("", json!(null))] {
+        let rendered = Rendered::new("system", &format!("otlp.samplerArg={value}"))?;
+        let container = &rendered.the("Deployment")?["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array().context("variables")?;
+        let found = variables
+            .iter()
+            .find(|variable| variable["name"] == "OTEL_TRACES_SAMPLER_ARG");
+        let found = found.map_or(&Value::Null, |variable| &variable["value"]);
+        assert_eq!(*found, expected, "{value:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn kinds_that_are_not_looked_after_are_not_written_to() -> Result<()> {
+    let patched = |values: &str| -> Result<Vec<String>> {
+        let rendered = Rendered::new("system", &format!("rbac.aggregate=false,{values}"))?;
+        let roles = rendered.of("ClusterRole");
+        let rules = roles
+            .iter()
+            .flat_map(|role| role["rules"].as_array().into_iter().flatten());
+        let rules = rules
+            .filter(|rule| rule["apiGroups"] == json!(["heddle.dev"]) && rule["verbs"] == json!(["patch"]));
+        let resources = rules.flat_map(|rule| rule["resources"].as_array().into_iter().flatten());
+        Ok(resources.filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    assert_eq!(
+        patched("replicas=1")?,
+        [
+            "idlrepos/status",
+            "ssesubscriptions/status",
+            "wsroutes/status",
+            "idlrepos"
+        ]
+    );
+    assert_eq!(
+        patched("subscriptions.enabled=false")?,
+        ["idlrepos/status", "wsroutes/status"]
+    );
+    assert_eq!(
+        patched("proxy.enabled=false")?,
+        ["idlrepos/status", "ssesubscriptions/status", "idlrepos"]
+    );
     Ok(())
 }
