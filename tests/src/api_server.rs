@@ -7,7 +7,7 @@ mod certificates;
 mod store;
 
 use crate::eventually::{Probe, eventually};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use certificates::Certificates;
 use heddle_e2e_cluster::Progress;
 use heddle_e2e_cluster::tools::{Tool, Tools};
@@ -20,7 +20,6 @@ use kube::{Api, Client, Config, ResourceExt};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -101,7 +100,8 @@ impl ApiServer {
         let needed = [Tool::Etcd, Tool::KubeApiserver, Tool::KubeControllerManager];
         let tools = Tools::ensure(&Progress::new(), &needed)?;
         let folder = TempDir::with_prefix("heddle-api-")?.keep();
-        let [etcd_port, peer_port, api_port, controllers_port] = free_ports()?;
+        let (etcd_port, peer_port) = (free_port()?, free_port()?);
+        let (api_port, controllers_port) = (free_port()?, free_port()?);
         let certificates = Certificates::create(&folder, api_port)?;
         write_script(
             &folder,
@@ -211,27 +211,12 @@ impl ApiServer {
     }
 }
 
-/// Ports that nobody listens on. Taken all at once, so that they differ.
-fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
-    let listeners = (0..COUNT)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let ports = listeners
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect::<Result<Vec<_>>>()?;
-    match ports.try_into() {
-        Ok(ports) => Ok(ports),
-        Err(_) => bail!("failed to find {COUNT} free ports"),
-    }
-}
-
 /// A port that nobody listens on.
 ///
 /// # Errors
 /// There is none.
 pub fn free_port() -> Result<u16> {
-    free_ports::<1>().map(|[port]| port)
+    heddle_test_ports::free_port().context("failed to find a free port")
 }
 
 fn write_script(folder: &Path, name: &str, program: &Path, arguments: &[String]) -> Result<()> {

@@ -15,8 +15,9 @@ use tokio::process::{Child, Command};
 /// How long the operator may take to be ready, or to stop.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long the Lease of an operator is.
-pub const LEASE_SECONDS: u32 = 3;
+/// How long the Lease of an operator is: shorter than in production, where nobody waits for it to run out, and long enough for an
+/// operator on a busy machine to keep it.
+pub const LEASE_SECONDS: u32 = 10;
 
 /// How an operator is started.
 #[derive(Clone, Debug)]
@@ -130,6 +131,33 @@ impl Operator {
         Ok(line
             .with_context(|| format!("failed to find {name} in {text}"))?
             .parse()?)
+    }
+
+    /// Waits until it leads: one that is ready may not do so yet.
+    ///
+    /// # Errors
+    /// It never does.
+    pub async fn wait_until_it_leads(&self) -> Result<()> {
+        self.wait_for_metric("heddle_leader", 1.0).await
+    }
+
+    /// Waits until it knows of so many replicas, itself among them.
+    ///
+    /// # Errors
+    /// It never does.
+    pub async fn wait_for_members(&self, count: u32) -> Result<()> {
+        self.wait_for_metric("heddle_members", count.into()).await
+    }
+
+    async fn wait_for_metric(&self, name: &str, expected: f64) -> Result<()> {
+        let what = format!("{name} is {expected}");
+        let waiting = eventually(&what, LIMIT, || async {
+            Ok(match self.metric(name).await? {
+                value if value == expected => Probe::Seen(()),
+                other => Probe::NotYet(other.to_string()),
+            })
+        });
+        waiting.await.with_context(|| self.log_text().unwrap_or_default())
     }
 
     /// Bytes of its memory that are in use (`VmRSS`).

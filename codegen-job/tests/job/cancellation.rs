@@ -32,14 +32,14 @@ fn a_cancelled_run_says_so_and_pushes_nothing() {
         signal(&child, stop);
         let ended = end(child, &stage.path("report.json"));
         assert!(
-            cancelled.elapsed() < Duration::from_secs(5),
+            cancelled.elapsed() < Duration::from_secs(30),
             "{:?}",
             cancelled.elapsed()
         );
         ended.expect_failure(Reason::JobFailed, &["cancelled before anything was pushed"]);
         let source = stage.source.branch("main").unwrap().unwrap();
         assert_eq!(ended.report.unwrap().source_revision, source);
-        assert!(!is_running(&mark));
+        await_condition("its children are gone, too", || !is_running(&mark));
         assert_eq!(stage.output.branch("main").unwrap(), None);
         assert_eq!(fs::read_dir(stage.path("work")).unwrap().count(), 0);
     }

@@ -88,11 +88,7 @@ impl Sidecar {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind((LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    heddle_test_ports::free_port().unwrap()
 }
 
 fn sent(name: &str, generation: i64, held: Held, spec: &[(&str, Value)]) -> SentRoute {

@@ -1,7 +1,7 @@
 //! Sessions as streams of HTTP/2 (RFC 8441), on either side.
 
 use crate::certificates::Authority;
-use crate::support::{Backend, Head, PATIENCE, Peer, Proxy, manifest, masked, text, to, until};
+use crate::support::{Backend, Head, PATIENCE, Peer, Proxy, manifest, masked, text, to, until, until_in};
 use crate::tls::{accept, backend_tls, client_config, connect, listener_tls};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -252,10 +252,13 @@ async fn flood<S: AsyncRead + AsyncWrite + Unpin>(mut peer: Peer<S>, head: Vec<u
     }
 }
 
+/// A hundred megabytes may go into sockets first.
+const FLOOD_PATIENCE: Duration = Duration::from_secs(90);
+
 /// Waits until nothing is sent any more.
 async fn until_stuck(sent: &AtomicU64) {
     let (mut last, mut since) = (0, Instant::now());
-    until("all floods are stuck", async || {
+    until_in(FLOOD_PATIENCE, "all floods are stuck", async || {
         let now = sent.load(Ordering::Relaxed);
         if now != last {
             (last, since) = (now, Instant::now());

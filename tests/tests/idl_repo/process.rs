@@ -7,7 +7,7 @@ use heddle_tests::api_server::ApiServer;
 use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::kubelet::Stage;
 use heddle_tests::namespace::{SOON, TestNamespace};
-use heddle_tests::operator::{LEASE_SECONDS, Operator};
+use heddle_tests::operator::LEASE_SECONDS;
 use heddle_tests::world::{GREETER, PASSWORD, USERNAME};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
@@ -20,17 +20,6 @@ const KILLS: u32 = 8;
 
 /// Moments after a push at which it is killed, in turn: from before the push was seen to after its delivery.
 const MOMENTS_MILLIS: [u64; 8] = [5, 40, 80, 120, 200, 350, 600, 1000];
-
-/// One that is ready may not lead yet.
-async fn until_it_leads(operator: &Operator) -> Result<()> {
-    eventually("the operator leads", SOON, || async {
-        Ok(match operator.metric("heddle_leader").await? {
-            1.0 => Probe::Seen(()),
-            other => Probe::NotYet(other.to_string()),
-        })
-    })
-    .await
-}
 
 #[tokio::test]
 async fn killed_at_any_moment_it_delivers_every_commit_exactly_once() -> Result<()> {
@@ -146,7 +135,7 @@ async fn told_to_stop_it_gives_the_lease_back_and_says_that_it_is_not_ready() ->
             .and_then(|lease| lease.spec)
             .and_then(|spec| spec.holder_identity))
     };
-    until_it_leads(&operator).await?;
+    operator.wait_until_it_leads().await?;
     assert_eq!(holder().await?.as_deref(), Some("operator-0"));
 
     operator.terminate()?;
@@ -186,7 +175,7 @@ async fn an_operator_that_loses_the_lease_ends_at_once() -> Result<()> {
     let world = world().await?;
     let mut operator = world.operator().await?;
     let leases = Api::<Lease>::namespaced(world.namespace.client.clone(), &world.namespace.name);
-    until_it_leads(&operator).await?;
+    operator.wait_until_it_leads().await?;
     let stolen = json!({ "spec": { "holderIdentity": "thief", "leaseDurationSeconds": 3600 } });
     leases
         .patch(
@@ -335,7 +324,7 @@ async fn probes_and_metrics_tell_what_is_the_case() -> Result<()> {
 async fn a_standby_is_ready_and_an_operator_without_api_server_is_not() -> Result<()> {
     let world = world().await?;
     let leader = world.operator_with("operator-a", &[]).await?;
-    until_it_leads(&leader).await?;
+    leader.wait_until_it_leads().await?;
     let standby = world.operator_with("operator-b", &[]).await?;
     assert_eq!(standby.get("/readyz").await?.status, 200);
     assert_eq!(standby.metric("heddle_leader").await?, 0.0);

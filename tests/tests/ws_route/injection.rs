@@ -38,7 +38,7 @@ impl Webhooks {
                 "failurePolicy": "Ignore",
                 "sideEffects": "None",
                 "admissionReviewVersions": ["v1"],
-                "timeoutSeconds": 5,
+                "timeoutSeconds": 30,
             })
         };
         let object = |webhook: Value| json!({ "metadata": { "name": name }, "webhooks": [webhook] });
@@ -287,12 +287,16 @@ async fn a_pod_whose_container_has_the_routes_port_is_refused_and_says_which() -
         .expect_err("the pod was admitted")
         .to_string();
     assert!(refused.contains("container app has port 9080"), "{refused}");
-    let admin = ("listener", json!({ "port": 19437 }));
-    let refused = world
-        .apply("probes", &[admin])
-        .await
-        .expect_err("the route was admitted");
-    assert!(refused.to_string().contains("proxy.adminPort"), "{refused}");
+    // The validating webhook is brought up to date after the other one.
+    let refused = eventually("the route is refused", SOON, || async {
+        let admin = ("listener", json!({ "port": 19437 }));
+        Ok(match world.apply("probes", &[admin]).await {
+            Ok(_) => Probe::NotYet("it was admitted".into()),
+            Err(refused) => Probe::Seen(refused.to_string()),
+        })
+    });
+    let refused = refused.await?;
+    assert!(refused.contains("proxy.adminPort"), "{refused}");
     webhooks.remove().await
 }
 

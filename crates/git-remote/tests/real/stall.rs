@@ -52,7 +52,7 @@ impl Stall {
             GitErrorKind::Cancelled
         );
         assert!(
-            cancelled.elapsed() < Duration::from_secs(3),
+            cancelled.elapsed() < Duration::from_secs(15),
             "{:?}",
             cancelled.elapsed()
         );
@@ -60,7 +60,8 @@ impl Stall {
 
     pub(crate) fn assert_times_out(&self, remote: &Remote, folder: &Path, commit: CommitId) {
         let idle = Limits {
-            idle_timeout: Duration::from_millis(400),
+            // Also of the steps before it stalls, which may take a while on a busy machine.
+            idle_timeout: Duration::from_secs(4),
             ..Limits::default()
         };
         let total = Limits {
