@@ -7,7 +7,7 @@
 #[path = "../sse_subscription/source.rs"]
 mod source;
 
-use super::proxy::{Proxy, changes, greet_back, open_session};
+use super::proxy::{Served, open_session};
 use super::sidecar::Sidecar;
 use super::world::World;
 use anyhow::{Context, Result};
@@ -15,7 +15,6 @@ use heddle_crds::SseSubscription;
 use heddle_crds::condition::{self, Condition};
 use heddle_crds::sse_subscription::SseSubscriptionStatus;
 use heddle_route_config::protocol::{Broadcast, BroadcastError, BroadcastResult, Hello};
-use heddle_tests::api_server::free_port;
 use heddle_tests::eventually::{Probe, eventually, eventually_has_status};
 use heddle_tests::namespace::SOON;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -150,16 +149,8 @@ async fn events_reach_every_session_of_the_real_sidecar_in_one_trace() -> Result
             &["--sse-trace-ratio=1", "--sse-checkpoint-interval=200"],
         )
         .await?;
-    let backend = greet_back().await?;
-    let port = free_port()?;
-    let pod = world.ready_pod("a", "chat").await?;
-    let proxy = Proxy::create(&world, &pod).await?;
-    world.apply("chat", &changes(port, &backend, "/one")).await?;
-    world
-        .wait_for_reason("chat", "Ready", "Programmed")
-        .await
-        .with_context(|| proxy.log())?;
-    let (mut first, mut second) = (open_session(port).await?, open_session(port).await?);
+    let Served { port, proxy, .. } = &Served::start(&world).await?;
+    let (mut first, mut second) = (open_session(*port).await?, open_session(*port).await?);
     let subscriptions = Subscriptions::create(&world).await?;
     subscriptions.apply("prices", "CloudEvent").await?;
     subscriptions.wait_for_reason("prices", "Streaming").await?;
@@ -229,16 +220,8 @@ async fn what_is_read_again_after_a_crash_reaches_the_same_sessions_once() -> Re
     let world = World::create().await?;
     let settings = ["--sse-checkpoint-interval=60000"];
     let operator = world.operator_with("operator-0", &settings).await?;
-    let backend = greet_back().await?;
-    let port = free_port()?;
-    let pod = world.ready_pod("a", "chat").await?;
-    let proxy = Proxy::create(&world, &pod).await?;
-    world.apply("chat", &changes(port, &backend, "/one")).await?;
-    world
-        .wait_for_reason("chat", "Ready", "Programmed")
-        .await
-        .with_context(|| proxy.log())?;
-    let mut client = open_session(port).await?;
+    let Served { port, proxy, .. } = &Served::start(&world).await?;
+    let mut client = open_session(*port).await?;
     let mut next = async || -> Result<Value> {
         let text = message(&mut client).await.with_context(|| proxy.log())?;
         Ok(serde_json::from_str::<Value>(&text)?["id"].take())

@@ -1,10 +1,9 @@
 //! How fast events of one subscription reach many sessions.
 
 use super::broadcast::{Subscriptions, message};
-use super::proxy::{Proxy, changes, greet_back, open_greeted_session};
+use super::proxy::{Served, open_greeted_session};
 use super::world::World;
 use anyhow::{Context, Result};
-use heddle_tests::api_server::free_port;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use std::time::Instant;
@@ -48,13 +47,7 @@ async fn a_burst_of_events_reaches_a_thousand_sessions_whole_and_in_order() -> R
     raise_limit_of_files()?;
     let world = World::create().await?;
     let _operator = world.operator().await?;
-    let backend = greet_back().await?;
-    let port = free_port()?;
-    let pod = world.ready_pod("a", "chat").await?;
-    let proxy = Proxy::create(&world, &pod).await?;
-    world.apply("chat", &changes(port, &backend, "/one")).await?;
-    let programmed = world.wait_for_reason("chat", "Ready", "Programmed").await;
-    programmed.with_context(|| proxy.log())?;
+    let Served { port, proxy, .. } = &Served::start(&world).await?;
     let subscriptions = Subscriptions::create(&world).await?;
     let together = json!({ "batch": { "maxEvents": 1000 } });
     subscriptions.apply_with("prices", "Data", together).await?;
@@ -62,7 +55,7 @@ async fn a_burst_of_events_reaches_a_thousand_sessions_whole_and_in_order() -> R
     let mut clients = Vec::new();
     for (sessions, count, times) in STEPS {
         while clients.len() < sessions {
-            clients.push(BufReader::new(open_greeted_session(port).await?));
+            clients.push(BufReader::new(open_greeted_session(*port).await?));
         }
         let (data, began) = (events(count), Instant::now());
         for _ in 0..times {

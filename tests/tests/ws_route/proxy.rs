@@ -305,8 +305,32 @@ const SESSIONS: usize = 20;
 const FROM_CLIENT: &[u8] = b"\x81\x85\0\0\0\0hello";
 const FROM_SERVER: &[u8] = b"\x81\x05hello";
 
+/// A route `chat` that its only pod's sidecar serves.
+pub(crate) struct Served {
+    pub(crate) port: u16,
+    pub(crate) proxy: Proxy,
+    _backend: Backend,
+}
+
+impl Served {
+    pub(crate) async fn start(world: &World) -> Result<Self> {
+        let backend = greet_back().await?;
+        let port = free_port()?;
+        let pod = world.ready_pod("a", "chat").await?;
+        let proxy = Proxy::create(world, &pod).await?;
+        world.apply("chat", &changes(port, &backend, "/one")).await?;
+        let programmed = world.wait_for_reason("chat", "Ready", "Programmed").await;
+        programmed.with_context(|| proxy.log())?;
+        Ok(Self {
+            port,
+            proxy,
+            _backend: backend,
+        })
+    }
+}
+
 /// A backend that takes every handshake (with the key of RFC 6455, section 1.3) and answers each `hello`.
-pub(crate) async fn greet_back() -> Result<Backend> {
+async fn greet_back() -> Result<Backend> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
     let mut task = JoinSet::new();
