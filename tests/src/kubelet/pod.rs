@@ -13,11 +13,15 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 /// The node that pods are bound to. There need not be one: only a kubelet would look.
 const NODE: &str = "stand-in";
+
+/// Between two tries to mount what is not there.
+const MOUNT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Exit code of a process that a signal ended, as shells and kubelets report it.
 const SIGNAL_BASE: i32 = 128;
@@ -66,7 +70,7 @@ async fn live(node: &Node, api: &Api<Pod>, pod: &Pod) -> Result<()> {
         stage.wait_for(|stage| *stage != Stage::ImagePullFails).await?;
     }
     let folder = node.folder.join(&name);
-    let mounts = volumes::mount(node, pod, &folder).await?;
+    let mounts = mount(node, pod, &folder).await?;
     report(
         api,
         pod,
@@ -98,6 +102,21 @@ async fn live(node: &Node, api: &Api<Pod>, pod: &Pod) -> Result<()> {
         false,
     )
     .await
+}
+
+/// Mounts the volumes. What is not there yet is waited for: a namespace's `kube-root-ca.crt` comes some time after the namespace.
+async fn mount(node: &Node, pod: &Pod, folder: &Path) -> Result<Mounts> {
+    loop {
+        match volumes::mount(node, pod, folder).await {
+            Err(error) if is_missing(&error) => tokio::time::sleep(MOUNT_INTERVAL).await,
+            mounted => return mounted,
+        }
+    }
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<kube::Error>();
+    matches!(error, Some(kube::Error::Api(status)) if status.code == 404)
 }
 
 async fn bind(node: &Node, api: &Api<Pod>, name: &str) -> Result<()> {

@@ -3,11 +3,13 @@
 use super::world;
 use anyhow::{Context, Result};
 use heddle_crds::condition::find;
+use heddle_tests::eventually::{Probe, eventually};
 use heddle_tests::kubelet::Stage;
+use heddle_tests::namespace::SOON;
 use heddle_tests::world::{GREETER, World};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ResourceQuota, ServiceAccount};
-use kube::api::{DeleteParams, PostParams};
+use k8s_openapi::api::core::v1::{ResourceQuota, Secret, ServiceAccount};
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -253,6 +255,41 @@ async fn what_was_never_asked_for_because_of_suspension_says_so() -> Result<()> 
         find(&status.conditions, "Reconciling").is_none() && find(&status.conditions, "Stalled").is_none()
     );
     assert!(world.git.requests().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_what_it_mounts() -> Result<()> {
+    let world = world().await?;
+    world.kubelet.set_stage(Stage::ImagePullFails);
+    let _operator = world.operator().await?;
+    world.namespace.apply("shop", &world.spec()).await?;
+    let pods = world
+        .namespace
+        .wait_for_pods("there is a pod", |pods| !pods.is_empty());
+    let pod = pods.await?.remove(0).name_any();
+    let secrets = Api::<Secret>::namespaced(world.namespace.client.clone(), &world.namespace.name);
+    let secret = secrets.get("git").await?;
+    secrets.delete("git", &DeleteParams::default()).await?;
+    world.kubelet.set_stage(Stage::Run);
+    let folder = world.kubelet.folder().join(pod).join("volumes");
+    eventually("volumes are mounted", SOON, || async {
+        Ok(match folder.exists() {
+            true => Probe::Seen(()),
+            false => Probe::NotYet(format!("there is no {}", folder.display())),
+        })
+    })
+    .await?;
+    let again = Secret {
+        metadata: ObjectMeta {
+            name: Some("git".into()),
+            ..ObjectMeta::default()
+        },
+        ..secret
+    };
+    secrets.create(&PostParams::default(), &again).await?;
+    world.namespace.wait_for_delivery("shop", &world.head()?).await?;
+    assert_eq!(world.kubelet.pods().len(), 1, "the pod was not made anew");
     Ok(())
 }
 
