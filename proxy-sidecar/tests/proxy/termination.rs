@@ -16,10 +16,10 @@ const BATCH: usize = 100;
 const WINDOW: Duration = Duration::from_secs(4);
 
 /// How late a Close frame may be noticed on a machine that has other things to do.
-const LATE: Duration = Duration::from_secs(10);
+const LATE: Duration = Duration::from_secs(2);
 
 /// Between two messages of one session.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_end_two_thousand_sessions_are_closed_in_their_window_and_no_message_is_lost() {
@@ -64,12 +64,16 @@ async fn at_the_end_two_thousand_sessions_are_closed_in_their_window_and_no_mess
     }
     assert!(sent >= SESSIONS as u64 && sent - received <= SESSIONS as u64);
     moments.sort();
-    let (middle, last) = (moments[SESSIONS / 2], moments[SESSIONS - 1]);
-    assert!(last <= WINDOW + LATE, "{last:?}");
-    // Spread over the window, not all at once.
     assert!(
-        middle >= WINDOW / 4 && middle <= last * 7 / 8,
-        "{middle:?} of {last:?}"
+        moments[SESSIONS - 1] <= WINDOW + LATE,
+        "{:?}",
+        moments[SESSIONS - 1]
+    );
+    // Spread over the window, not all at once.
+    let middle = moments[SESSIONS / 2];
+    assert!(
+        middle >= WINDOW / 4 && middle <= WINDOW * 3 / 4 + LATE,
+        "{middle:?}"
     );
     assert_eq!(proxy.ended().await, Some(0));
     let log = proxy.log();

@@ -43,13 +43,6 @@ impl Verdicts {
         Ok(verdicts)
     }
 
-    /// Takes those of a later run in place of its own.
-    pub fn update(&mut self, later: Self) {
-        for (agent, cases) in later.0 {
-            self.0.entry(agent).or_default().extend(cases);
-        }
-    }
-
     /// Those about one agent, by case.
     #[must_use]
     pub fn of(&self, agent: &str) -> BTreeMap<String, Verdict> {

@@ -5,7 +5,7 @@ mod proxy;
 use anyhow::Result;
 use heddle_tests::autobahn::{Agent, Autobahn, Echo, Verdict, Verdicts};
 use proxy::{FRAMED, Proxy, UNTOUCHED};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -29,10 +29,6 @@ const ALL_CASES: [&str; 1] = ["*"];
 const USUAL_COUNT: usize = 262;
 const ALL_COUNT: usize = 517;
 
-/// The suite gives peers a second in places, which a machine that is busy at that moment takes for itself: so many cases are
-/// looked at once more. What the proxy does wrong, it does wrong again.
-const REPEATED_LIMIT: usize = 5;
-
 /// How long the suite may take, many times what it does on two cores.
 const USUAL_LIMIT: Duration = Duration::from_secs(15 * 60);
 const LONGEST: Duration = Duration::from_secs(3 * 60 * 60);
@@ -55,13 +51,7 @@ async fn the_suite_sees_no_difference_between_an_echo_server_and_the_proxy_befor
     ]
     .map(|(name, url)| Agent { name, url });
     let started = Instant::now();
-    let mut verdicts = suite.run(&agents, &cases, limit).await?;
-    let doubtful = doubtful(&verdicts);
-    if (1..=REPEATED_LIMIT).contains(&doubtful.len()) {
-        let cases: Vec<_> = doubtful.iter().map(String::as_str).collect();
-        writeln!(std::io::stderr(), "Autobahn: {cases:?} once more.")?;
-        verdicts.update(suite.run(&agents, &cases, limit).await?);
-    }
+    let verdicts = suite.run(&agents, &cases, limit).await?;
     // Past the test harness, which shows what tests print only when they fail.
     let direct = verdicts.of(DIRECT);
     writeln!(
@@ -81,17 +71,6 @@ async fn the_suite_sees_no_difference_between_an_echo_server_and_the_proxy_befor
         assert_eq!(differences(&verdicts, agent), Vec::<String>::new(), "{agent}");
     }
     Ok(())
-}
-
-/// The cases that would not be let pass.
-fn doubtful(verdicts: &Verdicts) -> BTreeSet<String> {
-    let direct = verdicts.of(DIRECT);
-    let doubtful = direct.iter().filter(|(case, verdict)| {
-        let proxied = [UNTOUCHED, FRAMED].map(|agent| verdicts.of(agent).get(*case).cloned());
-        let differ = proxied.iter().any(|proxied| proxied.as_ref() != Some(verdict));
-        differ || !verdict.is_passed() || !verdict.is_clean
-    });
-    doubtful.map(|(case, _)| case.clone()).collect()
 }
 
 fn failed(verdicts: &BTreeMap<String, Verdict>) -> Vec<String> {

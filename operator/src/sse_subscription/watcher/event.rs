@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Bytes of the digest that tells events without an id of their own apart.
+/// Bytes of the digest that tells events of the same id apart.
 const DIGEST_BYTES: usize = 8;
 
 /// What an event costs besides its data and names: this struct, its place in a queue, and what allocators add.
@@ -43,6 +43,11 @@ impl Event {
     /// Bytes that it takes up in memory, as far as they matter for the budget.
     pub(crate) fn cost(&self) -> usize {
         self.data.len() + self.id.len() + OVERHEAD_BYTES
+    }
+
+    /// Of what the source said, and so the same when it sends the event again, unlike time and trace, which are those of its receipt.
+    pub(crate) fn digest(&self) -> String {
+        digest(&self.type_, &self.data)
     }
 }
 

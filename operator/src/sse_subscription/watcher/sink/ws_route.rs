@@ -9,7 +9,6 @@ use heddle_crds::sse_subscription::MessageFormat;
 use heddle_route_config::protocol::{
     Broadcast, BroadcastMessage, MESSAGES_LIMIT, TEXT_BYTES_LIMIT, TEXTS_BYTES_LIMIT,
 };
-use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// A route whose sessions get events.
@@ -55,7 +54,7 @@ impl WsRouteSink {
     fn message(&self, origin: &Origin, event: &Event) -> Result<BroadcastMessage, Failure> {
         let (bytes, digest) = match self.format {
             MessageFormat::Data => (event.data.to_vec(), None),
-            MessageFormat::CloudEvent => (whole(origin, event), Some(digest(event))),
+            MessageFormat::CloudEvent => (whole(origin, event), Some(event.digest())),
         };
         if bytes.len() > TEXT_BYTES_LIMIT {
             let length = bytes.len();
@@ -84,16 +83,6 @@ fn whole(origin: &Origin, event: &Event) -> Vec<u8> {
     let mut bytes = Vec::new();
     cloud_event::write_json(&mut bytes, origin, &event, None);
     bytes
-}
-
-/// What is the same when the source sends the event again, unlike its time and trace, which are those of its receipt.
-fn digest(event: &Event) -> String {
-    let digest = Sha256::new()
-        .chain_update(event.type_.len().to_le_bytes())
-        .chain_update(&*event.type_)
-        .chain_update(&event.data)
-        .finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failure(unreached: Unreached) -> Failure {
