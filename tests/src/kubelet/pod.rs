@@ -52,11 +52,15 @@ pub(super) async fn run(node: Node, pod: Pod, stop: CancellationToken) -> Result
 
 /// A test may delete what it likes; that is no failure of the kubelet.
 fn is_gone(lived: &Result<()>) -> bool {
-    let error = lived
-        .as_ref()
-        .err()
-        .and_then(|error| error.downcast_ref::<kube::Error>());
-    matches!(error, Some(kube::Error::Api(status)) if status.code == 404 || status.code == 409)
+    matches!(lived.as_ref().err().and_then(refusal), Some(404 | 409))
+}
+
+/// The code by which the API server has refused something, if that is what went wrong.
+fn refusal(error: &anyhow::Error) -> Option<u16> {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    }
 }
 
 async fn live(node: &Node, api: &Api<Pod>, pod: &Pod) -> Result<()> {
@@ -108,15 +112,10 @@ async fn live(node: &Node, api: &Api<Pod>, pod: &Pod) -> Result<()> {
 async fn mount(node: &Node, pod: &Pod, folder: &Path) -> Result<Mounts> {
     loop {
         match volumes::mount(node, pod, folder).await {
-            Err(error) if is_missing(&error) => tokio::time::sleep(MOUNT_INTERVAL).await,
+            Err(error) if refusal(&error) == Some(404) => tokio::time::sleep(MOUNT_INTERVAL).await,
             mounted => return mounted,
         }
     }
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<kube::Error>();
-    matches!(error, Some(kube::Error::Api(status)) if status.code == 404)
 }
 
 async fn bind(node: &Node, api: &Api<Pod>, name: &str) -> Result<()> {
