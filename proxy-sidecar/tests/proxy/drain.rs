@@ -67,10 +67,16 @@ async fn somebody_who_asks_slowly_is_heard_to_the_end() {
         .await
         .unwrap();
     asking.write_all(b"dra").await.unwrap();
-    // Meanwhile the proxy does something else.
-    proxy.rewrite(&to(proxy.port, &backend, "  timeouts: { idle: 1h }"));
-    let applied = "heddle_proxy_configurations_total{outcome=\"applied\"}";
-    proxy.until_metric(applied, 2.0).await;
+    // Meanwhile the proxy does something else, twice at the least.
+    for (idle, count) in [("1h", 2.0), ("2h", 3.0)] {
+        proxy.rewrite(&to(
+            proxy.port,
+            &backend,
+            &format!("  timeouts: {{ idle: {idle} }}"),
+        ));
+        let applied = "heddle_proxy_configurations_total{outcome=\"applied\"}";
+        proxy.until_metric(applied, count).await;
+    }
     asking.write_all(b"in\n").await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, asking.read_to_string(&mut answer))

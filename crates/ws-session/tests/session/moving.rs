@@ -21,9 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A session leaves after so many turns: the first in a runtime finds nothing, as nobody has told yet what there is.
 const TURNS: usize = 2;
 
-/// More than one way and back. On a busy machine, where much waits, a turn does a lot at once.
-const MOVES: usize = 5;
-
 /// A session between two threads, and both of its ends.
 struct Moving {
     client: Raw<TcpStream>,
@@ -189,7 +186,8 @@ async fn a_session_that_moves_all_the_time_loses_and_reorders_nothing() {
     };
     let (to_client, to_backend, from_client, from_backend) = timeout(PATIENCE, all).await.unwrap();
     let moves = moving.moves.load(Ordering::Relaxed);
-    assert!(moves > MOVES, "{moves}");
+    // On a busy machine a turn moves many messages.
+    assert!(moves > COUNT as usize / 10, "{moves}");
     let mut client = Raw::new(join(from_client, to_client), true);
     let mut backend = Raw::new(join(from_backend, to_backend), false);
     client.send_close(1000).await;
@@ -334,7 +332,8 @@ async fn messages_for_all_find_a_session_wherever_it_has_moved() {
     let all = async { tokio::join!(send_all(to_backend, COUNT, false), broadcasts, reads) };
     timeout(PATIENCE, all).await.expect("all arrive in time");
     let moves = moves.load(Ordering::Relaxed);
-    assert!(moves > MOVES, "{moves}");
+    // On a busy machine a turn does much at once.
+    assert!(moves > COUNT as usize / 10, "{moves}");
 }
 
 #[tokio::test]
